@@ -1,0 +1,63 @@
+# `make` lists the targets. Each one that needs Python sets up .venv first, once.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test test-slow lint format bench build clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) ## create .venv with the versions of constraints.txt (the others do it when needed)
+
+demo: $(READY) ## train a small model on 4x4 Sudoku, show the result, leave it in demo-output/
+	@$(BIN)/lift train --preset sudoku --output_dir demo-output --overwrite_output_dir true
+
+test: $(READY) ## run the tests; PYTEST_ARGS="tests/lift -k name" chooses among them
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-slow: $(READY) ## run the tests that take minutes or need a package index
+	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+lint: $(READY) ## check format, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(READY) ## format the code and repair what lint can repair
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+bench: $(READY) ## measure the kernels beside their rivals; BENCH_ARGS reaches benchmarks/run.py
+	@$(BIN)/python -m benchmarks.run $(BENCH_ARGS)
+
+build: $(READY) ## build the wheel into dist/
+	@$(BIN)/python -m hatchling build -t wheel
+
+clean: ## remove what the targets made, but not .venv
+	@rm -rf dist build demo-output .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find lift lift_kernels tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# .unfinished outlives a set-up that was killed: such a .venv may hold half a package that pip would trust, so it goes.
+# A set-up that pip itself refused leaves a sound .venv, which the next try may reuse.
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "make: $(PYTHON) was not found; install Python 3.11 or newer, or name yours: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "make: Python 3.11 or newer is needed, but $(PYTHON) is $$($(PYTHON) -V 2>&1); name a newer one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "make: $(PYTHON) lacks the modules venv and ensurepip; install them (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@echo "Setting up $(VENV) with torch and the tools, this once (minutes; up to 1 GB of downloads, more where torch comes with CUDA) ..."
+	@if [ -e $(VENV)/.unfinished ]; then rm -rf $(VENV); fi
+	@rm -f $@; mkdir -p $(VENV); touch $(VENV)/.unfinished
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[train,plot,dev]' || { \
+	  rm -f $(VENV)/.unfinished; echo "make: the set-up failed: see pip's message above, then run make again" >&2; exit 1; }
+	@mv $(VENV)/.unfinished $@; touch $@
+	@echo "$(VENV) is ready."

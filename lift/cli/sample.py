@@ -1,0 +1,54 @@
+"""`lift sample`: complete prompts with a trained model."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import NoReturn
+
+from lift.errors import LiftError
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise LiftError(f"{message}.")
+
+
+def run(arguments: Sequence[str]) -> None:
+    parser = _Parser(prog="lift sample", description="Complete prompts by low-confidence remasking.")
+    parser.add_argument("--model", required=True, help="folder or Hub id of a trained model and its tokenizer")
+    parser.add_argument("--prompt", required=True, action="append", help="a prompt; may be given several times")
+    parser.add_argument(
+        "--gen_length", type=int, default=None, help="tokens to generate; by default as many as the prompt"
+    )
+    parser.add_argument("--block_length", type=int, default=None, help="tokens per block; by default one block")
+    parser.add_argument("--steps", type=int, default=None, help="forward passes; by default one per token")
+    options = parser.parse_args(arguments)
+
+    import torch
+    import transformers
+
+    from lift.cli.arguments import ModelArguments
+    from lift.cli.loading import build_model, load_tokenizer
+    from lift.sampler import generate
+    from lift_kernels import apply_lift_kernels
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    model_arguments = ModelArguments(model_name_or_path=options.model)
+    tokenizer = load_tokenizer(model_arguments)
+    model = build_model(model_arguments, tokenizer, seed=0)
+    try:
+        apply_lift_kernels(model)
+        for prompt in options.prompt:
+            prompt_ids = torch.tensor([tokenizer(prompt)["input_ids"]], device=model.device)
+            ids = generate(
+                model,
+                prompt_ids,
+                gen_length=options.gen_length or prompt_ids.shape[1],
+                block_length=options.block_length,
+                steps=options.steps,
+            )
+            print(tokenizer.decode(ids[0, prompt_ids.shape[1] :], skip_special_tokens=True))
+    except ValueError as error:
+        raise LiftError(str(error)) from None

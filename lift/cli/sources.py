@@ -1,0 +1,83 @@
+"""Where a training run's rows come from, and how its result is scored and shown: a task, or the user's data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from rich.console import Console
+
+from lift.cli.arguments import DataArguments, ModelArguments
+from lift.cli.loading import load_tokenizer, resolve_package_path
+from lift.config import LiftConfig
+from lift.data import load_rows, prepare_dataset, resolve_mask_token_id
+from lift.errors import LiftError
+from lift.tasks import TASKS
+
+Metrics = dict[str, Any]
+
+
+@dataclass
+class Source:
+    """The user's own rows: scored by the evaluation loss alone."""
+
+    description: str
+    tokenizer: Any
+    train: Dataset
+    eval: Dataset
+
+    def score(self, model: Any) -> Metrics:
+        return {}
+
+    def sentence(self, metrics: Metrics) -> str:
+        return f"evaluation loss {metrics['eval_loss']:.3f}"
+
+    def report(self, console: Console, model: Any, before: Metrics, after: Metrics, output: Path) -> None:
+        pass
+
+
+def open_source(data: DataArguments, model: ModelArguments, config: LiftConfig) -> Source:
+    """Load and tokenise everything; bad input ends here, before anything is written."""
+    if data.task is not None and data.train_data is not None:
+        raise LiftError("pass either --task or --train_data, not both.")
+    if data.task is not None:
+        if data.task not in TASKS:
+            raise LiftError(f"unknown task {data.task!r}: use one of {', '.join(TASKS)}.")
+        from lift.cli.sudoku_source import SudokuSource
+
+        return SudokuSource.create(data, config)
+    if data.train_data is None:
+        raise LiftError("no training data: pass --train_data FILE_OR_HUB_ID, --task sudoku, or --preset NAME.")
+    return _open_rows(data, model, config)
+
+
+def _open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) -> Source:
+    train_data = resolve_package_path(str(data.train_data))
+    rows = load_rows(train_data, split=data.train_split, name=data.data_name, limit=data.max_train_rows)
+    if data.eval_data is None:
+        num_eval = min(data.num_eval_rows, len(rows) // 2)
+        if num_eval < 1:
+            raise LiftError(
+                f"train_data {data.train_data} has {len(rows)} rows, too few to hold any out: pass --eval_data."
+            )
+        rows, eval_rows = rows.select(range(len(rows) - num_eval)), rows.select(range(len(rows) - num_eval, len(rows)))
+    else:
+        eval_rows = load_rows(data.eval_data, split=data.eval_split, name=data.data_name, limit=data.num_eval_rows)
+    tokenizer = load_tokenizer(model)
+    mask_token_id = resolve_mask_token_id(tokenizer, config.mask_token_id, vocab_size=len(tokenizer))
+
+    def prepare(dataset: Dataset) -> Dataset:
+        return prepare_dataset(
+            dataset,
+            tokenizer,
+            max_length=data.max_length,
+            truncation=data.truncation,
+            prompt_column=data.prompt_column,
+            completion_column=data.completion_column,
+            messages_column=data.messages_column,
+            mask_token_id=mask_token_id,
+        )
+
+    return Source(str(data.train_data), tokenizer, train=prepare(rows), eval=prepare(eval_rows))

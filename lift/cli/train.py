@@ -1,0 +1,133 @@
+"""`lift train`: from a configuration to a trained model, its metrics and its pictures."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from lift.cli.arguments import DataArguments, ModelArguments, RunArguments, parse
+from lift.cli.loading import build_model
+from lift.cli.sources import Source, open_source
+from lift.config import LiftConfig
+from lift.errors import LiftError
+from lift.plots import loss_curve
+from lift.trainer import LiftTrainer
+
+
+def run(arguments: Sequence[str]) -> None:
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    logging.getLogger("lift").setLevel(logging.INFO)
+    train(*parse(arguments))
+
+
+def train(
+    model_arguments: ModelArguments, data_arguments: DataArguments, run_arguments: RunArguments, config: LiftConfig
+) -> dict[str, Any]:
+    """Train, evaluate before and after, and leave model, tokenizer, metrics.json and pictures in output_dir.
+
+    Returns: the metrics.
+    Raises: LiftError on bad input, before anything is written.
+    """
+    import transformers
+
+    output = Path(str(config.output_dir))
+    checkpoint = _checkpoint(config)
+    if checkpoint is None:
+        _check_output(output, run_arguments)
+    console = Console(quiet=not config.should_log, highlight=False)
+    transformers.set_seed(config.seed)
+    source = open_source(data_arguments, model_arguments, config)
+    model = build_model(model_arguments, source.tokenizer, seed=config.seed)
+    trainer = LiftTrainer(
+        model=model,
+        args=config,
+        train_dataset=source.train,
+        eval_dataset=source.eval,
+        processing_class=source.tokenizer,
+    )
+    console.print(
+        f"[bold]{config.method}[/bold] on {source.description}: {model.num_parameters():,} parameters, "
+        f"{len(source.train):,} rows to train on, {len(source.eval):,} to evaluate on"
+    )
+    if run_arguments.overwrite_output_dir and checkpoint is None and output.exists():
+        shutil.rmtree(output)
+    before = _evaluate(trainer, source)
+    console.print(f"before training: {source.sentence(before)}")
+    result = trainer.train(resume_from_checkpoint=checkpoint)
+    after = _evaluate(trainer, source)
+    console.print(f"after training:  {source.sentence(after)}")
+
+    trainer.save_model()
+    if not config.should_save:
+        return {"before": before, "after": after}
+    metrics = {
+        "method": config.method,
+        "steps": result.global_step,
+        "train_seconds": result.metrics["train_runtime"],
+        "train_loss": result.training_loss,
+        "before": before,
+        "after": after,
+    }
+    write_json(output / "metrics.json", metrics)
+    loss_curve(trainer.state.log_history, output / "loss_curve.png")
+    source.report(console, trainer.model, before, after, output)
+    names = sorted(p.name for p in output.iterdir() if p.is_file() and p.suffix in (".png", ".json", ".safetensors"))
+    console.print(f"[bold]wrote {output}/[/bold]: {', '.join(names)}")
+    return metrics
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` so that a reader finds the whole file or none."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
+        json.dump(content, file, indent=2)
+        file.write("\n")
+    os.replace(file.name, path)
+
+
+def _evaluate(trainer: LiftTrainer, source: Source) -> dict[str, Any]:
+    metrics = {"eval_loss": trainer.evaluate()["eval_loss"]}
+    if trainer.is_world_process_zero():
+        metrics |= source.score(trainer.model)
+    return metrics
+
+
+def _checkpoint(config: LiftConfig) -> str | None:
+    """The folder to resume from: `true` stands for the newest checkpoint in output_dir."""
+    from transformers.trainer_utils import get_last_checkpoint
+
+    value = config.resume_from_checkpoint
+    if value is None or value.lower() == "false":
+        return None
+    if value.lower() != "true":
+        if not Path(value).is_dir():
+            raise LiftError(f"no checkpoint folder at {value}: pass --resume_from_checkpoint true for the newest one.")
+        return value
+    newest = get_last_checkpoint(config.output_dir) if Path(str(config.output_dir)).is_dir() else None
+    if newest is None:
+        raise LiftError(f"no checkpoint in {config.output_dir}: leave --resume_from_checkpoint out to start anew.")
+    return newest
+
+
+def _check_output(output: Path, run_arguments: RunArguments) -> None:
+    if output.exists() and not output.is_dir():
+        raise LiftError(f"output_dir {output} is a file: choose a folder.")
+    if not output.is_dir() or not any(output.iterdir()):
+        return
+    if not run_arguments.overwrite_output_dir:
+        raise LiftError(
+            f"output_dir {output} is not empty: choose another, continue with --resume_from_checkpoint true, or "
+            "replace it with --overwrite_output_dir true."
+        )
+    is_a_run = (output / "metrics.json").exists() or any(output.glob("checkpoint-*"))
+    if not is_a_run:
+        raise LiftError(f"output_dir {output} holds files that no training run wrote: choose another folder.")

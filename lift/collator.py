@@ -1,0 +1,92 @@
+"""Rows of token ids to one padded batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lift.errors import LiftError
+
+_COLUMNS = ("input_ids", "prompt_length", "example_id")
+
+
+class MaskedDiffusionCollator:
+    """Pad rows of `lift.data.prepare_dataset` on the right and mark where noise may fall; draw no noise.
+
+    A loader collates ahead of the step that uses the batch, in worker processes with random states of their
+    own, none of which a checkpoint keeps. Noise drawn here would therefore change with the number of
+    workers and after a resume. The trainer draws it instead, as a function of the seed, the optimiser step
+    and `example_id`, all of which survive.
+
+    Args:
+        pad_token_id: Id that fills short rows.
+        pad_in_loss: Padding counts as response: it may be masked, is trained, and is attended to, as in
+            LLaDA's fine-tuning (quirk Q19 of the LIFT specification). False leaves it out of the loss and
+            of attention.
+        max_length: Pad every batch to this many tokens; by default to its longest row.
+        pad_to_multiple_of: Round the length up to a multiple of this, also above `max_length`.
+
+    Returns (of a call): CPU tensors `input_ids` (B, L) int64, clean; `maskable` (B, L) bool; `example_id`
+        (B,) int64; and only without `pad_in_loss`, `attention_mask` (B, L) int64, 1 on real tokens.
+
+    Raises: LiftError if a call gets no rows, rows without a column, or a row longer than `max_length`.
+    """
+
+    def __init__(
+        self,
+        pad_token_id: int,
+        *,
+        pad_in_loss: bool = True,
+        max_length: int | None = None,
+        pad_to_multiple_of: int | None = None,
+    ) -> None:
+        for name, value in (("max_length", max_length), ("pad_to_multiple_of", pad_to_multiple_of)):
+            if value is not None and value < 1:
+                raise LiftError(f"{name} must be at least 1, got {value}.")
+        self.pad_token_id = pad_token_id
+        self.pad_in_loss = pad_in_loss
+        self.max_length = max_length
+        self.pad_to_multiple_of = pad_to_multiple_of
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+        if not rows:
+            raise LiftError("a batch must have at least one row, got none; check the data set and the sampler.")
+        for row in rows:
+            missing = [column for column in _COLUMNS if column not in row]
+            if missing:
+                raise LiftError(
+                    f"a row of the batch lacks {', '.join(missing)} (it has {', '.join(row)}); build the "
+                    "data set with prepare_dataset and set remove_unused_columns=False."
+                )
+        lengths = torch.tensor([len(row["input_ids"]) for row in rows])
+        input_ids = torch.full((len(rows), self._padded_length(rows)), self.pad_token_id, dtype=torch.int64)
+        for padded, row in zip(input_ids, rows, strict=True):
+            padded[: len(row["input_ids"])] = torch.as_tensor(row["input_ids"])
+
+        position = torch.arange(input_ids.shape[1])
+        is_real = position < lengths[:, None]  # (B, L)
+        maskable = position >= torch.tensor([int(row["prompt_length"]) for row in rows])[:, None]
+        batch = {
+            "input_ids": input_ids,
+            "maskable": maskable if self.pad_in_loss else maskable & is_real,
+            "example_id": torch.tensor([int(row["example_id"]) for row in rows]),
+        }
+        if not self.pad_in_loss:
+            batch["attention_mask"] = is_real.long()
+        return batch
+
+    def _padded_length(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        longest = max(rows, key=lambda row: len(row["input_ids"]))
+        length = len(longest["input_ids"])
+        if self.max_length is not None:
+            if length > self.max_length:
+                raise LiftError(
+                    f"example {int(longest['example_id'])} has {length} tokens, more than max_length="
+                    f"{self.max_length}; prepare the data set with the same max_length."
+                )
+            length = self.max_length
+        step = self.pad_to_multiple_of or 1
+        return -(-length // step) * step

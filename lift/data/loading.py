@@ -1,0 +1,219 @@
+"""Rows as they were written, from files, saved data sets and the Hugging Face Hub.
+
+JSON is parsed here and not by `datasets.load_dataset`: that keeps strings that look like dates strings,
+leaves no copy in a cache folder, and knows the line of a mistake.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow
+import pyarrow.parquet
+from datasets import Dataset, DatasetDict
+
+from lift.errors import LiftError
+
+_READABLE = (".jsonl", ".json", ".parquet")
+_FILE_SUFFIXES = (*_READABLE, ".csv", ".tsv", ".txt", ".arrow", ".gz", ".zip", ".zst", ".xz")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+
+
+def load_rows(
+    source: str | Path | Sequence[str | Path],
+    *,
+    split: str | None = None,
+    name: str | None = None,
+    limit: int | None = None,
+) -> Dataset:
+    """Load the rows of a data set, with the columns that it has.
+
+    Args:
+        source: A .jsonl, .json (a list of objects) or .parquet file; several of them as a list or a pattern
+            such as `data/*.jsonl`, read in sorted order; a folder written by
+            `datasets.Dataset.save_to_disk`; or a Hub id such as `openai/gsm8k`. Whatever exists here is
+            read from here; `owner/name` is a Hub id unless there is a folder `owner`. A path never asks the
+            Hub.
+        split: Which split of a saved or Hub data set; by default `train`, or the only one.
+        name: Configuration of a Hub data set.
+        limit: Keep the first `limit` rows, at least 1; by default all.
+
+    Returns: A `datasets.Dataset` with at least one row.
+
+    Raises: LiftError if the source is missing, empty, unreadable or unreachable, or has no such split.
+    """
+    if limit is not None and limit < 1:
+        raise LiftError(f"limit must be at least 1 row, got {limit}.")
+    if isinstance(source, str) and _is_hub_id(source):
+        dataset = _load_from_hub(source, name, split)
+    elif name is not None:
+        raise LiftError(
+            f"name={name!r} selects a configuration of a Hub data set, but {source} is a path; leave it out."
+        )
+    else:
+        paths = [path for item in _as_list(source) for path in _find_paths(item)]
+        if len(paths) == 1 and paths[0].is_dir():
+            dataset = _load_saved(paths[0], split)
+        else:
+            dataset = _load_files(paths, split, limit)
+    if len(dataset) == 0:
+        raise LiftError(f"{_described(source)} has no rows; at least one is needed.")
+    return dataset if limit is None else dataset.select(range(min(limit, len(dataset))))
+
+
+def rows_to_dataset(rows: Iterable[Mapping[str, Any]]) -> Dataset:
+    """Put rows into one table; a missing key becomes null, a column of mixed types is kept as JSON."""
+    rows = list(rows)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    table = {column: [row.get(column) for row in rows] for column in columns}
+    return Dataset.from_dict(table, on_mixed_types="use_json")
+
+
+def _as_list(source: str | Path | Sequence[str | Path]) -> list[str | Path]:
+    return [source] if isinstance(source, (str, Path)) else list(source)
+
+
+def _described(source: str | Path | Sequence[str | Path]) -> str:
+    return ", ".join(str(item) for item in _as_list(source))
+
+
+def _is_hub_id(source: str) -> bool:
+    if Path(source).exists() or Path(source).suffix.lower() in _FILE_SUFFIXES:
+        return False
+    owner = source.partition("/")[0] if "/" in source else None
+    return _HUB_ID.fullmatch(source) is not None and (owner is None or not Path(owner).is_dir())
+
+
+def _find_paths(item: str | Path) -> list[Path]:
+    path = Path(item).expanduser()
+    if path.exists():
+        return [path]
+    if glob.has_magic(str(path)):
+        found = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
+        if found:
+            return found
+        raise LiftError(f"no file matches {item}; check the pattern and the folder it starts from.")
+    raise LiftError(f"file not found: {item}; check the path (relative paths start at {Path.cwd()}).")
+
+
+def _load_files(paths: list[Path], split: str | None, limit: int | None) -> Dataset:
+    if split not in (None, "train"):
+        raise LiftError(f"{_described(paths)} has no splits, got split={split!r}; leave it out or name another file.")
+    if not paths:
+        raise LiftError("the list of files is empty; name at least one.")
+    parts = [_load_file(path, limit) for path in paths]
+    for path, part in zip(paths, parts, strict=True):
+        if len(part) == 0:
+            raise LiftError(f"{path} has no rows; at least one is needed.")
+    try:
+        return datasets.concatenate_datasets(parts) if len(parts) > 1 else parts[0]
+    except (ValueError, pyarrow.ArrowException) as error:
+        raise LiftError(f"{_described(paths)} differ in the types of their columns: {_first_line(error)}") from error
+
+
+def _load_file(path: Path, limit: int | None) -> Dataset:
+    suffix = path.suffix.lower()
+    if path.is_dir() or suffix not in _READABLE:
+        kind = "a folder" if path.is_dir() else f"of type {suffix or 'unknown'}"
+        raise LiftError(f"{path} must be a file of type {', '.join(_READABLE)}, but it is {kind}; convert it first.")
+    try:
+        if suffix == ".parquet":
+            return Dataset(pyarrow.parquet.read_table(path))
+        rows = _read_json_lines(path, limit) if suffix == ".jsonl" else _read_json(path)
+        return rows_to_dataset(rows)
+    except UnicodeDecodeError as error:
+        raise LiftError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); convert it first."
+        ) from error
+    except (OSError, OverflowError, pyarrow.ArrowException) as error:
+        raise LiftError(f"{path} cannot be read: {_first_line(error)}") from error
+
+
+def _read_json_lines(path: Path, limit: int | None = None) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    with path.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, start=1):
+            if len(rows) == limit:
+                break
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line.rstrip())
+            except json.JSONDecodeError as error:
+                raise _bad_json(path, number, error) from error
+            if not isinstance(row, dict):
+                raise LiftError(f"{path}: line {number} must hold one JSON object, got {type(row).__name__}.")
+            rows.append(row)
+    return rows
+
+
+def _read_json(path: Path) -> list[dict[str, Any]]:
+    text = path.read_text(encoding="utf-8-sig")
+    if not text.strip():
+        return []
+    try:
+        rows = json.loads(text)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":  # one object per line, under the suffix of plain JSON
+            return _read_json_lines(path)
+        raise _bad_json(path, error.lineno, error) from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise LiftError(f"{path} must hold a list of JSON objects; name it .jsonl if it has one object per line.")
+    return rows
+
+
+def _bad_json(path: Path, line: int, error: json.JSONDecodeError) -> LiftError:
+    return LiftError(f"{path}: line {line} is not valid JSON ({error.msg} at column {error.colno}); correct it.")
+
+
+def _load_saved(folder: Path, split: str | None) -> Dataset:
+    if not any((folder / marker).is_file() for marker in ("dataset_dict.json", "state.json")):
+        raise LiftError(f"{folder} is a folder that save_to_disk did not write; name files, such as {folder}/*.jsonl.")
+    try:
+        loaded = datasets.load_from_disk(str(folder))
+    except IndexError:  # how datasets answers to a data set that was saved with no rows
+        return Dataset.from_dict({})
+    except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
+        raise LiftError(f"{folder} cannot be read as a saved data set: {_first_line(error)}") from error
+    if isinstance(loaded, Dataset) and split not in (None, "train", str(loaded.split)):
+        raise LiftError(f"{folder} holds one data set without splits, got split={split!r}; leave it out.")
+    return _pick_split(loaded, split, str(folder))
+
+
+def _load_from_hub(source: str, name: str | None, split: str | None) -> Dataset:
+    try:
+        loaded = datasets.load_dataset(source, name, split=split)
+    except ConnectionError as error:
+        raise LiftError(
+            f"there is no file or folder {source}, and the Hugging Face Hub could not be asked for such "
+            f"a data set ({_first_line(error)}); give a local file, or allow network access and unset "
+            "HF_HUB_OFFLINE."
+        ) from error
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        raise LiftError(
+            f"there is no file or folder {source}, and it could not be loaded from the Hugging Face Hub: "
+            f"{_first_line(error)}"
+        ) from error
+    return _pick_split(loaded, split, source)
+
+
+def _pick_split(loaded: Dataset | DatasetDict, split: str | None, source: str) -> Dataset:
+    if isinstance(loaded, Dataset):
+        return loaded
+    splits = ", ".join(loaded)
+    if split is None and "train" not in loaded and len(loaded) != 1:
+        raise LiftError(f"{source} has the splits {splits} and none is called train; choose one of them as split.")
+    wanted = split or ("train" if "train" in loaded else next(iter(loaded)))
+    if wanted not in loaded:
+        raise LiftError(f"{source} has no split {wanted!r}; it has {splits}.")
+    return loaded[wanted]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,158 @@
+"""Rows of text to rows of token ids that the collator can pad."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from datasets import Dataset, Features, List, Value
+
+from lift.data.formats import Columns, encode_row, find_columns
+from lift.data.loading import rows_to_dataset
+from lift.errors import LiftError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+logger = logging.getLogger(__name__)
+
+_FEATURES = Features(
+    {
+        "input_ids": List(Value("int32")),
+        "prompt_length": Value("int64"),
+        "example_id": Value("int64"),
+        "is_truncated": Value("bool"),
+    }
+)
+
+
+def prepare_dataset(
+    rows: Dataset | Iterable[Mapping[str, Any]],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int,
+    prompt_column: str | None = None,
+    completion_column: str | None = None,
+    messages_column: str | None = None,
+    mask_token_id: int | None = None,
+    vocab_size: int | None = None,
+    truncation: Literal["right", "filter"] = "right",
+    num_proc: int | None = None,
+) -> Dataset:
+    """Tokenise rows into prompt and response, unpadded, without noise.
+
+    The columns are the user's, else `prompt` and `completion`, else `messages`. With a chat template the
+    prompt ends exactly where `add_generation_prompt=True` ends it; without one a row is [bos or cls] prompt
+    [sep] completion [eos or sep], as far as the tokenizer has these. Rows are numbered from 0 in the order
+    given, and errors use the same numbers. The result stays in memory: nothing is written beside the user's
+    files.
+
+    Args:
+        rows: A `datasets.Dataset` or dictionaries.
+        tokenizer: Its chat template is applied where it has one.
+        max_length: Most tokens in a row: prompt, response and special tokens together.
+        prompt_column: Column of the prompt, a string or a list of messages.
+        completion_column: Column of the response, a string or a list of messages, the last the assistant's.
+        messages_column: Column of conversations, lists of {role, content}; the last message is the response.
+        mask_token_id: Id that no response may hold; by default the tokenizer's mask token, if it has one.
+        vocab_size: Rows of the model's embedding; every id must be smaller. Unchecked by default.
+        truncation: "right" cuts a long response at its end; "filter" drops every row that does not fit.
+        num_proc: Processes; by default this one.
+
+    Returns: A Dataset with the columns `input_ids` (list of ids, prompt then response), `prompt_length`
+        (tokens) and `example_id` (row number before any row was dropped).
+
+    Raises: LiftError if there are no rows, or (naming the row and the remedy) if one cannot be trained on.
+
+    Source: the boundary between prompt and response is the default of quirk Q18 of the LIFT specification.
+    """
+    if truncation not in ("right", "filter"):
+        raise LiftError(f"truncation must be 'right' or 'filter', got {truncation!r}.")
+    dataset = rows if isinstance(rows, Dataset) else _from_dictionaries(rows)
+    if len(dataset) == 0:
+        raise LiftError("the data set has no rows; at least one is needed.")
+    columns = find_columns(dataset.column_names, prompt_column, completion_column, messages_column)
+    tokenised = dataset.with_format(None).map(
+        _tokenise,
+        batched=True,
+        with_indices=True,
+        remove_columns=dataset.column_names,
+        features=_FEATURES,
+        keep_in_memory=True,
+        num_proc=num_proc,
+        desc="Tokenising",
+        fn_kwargs={
+            "columns": columns,
+            "tokenizer": tokenizer,
+            "max_length": max_length,
+            "mask_token_id": tokenizer.mask_token_id if mask_token_id is None else mask_token_id,
+            "vocab_size": vocab_size,
+            "truncation": truncation,
+        },
+    )
+    if len(tokenised) == 0:
+        raise LiftError(f"none of the {len(dataset)} rows fits into max_length={max_length}; raise it.")
+    num_changed = sum(tokenised["is_truncated"]) if truncation == "right" else len(dataset) - len(tokenised)
+    if num_changed:
+        done = "truncated" if truncation == "right" else "dropped"
+        logger.info("%d of %d rows were %s to fit max_length=%d", num_changed, len(dataset), done, max_length)
+    return tokenised.remove_columns("is_truncated")
+
+
+def _from_dictionaries(rows: Iterable[Mapping[str, Any]]) -> Dataset:
+    if isinstance(rows, Mapping):
+        raise LiftError("rows must be one data set or a list of dictionaries, got a dictionary; choose a split of it.")
+    rows = list(rows)
+    for index, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise LiftError(f"row {index} must be a dictionary, got {type(row).__name__}.")
+    return rows_to_dataset(rows)
+
+
+def _tokenise(
+    batch: dict[str, list[Any]],
+    indices: list[int],
+    *,
+    columns: Columns,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    mask_token_id: int | None,
+    vocab_size: int | None,
+    truncation: str,
+) -> dict[str, list[Any]]:
+    out: dict[str, list[Any]] = {name: [] for name in _FEATURES}
+    for index, *cells in zip(indices, *(batch[name] for name in columns.names), strict=True):
+        where = f"row {index} (counted from 0)"
+        row = dict(zip(columns.names, cells, strict=True))
+        prompt_ids, response_ids = encode_row(row, columns, tokenizer, where)
+        length = len(prompt_ids) + len(response_ids)
+        if length > max_length and truncation == "filter":
+            continue
+        if len(prompt_ids) >= max_length:
+            raise LiftError(
+                f"{where}: the prompt has {len(prompt_ids)} tokens and max_length={max_length} leaves no "
+                "room for a response; raise max_length, or drop such rows with truncation='filter'."
+            )
+        input_ids = (prompt_ids + response_ids)[:max_length]
+        _check_ids(input_ids, len(prompt_ids), mask_token_id, vocab_size, where)
+        out["input_ids"].append(input_ids)
+        out["prompt_length"].append(len(prompt_ids))
+        out["example_id"].append(index)
+        out["is_truncated"].append(length > max_length)
+    return out
+
+
+def _check_ids(
+    input_ids: list[int], prompt_length: int, mask_token_id: int | None, vocab_size: int | None, where: str
+) -> None:
+    if vocab_size is not None and max(input_ids) >= vocab_size:
+        raise LiftError(
+            f"{where}: token id {max(input_ids)} is outside the model's vocabulary of {vocab_size}; use the "
+            "tokenizer that belongs to the model, or resize the model's embeddings."
+        )
+    if mask_token_id is not None and mask_token_id in input_ids[prompt_length:]:
+        raise LiftError(
+            f"{where}: the response contains the mask token (id {mask_token_id}), which only noise may "
+            "write; remove it from the text."
+        )

@@ -1,0 +1,76 @@
+"""The progress bar of a training run, and the counts behind it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from torch import Tensor
+from tqdm.auto import tqdm
+from transformers import TrainerCallback
+
+from lift.objectives import MODES
+
+
+class IntervalCounts:
+    """What happened since the last log entry: tokens, rows per mode, seconds. Kept on the host."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self.num_tokens = 0
+        self._rows = dict.fromkeys(MODES, 0)
+        self._start = time.perf_counter()
+
+    def count_modes(self, order: Tensor) -> None:
+        for name, mode in MODES.items():
+            self._rows[name] += int((order == mode).sum())
+
+    def take(self) -> dict[str, float]:
+        """Return tokens_per_second (of this process) and the share of rows in each mode, and start over."""
+        entry = {"tokens_per_second": self.num_tokens / max(time.perf_counter() - self._start, 1e-9)}
+        num_rows = sum(self._rows.values())
+        if num_rows:
+            entry |= {name: rows / num_rows for name, rows in self._rows.items()}
+        self._reset()
+        return entry
+
+
+class TrainingProgress(TrainerCallback):
+    """One bar for the steps, with the last logged loss, mode shares and speed beside it."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            self._bar = tqdm(
+                total=state.max_steps, initial=state.global_step, desc=args.method, unit="step", dynamic_ncols=True
+            )
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._bar is not None:
+            self._bar.update(state.global_step - self._bar.n)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        if self._bar is not None and logs:
+            shown = _postfix(logs)
+            if shown:
+                self._bar.set_postfix_str(shown)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _postfix(logs: dict[str, float]) -> str:
+    parts = []
+    if "loss" in logs:
+        parts.append(f"loss {logs['loss']:.3f}")
+    if "easy" in logs:
+        parts.append("easy/middle/hard " + "/".join(f"{100 * logs[name]:.0f}" for name in MODES) + " %")
+    if "tokens_per_second" in logs:
+        parts.append(f"{logs['tokens_per_second']:,.0f} tok/s")
+    return ", ".join(parts)

@@ -1,0 +1,21 @@
+"""The 4x4 Sudoku task: puzzles with one solution, a character tokenizer, and a score that knows the rules."""
+
+from lift.tasks.sudoku.display import render_grid, render_steps
+from lift.tasks.sudoku.model import SudokuScore, build_tokenizer, decode_grids, evaluate
+from lift.tasks.sudoku.puzzles import Puzzle, generate_puzzles, read_puzzles, rows
+from lift.tasks.sudoku.rules import is_valid_solution, solve
+
+__all__ = [
+    "Puzzle",
+    "SudokuScore",
+    "build_tokenizer",
+    "decode_grids",
+    "evaluate",
+    "generate_puzzles",
+    "is_valid_solution",
+    "read_puzzles",
+    "render_grid",
+    "render_steps",
+    "rows",
+    "solve",
+]

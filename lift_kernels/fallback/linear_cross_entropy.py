@@ -1,0 +1,211 @@
+"""Cross-entropy of a linear head, and its gradients, over tiles of logits.
+
+All functions take rows that are wanted (ignored ones are already dropped): hidden_states (N, D), weight (V, D),
+targets (N,) in [0, V). Three ways lead to the gradients of sum_i token_weight_i * nll_i, chosen by what is asked
+for and what fits:
+
+- only hidden states want a gradient: ONE pass, 2 products. As in FlashAttention, the sum over the vocabulary of
+  exp(z - m) W is rescaled whenever the running maximum m grows (Milakov and Gimelshein, arXiv 1805.02867).
+- the head is trained and the logits fit the workspace: they are kept between two passes, 3 products.
+- the head is trained and they do not fit: the second pass computes them again, 4 products.
+
+The gold column never enters as a rounded probability: where the model is sure, p_gold - 1 = expm1(log p_gold) is
+formed in float32, so that a gradient of 5e-4 is not lost beside a probability that rounds to 1 in bfloat16.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lift_kernels.fallback.matmul import LogitProduct, operand_dtype, statistics_dtype
+from lift_kernels.fallback.online_softmax import OnlineSoftmax, set_gold
+from lift_kernels.fallback.tiles import Tiling, plan_tiles
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """logits = softcap * tanh(scale * (h W^T + b) / softcap), without the tanh when softcap is None."""
+
+    weight: Tensor  # (V, D)
+    bias: Tensor | None = None  # (V,)
+    scale: float = 1.0
+    softcap: float | None = None
+
+    def logits(self, product: LogitProduct, columns: slice, out: Tensor) -> Tensor:  # (N, K)
+        z = product(self.weight[columns], out)
+        if self.bias is not None:
+            z += self.bias[columns].to(z.dtype)
+        if self.scale != 1.0:
+            z *= self.scale
+        if self.softcap is not None:
+            z.div_(self.softcap).tanh_().mul_(self.softcap)
+        return z
+
+    def slope(self, z: Tensor) -> Tensor | None:
+        """d logit / d (scale * (h W^T + b)), or None where it is 1."""
+        return None if self.softcap is None else 1 - (z / self.softcap).square()
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Gradients of sum_i token_weight_i * nll_i; None where not asked for."""
+
+    hidden_states: Tensor | None  # (N, D)
+    weight: Tensor | None  # (V, D)
+    bias: Tensor | None  # (V,)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which gradients are asked for."""
+
+    hidden_states: bool
+    weight: bool
+    bias: bool
+
+    @property
+    def any(self) -> bool:
+        return self.hidden_states or self.weight or self.bias
+
+
+def token_stats(
+    hidden_states: Tensor,
+    head: LinearHead,
+    targets: Tensor | None,
+    *,
+    workspace_bytes: int | None,
+    complete: bool = True,
+) -> OnlineSoftmax:
+    """Statistics of every row in one pass and one product; without entropy and argmax unless `complete`."""
+    tiling = plan_tiles(hidden_states, head.weight, workspace_bytes)
+    stats = OnlineSoftmax.zeros(hidden_states.shape[0], statistics_dtype(hidden_states.dtype), hidden_states.device)
+    tile = stats.new_buffer(tiling.rows * tiling.columns)
+    for rows in tiling.row_blocks():
+        product = LogitProduct(hidden_states[rows])
+        running = stats[rows]
+        for columns in tiling.column_blocks():
+            z = head.logits(product, columns, _view(tile, rows, columns))
+            running.update(z, columns, None if targets is None else targets[rows], complete=complete)
+    return stats
+
+
+def loss_gradients(
+    hidden_states: Tensor,
+    head: LinearHead,
+    targets: Tensor,
+    token_weight: Tensor,  # (N,) in the statistics dtype
+    wanted: Wanted,
+    *,
+    workspace_bytes: int | None,
+    complete: bool = False,
+) -> tuple[OnlineSoftmax, Gradients]:
+    """Statistics of every row and the gradients, in the fewest products that the workspace allows."""
+    tiling = plan_tiles(hidden_states, head.weight, workspace_bytes)
+    if wanted.hidden_states and not wanted.weight and not wanted.bias:
+        return _frozen_head(hidden_states, head, targets, token_weight, tiling, complete)
+    if not tiling.keeps_logits:
+        stats = token_stats(hidden_states, head, targets, workspace_bytes=workspace_bytes, complete=complete)
+        return stats, gradients_from_stats(
+            hidden_states, head, targets, token_weight, stats.lse(), stats.log_prob(), wanted, tiling=tiling
+        )
+    stats = OnlineSoftmax.zeros(hidden_states.shape[0], token_weight.dtype, hidden_states.device)
+    logits = stats.new_buffer(tiling.num_rows * tiling.num_columns).view(tiling.num_rows, tiling.num_columns)
+    exponentials = stats.new_buffer(tiling.rows * tiling.columns)
+    product = LogitProduct(hidden_states)
+    every_row = slice(0, tiling.num_rows)
+    for columns in tiling.column_blocks():
+        z = head.logits(product, columns, logits[:, columns])
+        stats.update(z, columns, targets, complete=complete, out=_view(exponentials, every_row, columns))
+    return stats, gradients_from_stats(
+        hidden_states, head, targets, token_weight, stats.lse(), stats.log_prob(), wanted, tiling=tiling, logits=logits
+    )
+
+
+def gradients_from_stats(
+    hidden_states: Tensor,
+    head: LinearHead,
+    targets: Tensor,
+    token_weight: Tensor,
+    lse: Tensor,  # (N,)
+    log_prob: Tensor,  # (N,)
+    wanted: Wanted,
+    *,
+    tiling: Tiling,
+    logits: Tensor | None = None,  # (N, V), computed again if None
+) -> Gradients:
+    """Gradients when the log-sum-exp of every row is known: each column block is finished in one visit."""
+    dtype = operand_dtype(hidden_states)
+    grad_hidden = torch.zeros_like(hidden_states, dtype=lse.dtype) if wanted.hidden_states else None
+    grad_weight = torch.empty_like(head.weight, dtype=dtype) if wanted.weight else None
+    if grad_weight is not None and tiling.num_rows == 0:
+        grad_weight.zero_()  # no tile will be visited
+    grad_bias = torch.zeros(head.weight.shape[0], dtype=lse.dtype, device=lse.device) if wanted.bias else None
+    tile = lse.new_empty(tiling.rows * tiling.columns)
+    widened = hidden_states.to(dtype)
+    products = [(rows, LogitProduct(hidden_states[rows]) if logits is None else None) for rows in tiling.row_blocks()]
+    for columns in tiling.column_blocks():
+        weight_sum = None
+        for rows, product in products:
+            g = _view(tile, rows, columns)
+            z = logits[rows, columns] if product is None else head.logits(product, columns, g)  # type: ignore[index]
+            slope = head.slope(z)
+            torch.sub(z, lse[rows, None], out=g).exp_()
+            set_gold(g, targets[rows], columns, torch.expm1(log_prob[rows]))
+            g *= token_weight[rows, None] * head.scale
+            if slope is not None:
+                g *= slope
+            if grad_bias is not None:
+                grad_bias[columns] += g.sum(0)
+            operand = g.to(dtype)
+            if grad_hidden is not None:
+                grad_hidden[rows] += operand @ head.weight[columns].to(dtype)
+            if grad_weight is not None:
+                if len(products) == 1:
+                    torch.mm(operand.t(), widened, out=grad_weight[columns])
+                else:
+                    partial = (operand.t() @ widened[rows]).to(lse.dtype)
+                    weight_sum = partial if weight_sum is None else weight_sum.add_(partial)
+        if grad_weight is not None and weight_sum is not None:
+            grad_weight[columns] = weight_sum.to(dtype)
+    return Gradients(
+        None if grad_hidden is None else grad_hidden.to(dtype),
+        grad_weight,
+        None if grad_bias is None else grad_bias.to(dtype),
+    )
+
+
+def _frozen_head(
+    hidden_states: Tensor, head: LinearHead, targets: Tensor, token_weight: Tensor, tiling: Tiling, complete: bool
+) -> tuple[OnlineSoftmax, Gradients]:
+    dtype = operand_dtype(hidden_states)
+    stats = OnlineSoftmax.zeros(hidden_states.shape[0], token_weight.dtype, hidden_states.device)
+    grad_hidden = torch.empty_like(hidden_states, dtype=dtype)
+    tile = stats.new_buffer(tiling.rows * tiling.columns)
+    for rows in tiling.row_blocks():
+        product = LogitProduct(hidden_states[rows])
+        running = stats[rows]
+        expectation = torch.zeros_like(hidden_states[rows], dtype=token_weight.dtype)  # sum_{v != y} exp(z_v - m) W_v
+        for columns in tiling.column_blocks():
+            z = head.logits(product, columns, _view(tile, rows, columns))
+            slope = head.slope(z)
+            correction = running.update(z, columns, targets[rows], complete=complete)  # z now holds exp(z - m)
+            if slope is not None:
+                z *= slope
+            set_gold(z, targets[rows], columns, z.new_zeros(()).expand(z.shape[0]))
+            expectation *= correction[:, None]
+            expectation += z.to(dtype) @ head.weight[columns].to(dtype)
+        gold_slope = head.slope(running.gold)
+        gold = torch.expm1(running.log_prob()) * (1 if gold_slope is None else gold_slope)
+        expectation /= running.sum[:, None]
+        expectation += gold[:, None] * head.weight[targets[rows]].to(expectation.dtype)
+        grad_hidden[rows] = (expectation * (token_weight[rows, None] * head.scale)).to(dtype)
+    return stats, Gradients(grad_hidden, None, None)
+
+
+def _view(buffer: Tensor, rows: slice, columns: slice) -> Tensor:
+    """The front of a flat buffer as one contiguous tile: ragged last tiles keep unit stride too."""
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    return buffer[: height * width].view(height, width)

@@ -1,0 +1,96 @@
+"""Statistics of softmax rows gathered block by block over the vocabulary, each logit seen once.
+
+With m the running maximum, kept per row: s = sum exp(z - m), q = sum (z - m) exp(z - m), the target's logit and the
+most likely token. Then lse = m + log s and entropy = log s - q / s; centring q on m avoids the cancellation of
+lse - E[z] for large logits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class OnlineSoftmax:
+    """Running statistics of N rows; `self[rows]` is a view that updates the whole."""
+
+    max: Tensor  # (N,)
+    sum: Tensor  # (N,)
+    weighted_sum: Tensor  # (N,), q above
+    gold: Tensor  # (N,), logit of the target
+    argmax: Tensor  # (N,) int64
+
+    @classmethod
+    def zeros(cls, num_rows: int, dtype: torch.dtype, device: torch.device) -> OnlineSoftmax:
+        # The least finite number, not -inf: -inf - -inf is nan where a whole block of logits is -inf.
+        lowest = torch.full((num_rows,), torch.finfo(dtype).min, dtype=dtype, device=device)
+        zero = torch.zeros(num_rows, dtype=dtype, device=device)
+        return cls(lowest, zero, zero.clone(), zero.clone(), torch.zeros(num_rows, dtype=torch.int64, device=device))
+
+    def __getitem__(self, rows: slice) -> OnlineSoftmax:
+        return OnlineSoftmax(
+            self.max[rows], self.sum[rows], self.weighted_sum[rows], self.gold[rows], self.argmax[rows]
+        )
+
+    def new_buffer(self, size: int) -> Tensor:
+        return self.max.new_empty(size)
+
+    def update(
+        self, z: Tensor, columns: slice, targets: Tensor | None, *, complete: bool, out: Tensor | None = None
+    ) -> Tensor:
+        """Take in the logits z (N, K) of the vocabulary entries `columns`.
+
+        Leaves exp(z - new max) in `out`, by default in z itself, and returns exp(old max - new max) (N,): the factor
+        that brings sums kept by the caller to the new maximum. `complete` also keeps what entropy and argmax need.
+        """
+        if targets is not None:
+            is_inside, gold = gather_gold(z, targets, columns)
+            torch.where(is_inside, gold, self.gold, out=self.gold)
+        if complete:
+            block_max, block_argmax = z.max(1)
+            torch.where(block_max > self.max, block_argmax + columns.start, self.argmax, out=self.argmax)
+        else:
+            block_max = z.amax(1)
+        new_max = torch.maximum(self.max, block_max)
+        correction = torch.exp(self.max - new_max)
+        exponentials = torch.sub(z, new_max[:, None], out=z if out is None else out)
+        if complete:
+            self.weighted_sum.add_((self.max - new_max) * self.sum).mul_(correction)
+            centred = exponentials.clamp(min=torch.finfo(z.dtype).min)  # 0 * -inf is nan
+            exponentials.exp_()
+            self.weighted_sum.add_(torch.linalg.vecdot(centred, exponentials))
+        else:
+            exponentials.exp_()
+        self.sum.mul_(correction).add_(exponentials.sum(1))
+        self.max.copy_(new_max)
+        return correction
+
+    def lse(self) -> Tensor:
+        return self.max + self.sum.log()
+
+    def log_prob(self) -> Tensor:
+        # Relative to the maximum first: both terms are small where the model is sure, so nothing is lost.
+        return (self.gold - self.max) - self.sum.log()
+
+    def max_log_prob(self) -> Tensor:
+        return -self.sum.log()
+
+    def entropy(self) -> Tensor:
+        return (self.sum.log() - self.weighted_sum / self.sum).clamp(min=0)
+
+
+def gather_gold(z: Tensor, targets: Tensor, columns: slice) -> tuple[Tensor, Tensor]:
+    """Whether each row's target lies in `columns` (N,), and its logit there (N,)."""
+    local = targets - columns.start
+    is_inside = (local >= 0) & (local < z.shape[1])
+    return is_inside, z.gather(1, local.clamp(0, z.shape[1] - 1)[:, None])[:, 0]
+
+
+def set_gold(z: Tensor, targets: Tensor, columns: slice, value: Tensor) -> None:
+    """Write `value` (N,) in place of each row's target, where it lies in `columns`."""
+    is_inside, before = gather_gold(z, targets, columns)
+    local = (targets - columns.start).clamp(0, z.shape[1] - 1)
+    z.scatter_(1, local[:, None], torch.where(is_inside, value, before)[:, None])

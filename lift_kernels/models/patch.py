@@ -1,0 +1,160 @@
+"""Give one model instance a forward that computes its loss from hidden states, without logits.
+
+The loss is computed inside the model's own forward, so that wrappers (DistributedDataParallel and the like) see an
+ordinary forward and backward.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lift_kernels.models.families import find_model_family, register_model_family
+from lift_kernels.ops.linear_cross_entropy import linear_cross_entropy
+from lift_kernels.ops.linear_token_stats import TokenStats
+
+__all__ = ["apply_lift_kernels", "is_patched", "register_model_family", "remove_lift_kernels"]
+
+_OPTIONS = "_lift_kernels_options"
+_INNER_FORWARD = "_lift_kernels_inner_forward"
+
+
+def apply_lift_kernels(model: nn.Module, *, backend: str = "auto", workspace_bytes: int | None = None) -> nn.Module:
+    """Patch this model instance so that calls with labels compute the loss without building logits.
+
+    Afterwards `model(input_ids=..., labels=..., token_weight=None, denominator=None, num_targets=None,
+    return_token_stats=False)` returns an output with `.loss`, `.logits` None and, on request, `.token_stats`
+    (`TokenStats`, each (B, L)). labels (B, L) are not shifted, -100 is ignored; token_weight (B, L), denominator and
+    num_targets as in `linear_cross_entropy` with reduction "mean". A call without labels is unchanged.
+
+    Args:
+        model: a BERT or ModernBERT masked LM of transformers, or a family added with `register_model_family`; it may
+            already be wrapped (`.module`, or PEFT's `get_base_model()`).
+        backend, workspace_bytes: see `linear_cross_entropy`.
+
+    Returns: the same model. Patching twice only renews the options.
+
+    Raises:
+        ValueError: the model type is unknown, or its head is not a plain linear layer.
+    """
+    inner = _innermost(model)
+    head = find_model_family(inner).head(inner)
+    if type(head) is not nn.Linear:
+        raise ValueError(
+            f"apply_lift_kernels: the head of {type(inner).__name__} must be a plain nn.Linear, got "
+            f"{type(head).__name__}. Keep adapters and quantisation off the head."
+        )
+    if not is_patched(inner) and "forward" in inner.__dict__:
+        inner.__dict__[_INNER_FORWARD] = inner.__dict__["forward"]
+    inner.__dict__[_OPTIONS] = {"backend": backend, "workspace_bytes": workspace_bytes}
+    inner.forward = types.MethodType(_fused_forward, inner)
+    return model
+
+
+def remove_lift_kernels(model: nn.Module) -> nn.Module:
+    """Undo `apply_lift_kernels`; a model that is not patched is left as it is. Returns the same model."""
+    inner = _innermost(model)
+    if is_patched(inner):
+        del inner.__dict__["forward"], inner.__dict__[_OPTIONS]
+        if _INNER_FORWARD in inner.__dict__:
+            inner.forward = inner.__dict__.pop(_INNER_FORWARD)
+    return model
+
+
+def is_patched(model: nn.Module) -> bool:
+    """Whether `apply_lift_kernels` is in force on this model."""
+    return _OPTIONS in _innermost(model).__dict__
+
+
+def _innermost(model: Any) -> Any:
+    while True:
+        if hasattr(model, "get_base_model"):
+            model = model.get_base_model()
+        elif isinstance(getattr(model, "module", None), nn.Module) and not hasattr(model, "config"):
+            model = model.module
+        else:
+            return model
+
+
+def _fused_forward(
+    self: Any,
+    *args: Any,
+    labels: Tensor | None = None,
+    token_weight: Tensor | None = None,
+    denominator: float | Tensor | None = None,
+    num_targets: int | None = None,
+    return_token_stats: bool = False,
+    **kwargs: Any,
+) -> Any:
+    if labels is None:
+        if token_weight is not None or denominator is not None or return_token_stats:
+            raise ValueError(
+                f"{type(self).__name__}: token_weight, denominator and return_token_stats need labels (B, L), got none."
+            )
+        inner_forward = self.__dict__.get(_INNER_FORWARD)
+        return inner_forward(*args, **kwargs) if inner_forward else type(self).forward(self, *args, **kwargs)
+
+    from lift_kernels.models.output import FusedLossOutput
+
+    family = find_model_family(self)
+    hidden_states = family.backbone(self)(*args, **kwargs)[0]  # (B, L, D)
+    if labels.shape != hidden_states.shape[:-1]:
+        raise ValueError(
+            f"{type(self).__name__}: labels must have shape {tuple(hidden_states.shape[:-1])} to match the hidden "
+            f"states, got {tuple(labels.shape)}."
+        )
+    rows, index = _labelled_rows(hidden_states.flatten(0, -2), labels, num_targets)
+    if family.transform is not None:
+        rows = family.transform(self)(rows)
+    head: Any = family.head(self)
+    flat_labels, flat_weight = labels.flatten(), None if token_weight is None else token_weight.flatten()
+    if index is not None:
+        flat_labels = flat_labels[index]
+        flat_weight = None if flat_weight is None else flat_weight[index]
+        num_targets = index.shape[0]
+    result = linear_cross_entropy(
+        rows,
+        head.weight,
+        flat_labels,
+        bias=head.bias,
+        token_weight=flat_weight,
+        denominator=denominator,
+        num_targets=num_targets,
+        return_stats=return_token_stats,
+        **self.__dict__[_OPTIONS],
+    )
+    if isinstance(result, Tensor):
+        return FusedLossOutput(loss=result)
+    loss, stats = result
+    return FusedLossOutput(loss=loss, token_stats=_spread(stats, index, labels))
+
+
+def _labelled_rows(hidden_states: Tensor, labels: Tensor, num_targets: int | None) -> tuple[Tensor, Tensor | None]:
+    """The rows that have a label and their flat indices, or all rows and None while torch.compile traces.
+
+    Dropping rows here already spares the transform; the loss drops them in any case.
+    """
+    if torch.compiler.is_compiling():
+        return hidden_states, None
+    is_labelled = labels.flatten() != -100
+    if num_targets is not None and labels.device.type != "cpu":
+        index = torch.nonzero_static(is_labelled, size=num_targets)[:, 0]
+    else:
+        index = is_labelled.nonzero()[:, 0]
+    return hidden_states[index], index
+
+
+def _spread(stats: TokenStats, index: Tensor | None, labels: Tensor) -> TokenStats:
+    """Put the rows' statistics back in their places (B, L): 0, and argmax -1, where there is no label."""
+    if index is None:
+        return TokenStats(*(values.view(labels.shape) for values in stats))
+    fills = (0, 0, 0, 0, -1)
+    return TokenStats(
+        *(
+            values.new_full((labels.numel(),), fill).index_copy_(0, index, values).view(labels.shape)
+            for values, fill in zip(stats, fills, strict=True)
+        )
+    )

@@ -1,0 +1,143 @@
+"""Cross-entropy of a linear head without its logits: the public op."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lift_kernels import checks
+from lift_kernels.backends import resolve_backend
+from lift_kernels.fallback.matmul import statistics_dtype
+from lift_kernels.ops import registered
+from lift_kernels.ops.linear_token_stats import TokenStats
+
+_OP = "linear_cross_entropy"
+_REDUCTIONS = ("mean", "sum", "none")
+
+
+def linear_cross_entropy(
+    hidden_states: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    *,
+    token_weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    denominator: float | Tensor | None = None,
+    num_targets: int | None = None,
+    logit_scale: float = 1.0,
+    logit_softcap: float | None = None,
+    return_stats: bool = False,
+    backend: str = "auto",
+    workspace_bytes: int | None = None,
+) -> Tensor | tuple[Tensor, TokenStats]:
+    """Return sum_i token_weight_i * CE(logits_i, targets_i), never holding the (N, V) logits.
+
+    logits_i = logit_scale * (hidden_states_i weight^T + bias), then logit_softcap * tanh(logits_i / logit_softcap)
+    where a softcap is given. Ignored rows and rows of weight 0 are dropped before any matrix product. For "sum" and
+    "mean" the gradients are formed during the forward pass, so the backward pass only scales them: two products of
+    2 N D V operations when the head is frozen, three when it is trained (four where the wanted rows' logits exceed
+    `workspace_bytes`). "none" accepts any upstream gradient and computes the logits again for it.
+
+    Args:
+        hidden_states: (..., D) bfloat16, float16, float32 or float64.
+        weight: (V, D) the head's weight, same dtype and device.
+        targets: (...) int64 in [0, V), or `ignore_index`.
+        token_weight: (...) floating, a constant factor per token, for instance 1/t; may be 0 or negative.
+        bias: (V,) same dtype as weight.
+        ignore_index: target of tokens that take no part.
+        reduction: "mean", "sum" or "none".
+        denominator: positive float or 0-d tensor that "mean" divides by; by default the number of targets that are
+            not ignored, whatever their weights, and at least 1.
+        num_targets: that number, where it is known on the host: then nothing synchronises with an accelerator
+            (there, rows of weight 0 are then computed like the others).
+        logit_scale: factor on the logits.
+        logit_softcap: positive bound of the logits, or None.
+        return_stats: also return the statistics of the tokens that were computed.
+        backend: "auto", "torch" or "triton".
+        workspace_bytes: bound of the scratch memory; by default 256 MiB on a CPU and 1 GiB elsewhere. The inputs,
+            the gradients asked for and, for a head trained in several passes, one float32 copy of the gradient of
+            hidden_states are not part of it.
+
+    Returns:
+        The loss: 0-d, or (...) for "none" with 0 where ignored; float32 (float64 for float64 inputs), in nats. With
+        no row left it is 0 and still connected to every input that requires grad. With `return_stats`,
+        (loss, `TokenStats`); tokens that were dropped have statistics 0 and argmax -1. The statistics are detached.
+
+    Raises:
+        ValueError, TypeError: an argument's shape, dtype, device or value does not fit; the message names it.
+        RuntimeError: `backend="triton"` cannot run here, or double backward.
+
+    Numerics: products in the input dtype accumulate in float32; logits, softmax, loss and statistics are float32; the
+    gradient of the target's logit is formed as expm1(log_prob) in float32. Deterministic.
+
+    Source: the 1/t-weighted loss of masked diffusion, Nie et al. 2025 (LLaDA, arXiv 2502.09992, equation 3).
+    """
+    hidden_states, weight, bias = _autocast(hidden_states), _autocast(weight), None if bias is None else _autocast(bias)
+    _check(hidden_states, weight, targets, token_weight, bias, reduction, denominator, logit_softcap)
+    resolve_backend(_OP, backend, hidden_states.device)
+    flat_hidden_states = hidden_states.reshape(-1, hidden_states.shape[-1])
+    flat_targets = targets.reshape(-1)
+    dtype = statistics_dtype(hidden_states.dtype)
+    flat_weight = None if token_weight is None else token_weight.detach().reshape(-1).to(dtype)
+
+    if reduction == "none":
+        stats = registered.token_stats(
+            flat_hidden_states, weight, flat_targets, flat_weight, bias, ignore_index, num_targets, logit_scale,
+            logit_softcap, return_stats, workspace_bytes,
+        )  # fmt: skip
+        nll = -stats[0] if flat_weight is None else -stats[0] * flat_weight
+        loss = torch.where(flat_targets == ignore_index, 0.0, nll).reshape(targets.shape)
+        return (loss, TokenStats.from_flat(stats, targets.shape)) if return_stats else loss
+
+    if flat_weight is None:
+        flat_weight = torch.ones(flat_targets.shape, dtype=dtype, device=flat_targets.device)
+    if reduction == "mean":
+        if denominator is None:
+            denominator = (
+                (flat_targets != ignore_index).sum().clamp(min=1) if num_targets is None else max(num_targets, 1)
+            )
+        flat_weight = flat_weight / denominator
+    records_grad = torch.is_grad_enabled()
+    loss, _, _, _, *stats = registered.linear_cross_entropy_sum(
+        flat_hidden_states, weight, flat_targets, flat_weight, bias, ignore_index, num_targets, logit_scale,
+        logit_softcap, records_grad and hidden_states.requires_grad, records_grad and weight.requires_grad,
+        records_grad and bias is not None and bias.requires_grad, return_stats, workspace_bytes,
+    )  # fmt: skip
+    return (loss, TokenStats.from_flat(stats, targets.shape)) if return_stats else loss
+
+
+def _autocast(tensor: Tensor) -> Tensor:
+    """Cast as torch.nn.functional.linear does under torch.autocast; registered ops are not on its list."""
+    device_type = tensor.device.type
+    if not torch.is_autocast_enabled(device_type) or tensor.dtype == torch.float64:
+        return tensor
+    return tensor.to(torch.get_autocast_dtype(device_type))
+
+
+def _check(hidden_states, weight, targets, token_weight, bias, reduction, denominator, logit_softcap) -> None:
+    checks.check_linear(_OP, hidden_states, weight, bias)
+    checks.check_targets(_OP, targets, hidden_states)
+    checks.check_softcap(_OP, logit_softcap)
+    checks.check_same_device(_OP, hidden_states=hidden_states, weight=weight, targets=targets, bias=bias)
+    if reduction not in _REDUCTIONS:
+        raise ValueError(f"{_OP}: reduction must be one of {', '.join(map(repr, _REDUCTIONS))}, got {reduction!r}.")
+    if token_weight is not None:
+        checks.check_floating(_OP, "token_weight", token_weight)
+        checks.check_shape(_OP, "token_weight", token_weight, targets.shape, "targets")
+        checks.check_same_device(_OP, hidden_states=hidden_states, token_weight=token_weight)
+        if token_weight.requires_grad:
+            raise ValueError(
+                f"{_OP}: token_weight must be a constant, got one that requires grad. Pass token_weight.detach()."
+            )
+    if denominator is not None and reduction != "mean":
+        raise ValueError(f"{_OP}: denominator belongs to reduction='mean', got reduction={reduction!r}.")
+    if isinstance(denominator, Tensor):
+        checks.check_shape(_OP, "denominator", denominator, (), "a scalar")
+        if denominator.requires_grad:
+            raise ValueError(
+                f"{_OP}: denominator must be a constant, got one that requires grad. Pass denominator.detach()."
+            )
+    elif denominator is not None and not denominator > 0:
+        raise ValueError(f"{_OP}: denominator must be positive, got {denominator}.")

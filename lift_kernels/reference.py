@@ -1,0 +1,143 @@
+"""The definitions: the shortest eager code that states what each op computes, in any dtype.
+
+Nothing in the product imports this module. Tests compare the fast implementations with it in float64. The losses build
+the full (N, V) logits and are differentiable by autograd; the draws are plain Python integers and loops.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def linear_logits(
+    hidden_states: Tensor,  # (..., D)
+    weight: Tensor,  # (V, D)
+    bias: Tensor | None = None,  # (V,)
+    logit_scale: float = 1.0,
+    logit_softcap: float | None = None,
+) -> Tensor:  # (..., V)
+    logits = logit_scale * F.linear(hidden_states, weight, bias)
+    return logits if logit_softcap is None else logit_softcap * torch.tanh(logits / logit_softcap)
+
+
+def linear_cross_entropy(
+    hidden_states: Tensor,
+    weight: Tensor,
+    targets: Tensor,  # (...) int64
+    *,
+    token_weight: Tensor | None = None,  # (...)
+    bias: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    denominator: float | Tensor | None = None,
+    logit_scale: float = 1.0,
+    logit_softcap: float | None = None,
+) -> Tensor:
+    """sum_i token_weight_i * CE(logit_scale * (h_i W^T + b), y_i), in nats."""
+    logits = linear_logits(hidden_states, weight, bias, logit_scale, logit_softcap)
+    nll = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=ignore_index, reduction="none")
+    nll = nll.view(targets.shape)
+    if token_weight is not None:
+        nll = nll * token_weight
+    if reduction == "none":
+        return nll
+    if reduction == "sum":
+        return nll.sum()
+    return nll.sum() / ((targets != ignore_index).sum().clamp(min=1) if denominator is None else denominator)
+
+
+def linear_token_stats(
+    hidden_states: Tensor,
+    weight: Tensor,
+    targets: Tensor | None = None,
+    *,
+    bias: Tensor | None = None,
+    ignore_index: int = -100,
+    logit_scale: float = 1.0,
+    logit_softcap: float | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """(log_prob, lse, entropy, max_log_prob, argmax) of every token; ignored tokens get 0 and argmax -1."""
+    logits = linear_logits(hidden_states, weight, bias, logit_scale, logit_softcap)
+    log_probs = logits.log_softmax(-1)
+    max_log_prob, argmax = log_probs.max(-1)
+    entropy = -torch.xlogy(log_probs.exp(), log_probs.exp()).sum(-1)
+    lse = logits.logsumexp(-1)
+    if targets is None:
+        return torch.zeros_like(lse), lse, entropy, max_log_prob, argmax
+    is_target = targets != ignore_index
+    log_prob = log_probs.gather(-1, targets.where(is_target, 0)[..., None])[..., 0]
+    log_prob, lse, entropy, max_log_prob = (
+        value.where(is_target, 0) for value in (log_prob, lse, entropy, max_log_prob)
+    )
+    return log_prob, lse, entropy, max_log_prob, argmax.where(is_target, -1)
+
+
+def philox_4x32(key: tuple[int, int], counter: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """Philox-4x32-10: four random 32-bit words, a function of a 64-bit key and a 128-bit counter."""
+    k0, k1 = key
+    c0, c1, c2, c3 = counter
+    for _ in range(10):
+        product_0, product_1 = 0xD2511F53 * c0, 0xCD9E8D57 * c2
+        c0, c1 = (product_1 >> 32) ^ c1 ^ k0, product_1 % 2**32
+        c2, c3 = (product_0 >> 32) ^ c3 ^ k1, product_0 % 2**32
+        k0, k1 = (k0 + 0x9E3779B9) % 2**32, (k1 + 0xBB67AE85) % 2**32
+    return c0, c1, c2, c3
+
+
+def random_word(seed: int, row_id: int, position: int, stream: int) -> int:
+    """The word that (seed, row id, position, stream) draws; stream 0 corrupts tokens, stream 1 selects."""
+    row_id %= 2**64
+    return philox_4x32((seed % 2**32, seed >> 32), (position, row_id % 2**32, row_id >> 32, stream))[0]
+
+
+def corrupt_tokens(
+    input_ids: Tensor,  # (B, L) integer
+    mask_prob: Tensor,  # (B,) or (B, L)
+    *,
+    mask_token_id: int,
+    seed: int,
+    maskable: Tensor | None = None,  # (B, L) bool
+    row_ids: Tensor | None = None,  # (B,) integer
+) -> tuple[Tensor, Tensor]:
+    """(corrupted ids, is_masked): a maskable token is masked iff its uniform < mask_prob, as float32."""
+    corrupted, is_masked = input_ids.clone(), torch.zeros(input_ids.shape, dtype=torch.bool)
+    for b, row in enumerate(input_ids):
+        row_id = b if row_ids is None else int(row_ids[b])
+        for i in range(len(row)):
+            uniform = (random_word(seed, row_id, i, stream=0) >> 8) / 2**24
+            threshold = (mask_prob[b] if mask_prob.dim() == 1 else mask_prob[b, i]).float().item()
+            if uniform < threshold and (maskable is None or maskable[b, i]):
+                corrupted[b, i] = mask_token_id
+                is_masked[b, i] = True
+    return corrupted, is_masked
+
+
+def select_tokens(
+    score: Tensor,  # (B, L)
+    is_masked: Tensor,  # (B, L) bool
+    num_keep: Tensor,  # (B,) integer
+    order: Tensor,  # (B,) integer: 1 highest scores, -1 lowest, 0 random
+    *,
+    seed: int | None = None,
+    row_ids: Tensor | None = None,  # (B,) integer
+) -> Tensor:
+    """is_kept (B, L): the first num_keep masked positions by score (NaN last), ties to the lower position."""
+    is_kept = torch.zeros(is_masked.shape, dtype=torch.bool)
+    for b, row_order in enumerate(order.tolist()):
+        row_id = b if row_ids is None else int(row_ids[b])
+        ranking = []
+        for i, value in enumerate(score[b].tolist()):
+            if row_order == 0:
+                assert seed is not None
+                key: tuple[bool, float] = (False, -random_word(seed, row_id, i, stream=1))
+            else:
+                key = (True, 0.0) if math.isnan(value) else (False, -row_order * value)
+            if is_masked[b, i]:
+                ranking.append((*key, i))
+        for *_, i in sorted(ranking)[: int(num_keep[b])]:
+            is_kept[b, i] = True
+    return is_kept

@@ -1,0 +1,55 @@
+"""The two rules by which a result counts as accurate. Both raise; neither returns a verdict that could be dropped.
+
+Truth is `reference` in float64 on the same rounded inputs. What is kept in float32 must be absolutely close to it; what
+is rounded to the working dtype may be a little worse than the plain implementation in that dtype, no more. Ratios are
+taken over whole tensors: on a single number the plain error may happen to be nearly 0.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+NATS = 1e-4
+RMS_RATIO, MAX_RATIO = 1.5, 2.0
+
+
+def assert_nats_close(*, ours: Tensor, truth: Tensor, atol: float = NATS, rtol: float = 1e-6) -> None:
+    """Rule 1: |ours - truth| <= atol (+ rtol |truth|, for values far from 1) everywhere, in nats."""
+    _assert_comparable(ours, truth)
+    excess = (ours.double() - truth).abs() - rtol * truth.abs()
+    worst = excess.max().item() if excess.numel() else 0.0
+    if not worst <= atol:
+        raise AssertionError(f"off by {worst:.3g} nats, more than {atol:g}")
+
+
+def assert_gradient_close(*, ours: Tensor, truth: Tensor, baseline: Tensor) -> None:
+    """Rule 2: root mean square error within 1.5 and largest error within 2 times those of the plain implementation.
+
+    One unit in the last place of the root mean square, or of the largest entry, is always allowed: rounding the truth
+    itself costs half of it. In float64, where plain errors are those of the truth, 1e-12 of the largest entry is allowed.
+    """
+    _assert_comparable(ours, truth)
+    _assert_comparable(baseline, truth)
+    if ours.dtype == torch.float64:
+        torch.testing.assert_close(ours, truth, rtol=0, atol=1e-12 * truth.abs().max().item())
+        return
+    error, plain = (ours.double() - truth).abs(), (baseline.double() - truth).abs()
+    for name, measure, ratio in (("rms", _rms, RMS_RATIO), ("largest", torch.max, MAX_RATIO)):
+        ulp = torch.finfo(ours.dtype).eps * measure(truth.abs())
+        allowed = ratio * measure(plain) + ulp
+        if not measure(error) <= allowed:
+            raise AssertionError(f"{name} error {measure(error):.3g}, allowed {allowed:.3g} ({ratio} x plain + 1 ulp)")
+
+
+def _rms(error: Tensor) -> Tensor:
+    return error.square().mean().sqrt()
+
+
+def _assert_comparable(ours: Tensor, truth: Tensor) -> None:
+    if truth.dtype != torch.float64:
+        raise AssertionError(f"the truth must be float64, got {truth.dtype}")
+    if ours.shape != truth.shape:
+        raise AssertionError(f"shape {tuple(ours.shape)} instead of {tuple(truth.shape)}")
+    if not ours.isfinite().all():
+        raise AssertionError("not all finite")

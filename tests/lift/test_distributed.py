@@ -1,0 +1,51 @@
+"""Two processes with gloo on a CPU: the same training as one process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+_PROGRAM = """
+import sys
+from pathlib import Path
+from lift import LiftTrainer
+from lift.tasks import sudoku
+from tests.lift.tiny import tiny_config, tiny_model, tiny_rows
+
+out, size = Path(sys.argv[1]), int(sys.argv[2])
+config = tiny_config(out, per_device_train_batch_size=size, optim="sgd", learning_rate=0.1)
+trainer = LiftTrainer(
+    model=tiny_model(), args=config, train_dataset=tiny_rows(), processing_class=sudoku.build_tokenizer()
+)
+trainer.train()
+trainer.save_model()
+trainer.end()
+"""
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
+def test_two_processes_train_as_one(tmp_path: Path):
+    program = tmp_path / "program.py"
+    program.write_text(_PROGRAM)
+    root = Path(__file__).parents[2]
+    launchers = {
+        "one": [sys.executable, str(program), str(tmp_path / "one"), "4"],
+        "two": [
+            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(program),
+            str(tmp_path / "two"), "2",
+        ],
+    }  # fmt: skip
+    weights = {}
+    for name, command in launchers.items():
+        environment = {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin", "HF_HUB_OFFLINE": "1"}
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        assert result.returncode == 0, result.stderr[-3000:]
+        weights[name] = load_file(tmp_path / name / "model.safetensors")
+    assert weights["one"].keys() == weights["two"].keys()
+    for name, tensor in weights["one"].items():
+        torch.testing.assert_close(weights["two"][name], tensor, rtol=1e-4, atol=1e-6, msg=name)

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from transformers import TrainerCallback
+
+from lift import LiftConfig, LiftError, LiftTrainer
+from lift.forward_process import diffusion_time, draw_uniforms, overmask_rate, step_seed
+from lift.tasks import sudoku
+from lift_kernels import reference
+from tests.lift.tiny import tiny_config, tiny_model, tiny_rows
+
+
+def make_trainer(tmp_path, model=None, *, callbacks=None, **options) -> LiftTrainer:
+    return LiftTrainer(
+        model=tiny_model() if model is None else model,
+        args=tiny_config(tmp_path, **options),
+        train_dataset=tiny_rows(),
+        eval_dataset=tiny_rows(6),
+        processing_class=sudoku.build_tokenizer(),
+        callbacks=callbacks,
+    )
+
+
+def micro_batch(trainer: LiftTrainer, rows=range(8)):
+    return trainer.data_collator([trainer.train_dataset[i] for i in rows])
+
+
+def expected_loss(model, inputs, config: LiftConfig, *, step: int = 0, mask_token_id: int = 1):
+    """LIFT from its description, row by row and through full logits: no op of ours but the reference generator."""
+    seed = step_seed(config.seed, step)
+    u, r = draw_uniforms(seed, inputs["example_id"])
+    time, rho = diffusion_time(u), overmask_rate(u, r)
+    total, modes = 0.0, []
+    for row, example in enumerate(inputs["example_id"].tolist()):
+        clean, maskable = inputs["input_ids"][row], inputs["maskable"][row]
+        t, rate = time[row].item(), 0.0 if config.method == "sft" else rho[row].item()
+        draws = [reference.random_word(seed, example, p, 0) >> 8 for p in range(len(clean))]
+        mask = [p for p, d in enumerate(draws) if maskable[p] and d * 2.0**-24 < (time[row] + rate).item()]
+        kept = mask
+        if config.method != "sft":
+            low, high = (1 / 2, 1 / 2) if config.method == "lift2" else (1 / 3, 2 / 3)
+            count = round(len(mask) * max(t / (t + rate), 1e-3))
+            corrupted = clean.clone()
+            corrupted[mask] = mask_token_id
+            with torch.no_grad():
+                log_probs = model(corrupted[None]).logits[0].log_softmax(-1)
+            gold = {p: log_probs[p, clean[p]].item() for p in mask}
+            if t >= high:
+                modes.append("easy")
+                kept = sorted(mask, key=gold.__getitem__, reverse=True)[:count]
+            elif t < low:
+                modes.append("hard")
+                kept = sorted(mask, key=gold.__getitem__)[:count]
+            else:
+                modes.append("middle")
+                words = {p: reference.random_word(seed, example, p, 1) for p in mask}
+                kept = sorted(mask, key=words.__getitem__, reverse=True)[: max(count, 1)]
+        noisy = clean.clone()
+        noisy[kept] = mask_token_id
+        log_probs = model(noisy[None]).logits[0].log_softmax(-1)
+        total = total - sum(log_probs[p, clean[p]] for p in kept) / t
+    return total / inputs["maskable"].sum(), modes
+
+
+@pytest.mark.parametrize("method", ["sft", "lift2", "lift3"])
+def test_loss_and_gradients_are_those_of_the_description(tmp_path, method):
+    model = tiny_model()
+    twin = copy.deepcopy(model).eval()
+    trainer = make_trainer(tmp_path, model, method=method)
+    inputs = micro_batch(trainer, range(24))
+    truth, modes = expected_loss(twin, inputs, trainer.args)
+    assert method == "sft" or len(set(modes)) == int(method[-1])  # every mode is exercised
+    loss = trainer.compute_loss(model.train(), inputs)
+    torch.testing.assert_close(loss, truth, rtol=1e-5, atol=1e-5)
+    loss.backward()
+    truth.backward()
+    for (name, ours), theirs in zip(model.named_parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def weights(model) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in model.parameters()]
+
+
+def test_a_resumed_run_is_the_same_run_to_the_bit(tmp_path):
+    options = {"max_steps": 6, "save_strategy": "steps", "save_steps": 3, "gradient_accumulation_steps": 2}
+    whole = make_trainer(tmp_path / "whole", tiny_model(dropout=0.1), **options)
+    whole.train()
+    resumed = make_trainer(tmp_path / "resumed", tiny_model(seed=5, dropout=0.1), **options)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-3"))
+    assert resumed.state.global_step == 6
+    assert all(map(torch.equal, weights(whole.model), weights(resumed.model)))
+    assert (tmp_path / "whole" / "checkpoint-3" / "model.safetensors").is_file()
+
+
+def test_accumulation_changes_nothing_but_rounding(tmp_path):
+    ends = []
+    for size, accumulation in ((4, 1), (2, 2)):
+        trainer = make_trainer(
+            tmp_path, per_device_train_batch_size=size, gradient_accumulation_steps=accumulation, optim="sgd",
+            learning_rate=0.1,
+        )  # fmt: skip
+        trainer.train()
+        ends.append(weights(trainer.model))
+    for ours, theirs in zip(*ends, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_every_step_draws_new_masks(tmp_path):
+    trainer = make_trainer(tmp_path)
+    inputs = micro_batch(trainer)
+    first = trainer._training_batch(trainer.model, inputs).input_ids
+    assert torch.equal(first, trainer._training_batch(trainer.model, inputs).input_ids)
+    trainer.state.global_step = 1
+    assert not torch.equal(first, trainer._training_batch(trainer.model, inputs).input_ids)
+
+
+def test_two_evaluations_agree_to_the_bit_whatever_the_batch_size(tmp_path):
+    trainer = make_trainer(tmp_path, per_device_eval_batch_size=6)
+    first, second = (trainer.evaluate()["eval_loss"] for _ in range(2))
+    assert first == second
+    one_by_one = make_trainer(tmp_path, trainer.model, per_device_eval_batch_size=1).evaluate()["eval_loss"]
+    assert one_by_one == pytest.approx(first, rel=1e-5)
+
+
+def test_evaluation_is_sft_at_midpoints(tmp_path):
+    trainer = make_trainer(tmp_path)
+    trainer.evaluate()
+    batch = trainer._evaluation_batch(trainer.data_collator([trainer.eval_dataset[i] for i in range(6)]))
+    midpoints = (torch.arange(6) + 0.5) / 6
+    torch.testing.assert_close(1 / batch.token_weight[:, 0], 1e-3 + (1 - 1e-3) * midpoints)
+    assert torch.equal(batch.labels != -100, batch.input_ids == 1)
+
+
+def test_scoring_turns_dropout_off_and_leaves_no_trace(tmp_path):
+    trainer = make_trainer(tmp_path, tiny_model(dropout=0.5))
+    model, inputs = trainer.model.train(), micro_batch(trainer)
+    model.model.embeddings.eval()  # a part that the user froze
+    labels, rows = inputs["input_ids"].where(inputs["maskable"], -100), torch.tensor([0, 5])
+    first, second = (trainer._score(model, inputs, inputs["input_ids"], labels, rows) for _ in range(2))
+    assert torch.equal(first, second) and not first.requires_grad
+    assert model.training and model.head.training and not model.model.embeddings.training
+    assert first[rows].any(1).all() and not first[1:5].any()
+
+
+def test_only_rows_that_rank_are_scored(tmp_path, monkeypatch):
+    trainer = make_trainer(tmp_path)
+    scored = []
+    real = trainer._score
+    monkeypatch.setattr(trainer, "_score", lambda *a: scored.append(a[-1]) or real(*a))
+    inputs = micro_batch(trainer, range(24))
+    trainer._training_batch(trainer.model, inputs)
+    _, modes = expected_loss(copy.deepcopy(trainer.model), inputs, trainer.args)
+    assert scored[0].tolist() == [i for i, mode in enumerate(modes) if mode != "middle"]
+
+
+def test_what_is_logged(tmp_path):
+    trainer = make_trainer(tmp_path, max_steps=3, method="lift3")
+    trainer.train()
+    entries = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert len(entries) == 3
+    for entry in entries:
+        assert entry["easy"] + entry["middle"] + entry["hard"] == pytest.approx(1)
+        assert entry["tokens_per_second"] > 0 and math.isfinite(entry["loss"])
+    sft = make_trainer(tmp_path, max_steps=1, method="sft")
+    sft.train()
+    assert "easy" not in sft.state.log_history[0]
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path):
+    class Poison(TrainerCallback):
+        def on_step_begin(self, args, state, control, model=None, **kwargs):
+            if state.global_step == 2:
+                with torch.no_grad():
+                    model.decoder.bias[3] = float("nan")
+                Poison.before = weights(model)
+
+    trainer = make_trainer(tmp_path, callbacks=[Poison()])
+    with pytest.raises(LiftError, match="the loss is nan at step 3, so training stopped: lower learning_rate"):
+        trainer.train()
+    assert all(
+        torch.equal(a, b) for a, b in zip(Poison.before, weights(trainer.model), strict=True) if a.isfinite().all()
+    )
+
+
+def test_lift_learns(tmp_path):
+    trainer = make_trainer(tmp_path, max_steps=60, per_device_train_batch_size=24)
+    before = trainer.evaluate()["eval_loss"]
+    trainer.train()
+    assert trainer.evaluate()["eval_loss"] < 0.8 * before
+
+
+class TestBadInput:
+    def test_a_tokenizer_without_mask_token(self, tmp_path):
+        tokenizer = sudoku.build_tokenizer()
+        tokenizer.mask_token = None
+        with pytest.raises(LiftError, match="mask_token_id"):
+            LiftTrainer(model=tiny_model(), args=tiny_config(tmp_path), processing_class=tokenizer)
+
+    def test_a_mask_id_outside_the_vocabulary(self, tmp_path):
+        with pytest.raises(LiftError, match="99"):
+            make_trainer(tmp_path, mask_token_id=99)
+
+    def test_a_tokenizer_larger_than_the_head(self, tmp_path):
+        tokenizer = sudoku.build_tokenizer()
+        tokenizer.add_tokens(["[5]", "[6]"])
+        with pytest.raises(LiftError, match="the tokenizer has 9 tokens but the model's head only 8 rows"):
+            LiftTrainer(model=tiny_model(), args=tiny_config(tmp_path), processing_class=tokenizer)
+
+    def test_token_ids_outside_the_vocabulary(self, tmp_path):
+        trainer = make_trainer(tmp_path)
+        inputs = micro_batch(trainer)
+        inputs["input_ids"][3, 20] = 8
+        with pytest.raises(
+            LiftError, match="row 3 of the training data has token ids outside the model's vocabulary of 8"
+        ):
+            trainer.compute_loss(trainer.model, inputs)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"method": "lift4"}, "method must be one of sft, lift2, lift3, got 'lift4'"),
+            ({"mode_policy": "best"}, "mode_policy must be one of time, random, got 'best'"),
+            ({"time_epsilon": 0.0}, "time_epsilon must be between 0 and 1"),
+            ({"min_rho": 1.0}, "min_rho must be at least 0 and below 1"),
+            ({"remove_unused_columns": True}, "remove_unused_columns must be False"),
+        ],
+    )
+    def test_a_field_outside_its_range(self, tmp_path, options, message):
+        with pytest.raises(LiftError, match=message):
+            tiny_config(tmp_path, **options)

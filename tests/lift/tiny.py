@@ -1,0 +1,36 @@
+"""A tiny model, tokenizer and data set for trainer tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+from transformers import ModernBertConfig, ModernBertForMaskedLM
+
+from lift.config import LiftConfig
+from lift.data import prepare_dataset
+from lift.tasks import sudoku
+
+
+def tiny_model(seed: int = 0, *, dropout: float = 0.0) -> ModernBertForMaskedLM:
+    torch.manual_seed(seed)
+    config = ModernBertConfig(
+        vocab_size=8, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=64, layer_types=["full_attention"] * 2, pad_token_id=0, bos_token_id=None,
+        eos_token_id=None, cls_token_id=None, sep_token_id=None, mlp_dropout=dropout, embedding_dropout=dropout,
+    )  # fmt: skip
+    return ModernBertForMaskedLM(config)
+
+
+def tiny_rows(num_rows: int = 24) -> Dataset:
+    puzzles = sudoku.generate_puzzles(num_rows, seed=0)
+    return prepare_dataset(sudoku.rows(puzzles), sudoku.build_tokenizer(), max_length=32)
+
+
+def tiny_config(output_dir: Path, **options) -> LiftConfig:
+    defaults = {
+        "per_device_train_batch_size": 4, "max_steps": 4, "learning_rate": 1e-2, "logging_steps": 1,
+        "save_strategy": "no", "disable_tqdm": True, "use_cpu": True,
+    }  # fmt: skip
+    return LiftConfig(output_dir=str(output_dir), **(defaults | options))

@@ -1,0 +1,57 @@
+"""Inputs for tests of the linear-head ops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+
+
+@dataclass(frozen=True)
+class Head:
+    """hidden_states (N, D), weight (V, D), bias (V,), targets (N,), token_weight (N,), with logits of deviation ~1."""
+
+    hidden_states: Tensor
+    weight: Tensor
+    bias: Tensor
+    targets: Tensor
+    token_weight: Tensor
+
+    @classmethod
+    def random(
+        cls, n: int, d: int, v: int, dtype: torch.dtype = torch.float32, *, ignored: float = 0.25, seed: int = 0
+    ) -> Head:
+        g = torch.Generator().manual_seed(seed)
+        targets = torch.randint(v, (n,), generator=g)
+        targets[torch.rand(n, generator=g) < ignored] = -100
+        return cls(
+            hidden_states=torch.randn(n, d, generator=g).to(dtype),
+            weight=(torch.randn(v, d, generator=g) / d**0.5).to(dtype),
+            bias=torch.randn(v, generator=g).to(dtype),
+            targets=targets,
+            token_weight=10 ** torch.empty(n).uniform_(-3, 3, generator=g),
+        )
+
+    def double(self) -> Head:
+        """The same rounded values in float64."""
+        return replace(
+            self,
+            hidden_states=self.hidden_states.double(),
+            weight=self.weight.double(),
+            bias=self.bias.double(),
+            token_weight=self.token_weight.double(),
+        )
+
+    def trainable(self, *names: str) -> Head:
+        """Fresh leaves; those named require grad."""
+        leaves = {
+            name: getattr(self, name).detach().clone().requires_grad_(name in names)
+            for name in ("hidden_states", "weight", "bias")
+        }
+        return replace(self, **leaves)
+
+    def grads(self, *names: str) -> list[Tensor]:
+        return [getattr(self, name).grad for name in names]

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lift_kernels import linear_token_stats, reference
+from tests.accuracy import assert_nats_close
+from tests.lift_kernels.heads import DTYPES, Head
+from tests.lift_kernels.test_linear_cross_entropy import DEFAULT, OPTIONS, SHAPES, SMALL
+
+
+@pytest.mark.parametrize("workspace_bytes", [SMALL, DEFAULT], ids=["many-tiles", "one-tile"])
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_matches_float64_truth(dtype, shape, options, workspace_bytes):
+    head, wide = Head.random(*shape, dtype), Head.random(*shape, dtype).double()
+    for targets in (head.targets, None):
+        stats = linear_token_stats(
+            head.hidden_states, head.weight, targets, bias=head.bias, workspace_bytes=workspace_bytes, **options
+        )
+        *floats, argmax = reference.linear_token_stats(
+            wide.hidden_states, wide.weight, targets, bias=wide.bias, **options
+        )
+        for ours, truth in zip(stats[:4], floats, strict=True):
+            assert ours.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+            assert_nats_close(ours=ours, truth=truth)
+        assert torch.equal(stats.argmax, argmax)
+
+
+@pytest.mark.parametrize("workspace_bytes", [SMALL, DEFAULT])
+def test_ties_go_to_the_lowest_index(workspace_bytes):
+    hidden_states, weight = torch.ones(3, 4), torch.zeros(1500, 4)
+    weight[[7, 8, 1100]] = 1.0
+    stats = linear_token_stats(hidden_states, weight, workspace_bytes=workspace_bytes)
+    assert stats.argmax.tolist() == [7, 7, 7]
+
+
+def test_entropy_of_known_distributions():
+    uniform = linear_token_stats(torch.zeros(1, 4), torch.ones(1000, 4))
+    torch.testing.assert_close(uniform.entropy, torch.tensor([1000.0]).log())
+    sure = linear_token_stats(torch.full((1, 2), 100.0), torch.tensor([[1.0, 1.0], [-1.0, -1.0]]))
+    assert sure.entropy.item() == 0 and sure.max_log_prob.item() == 0
+
+
+def test_ignored_tokens_cost_nothing_and_say_so():
+    head = Head.random(12, 8, 50)
+    targets = head.targets.where(torch.arange(12) % 2 == 0, -1)
+    hidden_states = head.hidden_states.masked_fill((targets == -1)[:, None], float("nan"))
+    stats = linear_token_stats(hidden_states, head.weight, targets.where(targets >= 0, -1), ignore_index=-1)
+    ignored = targets < 0
+    for values in stats[:4]:
+        assert not values[ignored].any() and values.isfinite().all()
+    assert (stats.argmax[ignored] == -1).all() and (stats.argmax[~ignored] >= 0).all()
+
+
+def test_shapes_and_gradients():
+    head = Head.random(24, 8, 50).trainable("hidden_states", "weight")
+    stats = linear_token_stats(head.hidden_states.view(2, 3, 4, 8), head.weight, head.targets.view(2, 3, 4))
+    assert all(values.shape == (2, 3, 4) and not values.requires_grad for values in stats)
+    assert stats.argmax.dtype == torch.int64
+    empty = linear_token_stats(torch.zeros(0, 8), head.weight)
+    assert all(values.shape == (0,) for values in empty)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((torch.ones(4, 8), torch.ones(20, 7)), r"linear_token_stats: weight must have shape \(V, D\)"),
+        ((torch.ones(4, 8), torch.ones(20, 8), torch.zeros(3, dtype=torch.int64)), r"targets must have shape \(4,\)"),
+        ((torch.ones(4, 8), torch.ones(20, 8), torch.full((4,), 20)), r"targets must lie in \[0, 20\)"),
+    ],
+)
+def test_bad_input_is_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        linear_token_stats(*arguments)

@@ -1,0 +1,254 @@
+"""The floors of both packages: who may import whom, and what importing them costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import lift_kernels
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# A module may import from lower floors and from its own part (the key here), never sideways or upwards.
+FLOORS = {
+    "lift_kernels.philox": 0,
+    "lift_kernels.checks": 1,
+    "lift_kernels.fallback": 1,
+    "lift_kernels.kernels": 1,
+    "lift_kernels.reference": 1,
+    "lift_kernels.backends": 2,
+    "lift_kernels.ops": 3,
+    "lift_kernels.modules": 4,
+    "lift_kernels.models": 5,
+    "lift_kernels": 6,
+    "lift.errors": 11,
+    "lift.forward_process": 12,
+    "lift.objectives": 13,
+    "lift.config": 14,
+    "lift.data": 14,
+    "lift.plots": 14,
+    "lift.progress": 14,
+    "lift.sampler": 14,
+    "lift.collator": 15,
+    "lift.tasks": 16,
+    "lift.trainer": 17,
+    "lift.cli": 18,
+    "lift": 19,
+}
+# It derives from a class of transformers, imported at its head; so it is itself imported in functions only.
+NEEDS_TRANSFORMERS = "lift_kernels.models.output"
+# The public names, the generator they document, and whether a model is patched.
+OPEN_TO_LIFT = ("lift_kernels", "lift_kernels.philox", "lift_kernels.models.patch")
+TORCH_ONLY = ("lift.errors", "lift.forward_process", "lift.objectives")
+PUBLIC_NAMES = {
+    "CorruptedTokens",
+    "LinearCrossEntropyLoss",
+    "TokenStats",
+    "apply_lift_kernels",
+    "backend_report",
+    "corrupt_tokens",
+    "linear_cross_entropy",
+    "linear_token_stats",
+    "register_model_family",
+    "remove_lift_kernels",
+    "select_tokens",
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    importer: str
+    imported: str
+    at_import_time: bool  # not inside a function, nor under TYPE_CHECKING
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+
+
+def statements(node: ast.AST, at_import_time: bool = True) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.Import, ast.ImportFrom)):
+            yield child, at_import_time
+        elif is_type_checking(child):
+            assert isinstance(child, ast.If)
+            yield from statements(ast.Module(child.body, []), False)
+            yield from statements(ast.Module(child.orelse, []), at_import_time)
+        else:
+            is_function = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef))
+            yield from statements(child, at_import_time and not is_function)
+
+
+def imports_of(root: Path) -> list[Import]:
+    files = {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
+        for package in ("lift_kernels", "lift")
+        for path in sorted((root / package).rglob("*.py"))
+    }
+    found = []
+    for name, path in files.items():
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        for node, at_import_time in statements(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                targets = [alias.name for alias in node.names]
+            else:
+                outer = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+                base = ".".join([*outer, *([node.module] if node.module else [])])
+                # `from package import name` takes a submodule where there is one, else a name of the package.
+                targets = [f"{base}.{a.name}" if f"{base}.{a.name}" in files else base for a in node.names]
+            found += [Import(name, target, at_import_time) for target in targets]
+    return found
+
+
+def part_of(module: str) -> str:
+    """The entry of FLOORS that a module belongs to."""
+    parts = ".".join(module.split(".")[:2])
+    return "lift_kernels.reference" if parts.startswith("lift_kernels.reference") else parts
+
+
+def violations(root: Path) -> list[str]:
+    found = [
+        f"{path.relative_to(root)}: name the file by its subject"
+        for package in ("lift_kernels", "lift")
+        for path in (root / package).rglob("util*.py")
+    ]
+    for link in imports_of(root):
+        why = broken_rule(link)
+        if why:
+            found.append(f"{link.importer} imports {link.imported}: {why}")
+    return found
+
+
+def broken_rule(link: Import) -> str | None:
+    importer, imported = part_of(link.importer), part_of(link.imported)
+    library = link.imported.partition(".")[0]
+    if importer not in FLOORS:
+        return f"{importer} has no floor yet, give it one in FLOORS"
+    if library in ("lift", "lift_kernels"):
+        if imported not in FLOORS:
+            return f"{imported} has no floor yet, give it one in FLOORS"
+        if imported == "lift_kernels.reference" and importer != imported:
+            return "the reference is for tests and benchmarks"
+        if importer.startswith("lift_kernels") and library == "lift":
+            return "lift_kernels knows nothing of lift"
+        if importer.startswith("lift.") and library == "lift_kernels" and link.imported not in OPEN_TO_LIFT:
+            return "lift uses only the public names of lift_kernels, and what else it opens"
+        if link.imported == NEEDS_TRANSFORMERS and link.at_import_time:
+            return f"{NEEDS_TRANSFORMERS} loads transformers, import it inside a function"
+        if importer != imported and FLOORS[importer] <= FLOORS[imported]:
+            return "only lower floors may be imported"
+        return None
+    if library == "triton" and importer != "lift_kernels.kernels":
+        return "only lift_kernels.kernels may import triton"
+    if library in sys.stdlib_module_names or library in ("torch", "triton"):
+        return None
+    if importer.startswith("lift_kernels") and library != "einops":
+        is_lazy = link.importer == NEEDS_TRANSFORMERS or not link.at_import_time
+        if library != "transformers" or importer != "lift_kernels.models" or not is_lazy:
+            return "lift_kernels needs torch and einops only (models may import transformers inside a function)"
+    return "this floor needs torch only" if importer in TORCH_ONLY else None
+
+
+def test_every_module_keeps_to_its_floor():
+    links = imports_of(ROOT)
+    assert {"lift_kernels.ops.linear_cross_entropy", "lift.trainer"} <= {link.importer for link in links}
+    assert not violations(ROOT)
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "complaint"),
+    [
+        ("lift_kernels/ops/a.py", "import lift", "knows nothing of lift"),
+        ("lift_kernels/ops/a.py", "def f():\n    from lift.data import load_rows", "knows nothing of lift"),
+        ("lift_kernels/ops/a.py", "import transformers", "torch and einops only"),
+        ("lift_kernels/models/a.py", "from transformers import BertModel", "torch and einops only"),
+        ("lift_kernels/models/a.py", "class A:\n    import transformers", "torch and einops only"),
+        ("lift_kernels/models/a.py", "from lift_kernels.models.output import Output", "inside a function"),
+        ("lift_kernels/ops/a.py", "def f():\n    import triton.language", "only lift_kernels.kernels"),
+        ("lift_kernels/backends.py", "import triton", "only lift_kernels.kernels"),
+        ("lift_kernels/ops/a.py", "from lift_kernels import reference", "tests and benchmarks"),
+        ("lift_kernels/ops/a.py", "from ..reference import nll", "tests and benchmarks"),
+        ("lift_kernels/fallback/a.py", "from lift_kernels import checks", "only lower floors"),
+        ("lift_kernels/checks.py", "from lift_kernels.fallback import b", "only lower floors"),
+        ("lift_kernels/fallback/a.py", "from lift_kernels.ops.b import c", "only lower floors"),
+        ("lift_kernels/ops/a.py", "from lift_kernels import linear_cross_entropy", "only lower floors"),
+        ("lift_kernels/novel.py", "import torch", "has no floor"),
+        ("lift/trainer.py", "from lift_kernels.ops.a import b", "public names"),
+        ("lift/objectives.py", "import lift_kernels.reference", "tests and benchmarks"),
+        ("lift/data.py", "from lift.trainer import LiftTrainer", "only lower floors"),
+        ("lift/data.py", "def f():\n    from .cli import main", "only lower floors"),
+        ("lift/objectives.py", "if True:\n    import transformers", "torch only"),
+        ("lift/utils.py", "", "by its subject"),
+    ],
+)
+def test_a_broken_rule_is_found(tmp_path, path, code, complaint):
+    for name in ("lift_kernels/checks.py", "lift_kernels/reference.py", path):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / path).write_text(code)
+    (found,) = violations(tmp_path)
+    assert complaint in found
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("lift_kernels/models/a.py", "def f():\n    from transformers import BertModel"),
+        ("lift_kernels/models/output.py", "from transformers.utils import ModelOutput"),
+        ("lift_kernels/models/a.py", "def f():\n    from lift_kernels.models.output import Output"),
+        ("lift_kernels/models/a.py", "if TYPE_CHECKING:\n    from transformers import BertModel"),
+        ("lift_kernels/kernels/a.py", "import triton\nfrom lift_kernels.kernels import b"),
+        ("lift_kernels/ops/a.py", "from lift_kernels import checks\nfrom lift_kernels.fallback.b import c"),
+        (
+            "lift/trainer.py",
+            "import transformers\nfrom lift_kernels import linear_cross_entropy\nfrom . import errors",
+        ),
+    ],
+)
+def test_an_allowed_import_is_not_reported(tmp_path, path, code):
+    for name in ("lift_kernels/checks.py", "lift/errors.py", path):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / path).write_text(code)
+    assert not violations(tmp_path)
+
+
+def test_the_public_names_are_the_promised_ones_and_documented():
+    assert set(lift_kernels.__all__) == PUBLIC_NAMES
+    assert lift_kernels.__version__
+    assert not [name for name in PUBLIC_NAMES if not getattr(lift_kernels, name).__doc__]
+
+
+def run(code: str) -> str:
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_importing_lift_kernels_loads_neither_triton_nor_the_trainer_stack():
+    loaded = run("import sys, lift_kernels; print(*sys.modules)").split()
+    assert "lift_kernels.ops.linear_cross_entropy" in loaded
+    assert not {"triton", "transformers", "datasets", "accelerate", "matplotlib", "lift"} & set(loaded)
+
+
+def test_lift_kernels_computes_where_triton_is_not_installed():
+    # None in sys.modules makes `import triton` raise and `find_spec` find nothing, as where no wheel exists.
+    out = run(
+        "import sys; sys.modules['triton'] = None\n"
+        "import torch, lift_kernels\n"
+        "h = torch.ones(2, 4, requires_grad=True)\n"
+        "loss = lift_kernels.linear_cross_entropy(h, torch.zeros(8, 4), torch.tensor([0, 7]))\n"
+        "loss.backward()\n"
+        "assert h.grad is not None\n"
+        "assert 'not installed' in str(lift_kernels.backend_report())\n"
+        "print(loss.item())"
+    )
+    assert float(out) == pytest.approx(2.0794415, abs=1e-6)  # ln 8: all logits are 0

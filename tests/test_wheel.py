@@ -1,0 +1,119 @@
+"""The wheel: what is in it, and that both packages work from it where the checkout cannot be seen."""
+
+from __future__ import annotations
+
+import email
+import os
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+HAS_TRITON_WHEELS = sys.platform == "linux" and os.uname().machine in ("x86_64", "aarch64")
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    result = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=900)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
+    (path,) = folder.iterdir()
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with nothing but the wheel, and the libraries of this one behind it."""
+    venv = tmp_path_factory.mktemp("installed") / "venv"
+    run(sys.executable, "-m", "venv", "--without-pip", venv, cwd=venv.parent)
+    python = venv / "bin" / "python"
+    run(
+        *(sys.executable, "-m", "pip", "--python", python, "install"),
+        *("--quiet", "--disable-pip-version-check", "--no-deps", "--no-index", wheel),
+        cwd=venv.parent,
+    )
+    # Python does not read the .pth files of a folder that a .pth file names: the checkout, which an editable
+    # installation adds through one, stays out.
+    libraries = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    (site_packages,) = (venv / "lib").glob("python*/site-packages")
+    (site_packages / "libraries.pth").write_text("\n".join(sorted(libraries)) + "\n")
+    return venv
+
+
+def test_the_wheel_holds_both_packages_whole_and_nothing_else(wheel):
+    assert wheel.name == f"lift_kernels-{PROJECT['version']}-py3-none-any.whl"
+    files = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    sources = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("lift_kernels", "lift")
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
+    }
+    assert {"lift_kernels/py.typed", "lift/py.typed", "lift/presets/sudoku.yaml"} <= files
+    assert files == sources
+
+
+def test_the_metadata_name_the_licence_the_command_and_the_dependencies(wheel):
+    archive = zipfile.ZipFile(wheel)
+    info = f"lift_kernels-{PROJECT['version']}.dist-info"
+    metadata = email.message_from_bytes(archive.read(f"{info}/METADATA"))
+    assert archive.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert set(metadata.get_all("Provides-Extra")) == {"train", "eval", "plot", "bench", "dev"}
+    required = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
+    assert {line.partition(">")[0] for line in required} == {"torch", "einops", "triton"}
+    assert "lift = lift.cli:main" in archive.read(f"{info}/entry_points.txt").decode()
+
+
+@pytest.mark.parametrize("package", ["lift_kernels", "lift"])
+def test_a_package_imports_from_the_wheel(installed, package):
+    code = (
+        "import importlib.metadata, sys\n"
+        f"import {package}, lift_kernels\n"
+        f"print({package}.__file__, lift_kernels.__version__, importlib.metadata.version('lift-kernels'))\n"
+        f"assert {str(ROOT)!r} not in sys.path"
+    )
+    python = installed / "bin" / "python"
+    file, own_version, version = run(python, "-I", "-c", code, cwd=installed.parent).split()
+    assert Path(file).is_relative_to(installed)
+    assert own_version == version == PROJECT["version"]
+
+
+def test_the_command_runs_from_the_wheel(installed):
+    out = run(installed / "bin" / "lift", "--help", cwd=installed.parent)
+    assert "train" in out
+
+
+@pytest.mark.slow
+def test_pip_brings_torch_triton_and_einops_and_no_trainer_stack(wheel, tmp_path):
+    run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
+    python = tmp_path / "venv" / "bin" / "python"
+    run(
+        *(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+        *("--constraint", ROOT / "constraints.txt", wheel),
+        cwd=tmp_path,
+    )
+    listed = run(python, "-m", "pip", "list", "--format", "freeze", cwd=tmp_path).split()
+    names = {line.partition("==")[0] for line in listed}
+    assert {"lift-kernels", "torch", "einops"} <= names
+    assert ("triton" in names) == HAS_TRITON_WHEELS
+    assert not {"transformers", "datasets", "accelerate", "matplotlib", "pytest"} & names
+    code = (
+        "import torch\n"
+        "from lift_kernels import linear_cross_entropy\n"
+        "print(linear_cross_entropy(torch.ones(2, 4), torch.zeros(8, 4), torch.tensor([0, 7])).item())"
+    )
+    # ln 8: all logits are 0. torch warns that there is no numpy, which it does not require.
+    assert float(run(python, "-I", "-c", code, cwd=tmp_path)) == pytest.approx(2.0794415, abs=1e-6)
