@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from lift.evaluation_mode import evaluation_mode
 from lift_kernels import select_tokens
 from lift_kernels.models.patch import is_patched
 
@@ -71,7 +71,7 @@ def generate(
     predict = _predict_from_token_stats if is_patched(model) else _predict_from_logits
     order = torch.ones(num_rows, dtype=torch.int64, device=input_ids.device)
     step = 0
-    with _eval_mode(model):
+    with evaluation_mode(model):
         for start in range(prompt_length, prompt_length + gen_length, block_length):
             block = slice(start, start + block_length)
             is_masked = torch.ones_like(input_ids[:, block], dtype=torch.bool)
@@ -157,15 +157,3 @@ def _predict_from_token_stats(
     if (is_masked & (prediction == mask_token_id)).any():
         return _predict_from_logits(model, input_ids, attention_mask, block, is_masked, mask_token_id)
     return prediction, stats.max_log_prob[:, block].float()
-
-
-@contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode for the block; afterwards each module is as it was, on an error too."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -18,6 +16,7 @@ from lift.collator import MaskedDiffusionCollator
 from lift.config import LiftConfig
 from lift.data import resolve_mask_token_id, resolve_pad_token_id
 from lift.errors import LiftError
+from lift.evaluation_mode import evaluation_mode
 from lift.forward_process import diffusion_time, draw_mode_words, draw_uniforms, overmask_rate, step_seed
 from lift.objectives import DenoisingBatch
 from lift.progress import IntervalCounts, TrainingProgress
@@ -149,7 +148,7 @@ class LiftTrainer(Trainer):
         if rows.numel() == 0:
             return log_prob
         attention_mask = inputs.get("attention_mask")
-        with torch.no_grad(), _evaluation_mode(model):
+        with torch.no_grad(), evaluation_mode(model):
             stats = model(
                 input_ids=corrupted_ids[rows],
                 labels=labels[rows],
@@ -191,18 +190,6 @@ class LiftTrainer(Trainer):
                 f"the loss is {loss} at step {self.state.global_step + 1}, so training stopped: lower learning_rate, "
                 "set max_grad_norm, or look for broken weights or data; the last checkpoint in output_dir is intact."
             )
-
-
-@contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Put every module into evaluation mode, and back exactly: some may have been frozen in it before."""
-    was_training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in was_training:
-            module.training = True
 
 
 def _check_vocabulary(tokenizer: Any, vocab_size: int) -> None:

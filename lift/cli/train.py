@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ def run(arguments: Sequence[str]) -> None:
     import transformers
 
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()  # saving and loading take a moment only
     logging.getLogger("lift").setLevel(logging.INFO)
     train(*parse(arguments))
 
@@ -44,7 +46,7 @@ def train(
     checkpoint = _checkpoint(config)
     if checkpoint is None:
         _check_output(output, run_arguments)
-    console = Console(quiet=not config.should_log, highlight=False)
+    console = Console(quiet=not config.should_log, highlight=False, width=None if sys.stdout.isatty() else 100)
     transformers.set_seed(config.seed)
     source = open_source(data_arguments, model_arguments, config)
     model = build_model(model_arguments, source.tokenizer, seed=config.seed)
