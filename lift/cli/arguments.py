@@ -52,7 +52,7 @@ class DataArguments:
     train_split: str | None = field(default=None, metadata={"help": "Split of train_data, for instance train."})
     eval_data: str | None = field(default=None, metadata={"help": "Rows to evaluate on; else rows of train_data."})
     eval_split: str | None = field(default=None, metadata={"help": "Split of eval_data."})
-    data_name: str | None = field(default=None, metadata={"help": "Configuration of a Hub data set."})
+    data_name: str | None = field(default=None, metadata={"help": "Configuration of a Hub data set; unused for local files."})
     num_eval_rows: int = field(
         default=100, metadata={"help": "Rows to evaluate on; taken from the end of train_data without eval_data."}
     )

@@ -55,7 +55,9 @@ def open_source(data: DataArguments, model: ModelArguments, config: LiftConfig) 
 
 def _open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) -> Source:
     train_data = resolve_package_path(str(data.train_data))
-    rows = load_rows(train_data, split=data.train_split, name=data.data_name, limit=data.max_train_rows)
+    # A preset may name a Hub configuration beside a source that the user replaces by a local file.
+    name = None if Path(train_data).exists() else data.data_name
+    rows = load_rows(train_data, split=data.train_split, name=name, limit=data.max_train_rows)
     if data.eval_data is None:
         num_eval = min(data.num_eval_rows, len(rows) // 2)
         if num_eval < 1:
@@ -64,7 +66,7 @@ def _open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) -
             )
         rows, eval_rows = rows.select(range(len(rows) - num_eval)), rows.select(range(len(rows) - num_eval, len(rows)))
     else:
-        eval_rows = load_rows(data.eval_data, split=data.eval_split, name=data.data_name, limit=data.num_eval_rows)
+        eval_rows = load_rows(data.eval_data, split=data.eval_split, name=name, limit=data.num_eval_rows)
     tokenizer = load_tokenizer(model)
     mask_token_id = resolve_mask_token_id(tokenizer, config.mask_token_id, vocab_size=len(tokenizer))
 
