@@ -1,4 +1,4 @@
-"""The implementations under test: each computes the mean loss and leaves the gradients on the leaves."""
+"""The implementations under test: each returns the mean loss and leaves the gradients on the leaves."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from torch.nn import functional as F
 
 from lift_kernels import linear_cross_entropy
 
-Step = Callable[[Tensor, Tensor, Tensor], None]
+Step = Callable[[Tensor, Tensor, Tensor], Tensor | None]
 
 
-def ours(hidden_states: Tensor, weight: Tensor, targets: Tensor) -> None:
-    linear_cross_entropy(hidden_states, weight, targets).backward()
+def ours(hidden_states: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    return _backward(linear_cross_entropy(hidden_states, weight, targets))
 
 
-def logits_and_cross_entropy(hidden_states: Tensor, weight: Tensor, targets: Tensor) -> None:
+def logits_and_cross_entropy(hidden_states: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
     # In float32: cross_entropy on bfloat16 logits is wrong by more than 1 nat at V = 126464 on a CPU.
-    F.cross_entropy(F.linear(hidden_states, weight).float(), targets).backward()
+    return _backward(F.cross_entropy(F.linear(hidden_states, weight).float(), targets))
 
 
-def torch_linear_cross_entropy(hidden_states: Tensor, weight: Tensor, targets: Tensor) -> None:
-    F.linear_cross_entropy(hidden_states, weight, targets).backward()
+def torch_linear_cross_entropy(hidden_states: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    return _backward(F.linear_cross_entropy(hidden_states, weight, targets))
 
 
-def torch_linear_cross_entropy_chunked(hidden_states: Tensor, weight: Tensor, targets: Tensor) -> None:
+def torch_linear_cross_entropy_chunked(hidden_states: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
     from torch.nn import LinearCrossEntropyOptions
 
-    F.linear_cross_entropy(hidden_states, weight, targets, options=LinearCrossEntropyOptions()).backward()
+    return _backward(F.linear_cross_entropy(hidden_states, weight, targets, options=LinearCrossEntropyOptions()))
 
 
-def cut_cross_entropy(hidden_states: Tensor, weight: Tensor, targets: Tensor) -> None:
+def cut_cross_entropy(hidden_states: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
     from cut_cross_entropy import linear_cross_entropy as cce
 
-    cce(hidden_states, weight, targets, impl="torch_compile").backward()
+    return _backward(cce(hidden_states, weight, targets, impl="torch_compile"))
 
 
 def matrix_products(hidden_states: Tensor, weight: Tensor, targets: Tensor) -> None:
@@ -55,6 +55,11 @@ PROVIDERS: dict[str, Step] = {
     "cut-cross-entropy (torch_compile)": cut_cross_entropy,
     "bare matrix products": matrix_products,
 }
+
+
+def _backward(loss: Tensor) -> Tensor:
+    loss.backward()
+    return loss.detach()
 
 
 def missing(name: str) -> str | None:

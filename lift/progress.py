@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
@@ -13,7 +15,7 @@ from lift.objectives import MODES
 
 
 class IntervalCounts:
-    """What happened since the last log entry: tokens, rows per mode, seconds. Kept on the host."""
+    """What this process did since the last log entry: tokens, rows per mode, seconds. Kept on the host."""
 
     def __init__(self) -> None:
         self._reset()
@@ -26,6 +28,15 @@ class IntervalCounts:
     def count_modes(self, order: Tensor) -> None:
         for name, mode in MODES.items():
             self._rows[name] += int((order == mode).sum())
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the block's time out: evaluation and saving are no training."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._start += time.perf_counter() - start
 
     def take(self) -> dict[str, float]:
         """Return tokens_per_second (of this process) and the share of rows in each mode, and start over."""

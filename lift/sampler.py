@@ -78,7 +78,8 @@ def generate(
             for num_committed in schedule:
                 prediction, confidence = predict(model, input_ids, attention_mask, block, is_masked, mask_token_id)
                 num_keep = torch.full_like(order, num_committed)
-                is_committed = select_tokens(confidence, is_masked, num_keep, order)
+                # No row is random; off the CPU a seed is asked for without looking.
+                is_committed = select_tokens(confidence, is_masked, num_keep, order, seed=0)
                 input_ids[:, block] = torch.where(is_committed, prediction, input_ids[:, block])
                 is_masked = is_masked & ~is_committed
                 step += 1

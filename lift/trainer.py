@@ -51,6 +51,15 @@ class LiftTrainer(Trainer):
     def __init__(
         self, model: PreTrainedModel, args: LiftConfig, *, processing_class: Any = None, **kwargs: Any
     ) -> None:
+        if processing_class is None:
+            raise LiftError(
+                "LiftTrainer needs the tokenizer, for its mask and pad tokens: pass processing_class=tokenizer."
+            )
+        if args.n_gpu > 1:
+            raise LiftError(
+                f"{args.n_gpu} GPUs are visible to one process, which DataParallel would share: start one process "
+                f"per GPU with torchrun --nproc_per_node {args.n_gpu}, or set CUDA_VISIBLE_DEVICES=0."
+            )
         try:
             apply_lift_kernels(model)
         except ValueError as error:
@@ -67,6 +76,7 @@ class LiftTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
         self._interval = IntervalCounts()
         self._num_eval_examples = 1
+        self._is_finite = torch.ones((), dtype=torch.bool, device=self.args.device)
         if not self.args.disable_tqdm:
             self.remove_callback(ProgressCallback)
             self.add_callback(TrainingProgress())
@@ -80,8 +90,10 @@ class LiftTrainer(Trainer):
     ) -> Any:
         batch = self._training_batch(model, inputs)
         outputs = self._forward(model, inputs, batch)
-        if outputs.loss.device.type == "cpu":  # elsewhere reading it would synchronise: `log` looks then
+        if outputs.loss.device.type == "cpu":
             self._check_finite(outputs.loss.item())
+        else:  # reading it would synchronise: it is looked at before anything is logged or saved
+            self._is_finite &= outputs.loss.detach().isfinite()
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
     def prediction_step(
@@ -96,9 +108,24 @@ class LiftTrainer(Trainer):
         self._num_eval_examples = max(self.num_examples(dataloader), 1)
         return super().evaluation_loop(dataloader, *args, **kwargs)
 
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        self._interval.take()  # what came before is no training time
+        result = super().train(*args, **kwargs)
+        self._check_all_finite()
+        return result
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        with self._interval.paused():
+            return super().evaluate(*args, **kwargs)
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        self._check_all_finite()
+        with self._interval.paused():
+            super()._save_checkpoint(*args, **kwargs)
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:
-            self._check_finite(logs["loss"])
+            self._check_all_finite()
             logs.update(self._interval.take())
         super().log(logs, start_time)
 
@@ -107,8 +134,9 @@ class LiftTrainer(Trainer):
         if example_id.device.type == "cpu":
             self._check_ids(inputs)
         seed = step_seed(args.seed, self.state.global_step)
-        # Drawn on the host from a few integers, so that choosing a mode never waits for the device.
-        uniform_time, uniform_rho = draw_uniforms(seed, example_id.cpu())
+        # Drawn on the host, where the number of rows to score must be known: one small copy a micro-batch.
+        host_id = example_id.cpu()
+        uniform_time, uniform_rho = draw_uniforms(seed, host_id)
         timestep = diffusion_time(uniform_time, epsilon=args.time_epsilon)
         device = inputs["input_ids"].device
         self._interval.num_tokens += inputs["input_ids"].numel()
@@ -125,7 +153,7 @@ class LiftTrainer(Trainer):
         if args.mode_policy == "time":
             order = objectives.choose_order(timestep, args.method)
         else:
-            order = objectives.draw_order(draw_mode_words(seed, example_id.cpu()), args.method)
+            order = objectives.draw_order(draw_mode_words(seed, host_id), args.method)
         self._interval.count_modes(order)
         needs_score = (order != objectives.MIDDLE).nonzero()[:, 0]
         if self.args.world_size > 1:
@@ -184,10 +212,14 @@ class LiftTrainer(Trainer):
                 "tokenise it with the model's own tokenizer."
             )
 
+    def _check_all_finite(self) -> None:
+        if not self._is_finite:
+            self._check_finite(math.nan)
+
     def _check_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
             raise LiftError(
-                f"the loss is {loss} at step {self.state.global_step + 1}, so training stopped: lower learning_rate, "
+                f"the loss is {loss} by step {self.state.global_step + 1}, so training stopped: lower learning_rate, "
                 "set max_grad_norm, or look for broken weights or data; the last checkpoint in output_dir is intact."
             )
 

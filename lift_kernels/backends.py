@@ -45,7 +45,7 @@ def backend_report() -> BackendReport:
     """Say which backend each device of this machine gets, and why.
 
     Returns: a `BackendReport`; printing it gives one line for the versions and one per device.
-    Neither triton nor a driver is loaded to find out.
+    Triton is not loaded to find out.
     """
     names = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     devices = tuple(

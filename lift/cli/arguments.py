@@ -52,7 +52,9 @@ class DataArguments:
     train_split: str | None = field(default=None, metadata={"help": "Split of train_data, for instance train."})
     eval_data: str | None = field(default=None, metadata={"help": "Rows to evaluate on; else rows of train_data."})
     eval_split: str | None = field(default=None, metadata={"help": "Split of eval_data."})
-    data_name: str | None = field(default=None, metadata={"help": "Configuration of a Hub data set; unused for local files."})
+    data_name: str | None = field(
+        default=None, metadata={"help": "Configuration of a Hub data set; unused for local files."}
+    )
     num_eval_rows: int = field(
         default=100, metadata={"help": "Rows to evaluate on; taken from the end of train_data without eval_data."}
     )
@@ -71,7 +73,7 @@ class RunArguments:
     """How this run treats its output folder."""
 
     overwrite_output_dir: bool = field(
-        default=False, metadata={"help": "Replace what an earlier run left in output_dir."}
+        default=False, metadata={"help": "Delete output_dir, with all an earlier run left there, and start anew."}
     )
 
 
@@ -119,6 +121,7 @@ def presets() -> list[str]:
 def _take_files(words: list[str]) -> tuple[list[str], dict[str, Any]]:
     """Split off the YAML file and the preset; return the other words and the merged mapping."""
     merged: dict[str, Any] = {}
+    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--preset=") else [word])]
     if "--preset" in words:
         at = words.index("--preset")
         name = words[at + 1] if at + 1 < len(words) else ""

@@ -30,6 +30,7 @@ def run(arguments: Sequence[str]) -> None:
 
     from lift.cli.arguments import ModelArguments
     from lift.cli.loading import build_model, load_tokenizer
+    from lift.data import encode_prompt
     from lift.sampler import generate
     from lift_kernels import apply_lift_kernels
 
@@ -41,11 +42,11 @@ def run(arguments: Sequence[str]) -> None:
     try:
         apply_lift_kernels(model)
         for prompt in options.prompt:
-            prompt_ids = torch.tensor([tokenizer(prompt)["input_ids"]], device=model.device)
+            prompt_ids = torch.tensor([encode_prompt(prompt, tokenizer)], device=model.device)
             ids = generate(
                 model,
                 prompt_ids,
-                gen_length=options.gen_length or prompt_ids.shape[1],
+                gen_length=prompt_ids.shape[1] if options.gen_length is None else options.gen_length,
                 block_length=options.block_length,
                 steps=options.steps,
             )

@@ -12,7 +12,7 @@ from rich.console import Console
 from lift.cli.arguments import DataArguments, ModelArguments
 from lift.cli.loading import load_tokenizer, resolve_package_path
 from lift.config import LiftConfig
-from lift.data import load_rows, prepare_dataset, resolve_mask_token_id
+from lift.data import is_hub_id, load_rows, prepare_dataset, resolve_mask_token_id
 from lift.errors import LiftError
 from lift.tasks import TASKS
 
@@ -34,8 +34,11 @@ class Source:
     def sentence(self, metrics: Metrics) -> str:
         return f"evaluation loss {metrics['eval_loss']:.3f}"
 
-    def report(self, console: Console, model: Any, before: Metrics, after: Metrics, output: Path) -> None:
-        pass
+    def report(self, console: Console, model: Any, output: Path) -> None:
+        """Show what the model can do."""
+
+    def draw(self, before: Metrics, after: Metrics, output: Path) -> None:
+        """Leave pictures in the output folder."""
 
 
 def open_source(data: DataArguments, model: ModelArguments, config: LiftConfig) -> Source:
@@ -53,11 +56,14 @@ def open_source(data: DataArguments, model: ModelArguments, config: LiftConfig) 
     return _open_rows(data, model, config)
 
 
+def _hub_name(source: str, data: DataArguments) -> str | None:
+    """A preset may name a Hub configuration beside a source that the user replaces by a local file."""
+    return data.data_name if is_hub_id(source) else None
+
+
 def _open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) -> Source:
     train_data = resolve_package_path(str(data.train_data))
-    # A preset may name a Hub configuration beside a source that the user replaces by a local file.
-    name = None if Path(train_data).exists() else data.data_name
-    rows = load_rows(train_data, split=data.train_split, name=name, limit=data.max_train_rows)
+    rows = load_rows(train_data, split=data.train_split, name=_hub_name(train_data, data), limit=data.max_train_rows)
     if data.eval_data is None:
         num_eval = min(data.num_eval_rows, len(rows) // 2)
         if num_eval < 1:
@@ -66,7 +72,9 @@ def _open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) -
             )
         rows, eval_rows = rows.select(range(len(rows) - num_eval)), rows.select(range(len(rows) - num_eval, len(rows)))
     else:
-        eval_rows = load_rows(data.eval_data, split=data.eval_split, name=name, limit=data.num_eval_rows)
+        eval_data = resolve_package_path(data.eval_data)
+        name = _hub_name(eval_data, data)
+        eval_rows = load_rows(eval_data, split=data.eval_split, name=name, limit=data.num_eval_rows)
     tokenizer = load_tokenizer(model)
     mask_token_id = resolve_mask_token_id(tokenizer, config.mask_token_id, vocab_size=len(tokenizer))
 

@@ -64,10 +64,12 @@ class SudokuSource(Source):
             )
         return f"{sentence}, evaluation loss {metrics['eval_loss']:.3f}"
 
-    def report(self, console: Console, model: Any, before: Metrics, after: Metrics, output: Path) -> None:
+    def draw(self, before: Metrics, after: Metrics, output: Path) -> None:
         accuracy_by_difficulty(
             before["held_out"]["by_blanks"], after["held_out"]["by_blanks"], output / "accuracy_by_difficulty.png"
         )
+
+    def report(self, console: Console, model: Any, output: Path) -> None:
         puzzle = max(self.test, key=lambda p: p.num_blanks)
         console.print("a held-out puzzle, solved step by step:")
         console.print(sudoku.render_steps(puzzle, self._decode(model, puzzle)))

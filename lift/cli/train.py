@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.logging import RichHandler
 
 from lift.cli.arguments import DataArguments, ModelArguments, RunArguments, parse
 from lift.cli.loading import build_model
@@ -28,7 +30,9 @@ def run(arguments: Sequence[str]) -> None:
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()  # saving and loading take a moment only
-    logging.getLogger("lift").setLevel(logging.INFO)
+    logger = logging.getLogger("lift")
+    logger.setLevel(logging.INFO)
+    logger.handlers = [RichHandler(console=Console(stderr=True), show_time=False, show_level=False, show_path=False)]
     train(*parse(arguments))
 
 
@@ -61,8 +65,9 @@ def train(
         f"[bold]{config.method}[/bold] on {source.description}: {model.num_parameters():,} parameters, "
         f"{len(source.train):,} rows to train on, {len(source.eval):,} to evaluate on"
     )
-    if run_arguments.overwrite_output_dir and checkpoint is None and output.exists():
-        shutil.rmtree(output)
+    if run_arguments.overwrite_output_dir and checkpoint is None and trainer.is_world_process_zero():
+        shutil.rmtree(output, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
     before = _evaluate(trainer, source)
     console.print(f"before training: {source.sentence(before)}")
     result = trainer.train(resume_from_checkpoint=checkpoint)
@@ -81,8 +86,12 @@ def train(
         "after": after,
     }
     write_json(output / "metrics.json", metrics)
-    loss_curve(trainer.state.log_history, output / "loss_curve.png")
-    source.report(console, trainer.model, before, after, output)
+    source.report(console, trainer.model, output)
+    if importlib.util.find_spec("matplotlib") is None:
+        console.print("no pictures, as matplotlib is not installed: pip install 'lift-kernels[plot]'")
+    else:
+        loss_curve(trainer.state.log_history, output / "loss_curve.png")
+        source.draw(before, after, output)
     names = sorted(p.name for p in output.iterdir() if p.is_file() and p.suffix in (".png", ".json", ".safetensors"))
     console.print(f"[bold]wrote {output}/[/bold]: {', '.join(names)}")
     return metrics

@@ -96,6 +96,21 @@ def encode_row(
     return _encode_plain(prompt[0]["content"], completion[0]["content"], tokenizer, where)
 
 
+def encode_prompt(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return the ids that a prompt has in training: a user turn of the chat template, or with its special tokens.
+
+    Raises: LiftError if the tokenizer or its template cannot take the text.
+    """
+    if tokenizer.chat_template is None:
+        return _encode_prompt(text, tokenizer, "the prompt")
+    turns = _turns(text, "user", "the prompt")
+    try:
+        templated = str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    except TemplateError as error:
+        raise LiftError(f"the tokenizer's chat template rejects the prompt: {error}") from error
+    return _encode(templated, tokenizer, "the prompt")
+
+
 def _turns(cell: Any, role: str, where: str) -> list[Message]:
     return [{"role": role, "content": cell}] if isinstance(cell, str) else _messages(cell, where, "a string or ")
 
@@ -136,13 +151,16 @@ def _encode_chat(
 def _encode_plain(
     prompt: str, completion: str, tokenizer: PreTrainedTokenizerBase, where: str
 ) -> tuple[list[int], list[int]]:
-    start = _first_set(tokenizer.bos_token_id, tokenizer.cls_token_id)
-    separator = _first_set(tokenizer.sep_token_id)
     end = _first_set(tokenizer.eos_token_id, tokenizer.sep_token_id)
     completion_ids = _encode(completion, tokenizer, where)
     if not completion_ids:
         raise LiftError(f"{where}: the completion is empty after tokenisation; remove the row.")
-    return start + _encode(prompt, tokenizer, where) + separator, completion_ids + end
+    return _encode_prompt(prompt, tokenizer, where), completion_ids + end
+
+
+def _encode_prompt(prompt: str, tokenizer: PreTrainedTokenizerBase, where: str) -> list[int]:
+    start = _first_set(tokenizer.bos_token_id, tokenizer.cls_token_id)
+    return start + _encode(prompt, tokenizer, where) + _first_set(tokenizer.sep_token_id)
 
 
 def _first_set(*token_ids: int | None) -> list[int]:

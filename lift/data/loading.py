@@ -50,7 +50,7 @@ def load_rows(
     """
     if limit is not None and limit < 1:
         raise LiftError(f"limit must be at least 1 row, got {limit}.")
-    if isinstance(source, str) and _is_hub_id(source):
+    if isinstance(source, str) and is_hub_id(source):
         dataset = _load_from_hub(source, name, split)
     elif name is not None:
         raise LiftError(
@@ -83,7 +83,8 @@ def _described(source: str | Path | Sequence[str | Path]) -> str:
     return ", ".join(str(item) for item in _as_list(source))
 
 
-def _is_hub_id(source: str) -> bool:
+def is_hub_id(source: str) -> bool:
+    """Whether `load_rows` would look on the Hub for this name, not on disk."""
     if Path(source).exists() or Path(source).suffix.lower() in _FILE_SUFFIXES:
         return False
     owner = source.partition("/")[0] if "/" in source else None

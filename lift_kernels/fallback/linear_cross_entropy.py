@@ -138,19 +138,22 @@ def gradients_from_stats(
 ) -> Gradients:
     """Gradients when the log-sum-exp of every row is known: each column block is finished in one visit."""
     dtype = operand_dtype(hidden_states)
-    grad_hidden = torch.zeros_like(hidden_states, dtype=lse.dtype) if wanted.hidden_states else None
-    grad_weight = torch.empty_like(head.weight, dtype=dtype) if wanted.weight else None
+    # new_*, not *_like: a registered op promises contiguous outputs, and a tied head may come transposed.
+    grad_hidden = lse.new_zeros(hidden_states.shape) if wanted.hidden_states else None
+    grad_weight = lse.new_empty(head.weight.shape, dtype=dtype) if wanted.weight else None
     if grad_weight is not None and tiling.num_rows == 0:
         grad_weight.zero_()  # no tile will be visited
     grad_bias = torch.zeros(head.weight.shape[0], dtype=lse.dtype, device=lse.device) if wanted.bias else None
     tile = lse.new_empty(tiling.rows * tiling.columns)
-    widened = hidden_states.to(dtype)
-    products = [(rows, LogitProduct(hidden_states[rows]) if logits is None else None) for rows in tiling.row_blocks()]
+    is_one_block = tiling.rows >= tiling.num_rows
+    # One block is prepared once; several are prepared at each visit, so that only one takes room.
+    only_block = _RowBlock(hidden_states, dtype) if is_one_block else None
     for columns in tiling.column_blocks():
         weight_sum = None
-        for rows, product in products:
+        for rows in tiling.row_blocks():
+            block = only_block or _RowBlock(hidden_states[rows], dtype)
             g = _view(tile, rows, columns)
-            z = logits[rows, columns] if product is None else head.logits(product, columns, g)  # type: ignore[index]
+            z = head.logits(block.product, columns, g) if logits is None else logits[rows, columns]
             slope = head.slope(z)
             torch.sub(z, lse[rows, None], out=g).exp_()
             set_gold(g, targets[rows], columns, torch.expm1(log_prob[rows]))
@@ -163,10 +166,10 @@ def gradients_from_stats(
             if grad_hidden is not None:
                 grad_hidden[rows] += operand @ head.weight[columns].to(dtype)
             if grad_weight is not None:
-                if len(products) == 1:
-                    torch.mm(operand.t(), widened, out=grad_weight[columns])
+                if is_one_block:
+                    torch.mm(operand.t(), block.operand, out=grad_weight[columns])
                 else:
-                    partial = (operand.t() @ widened[rows]).to(lse.dtype)
+                    partial = (operand.t() @ block.operand).to(lse.dtype)
                     weight_sum = partial if weight_sum is None else weight_sum.add_(partial)
         if grad_weight is not None and weight_sum is not None:
             grad_weight[columns] = weight_sum.to(dtype)
@@ -182,7 +185,7 @@ def _frozen_head(
 ) -> tuple[OnlineSoftmax, Gradients]:
     dtype = operand_dtype(hidden_states)
     stats = OnlineSoftmax.zeros(hidden_states.shape[0], token_weight.dtype, hidden_states.device)
-    grad_hidden = torch.empty_like(hidden_states, dtype=dtype)
+    grad_hidden = hidden_states.new_empty(hidden_states.shape, dtype=dtype)
     tile = stats.new_buffer(tiling.rows * tiling.columns)
     for rows in tiling.row_blocks():
         product = LogitProduct(hidden_states[rows])
@@ -203,6 +206,14 @@ def _frozen_head(
         expectation += gold[:, None] * head.weight[targets[rows]].to(expectation.dtype)
         grad_hidden[rows] = (expectation * (token_weight[rows, None] * head.scale)).to(dtype)
     return stats, Gradients(grad_hidden, None, None)
+
+
+class _RowBlock:
+    """What the products of some rows read: for their logits, and for the gradient of the head."""
+
+    def __init__(self, hidden_states: Tensor, dtype: torch.dtype) -> None:
+        self.product = LogitProduct(hidden_states)
+        self.operand = hidden_states.to(dtype)
 
 
 def _view(buffer: Tensor, rows: slice, columns: slice) -> Tensor:

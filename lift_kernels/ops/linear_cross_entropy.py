@@ -9,6 +9,7 @@ from lift_kernels import checks
 from lift_kernels.backends import resolve_backend
 from lift_kernels.fallback.matmul import statistics_dtype
 from lift_kernels.ops import registered
+from lift_kernels.ops.autocast import apply_autocast
 from lift_kernels.ops.linear_token_stats import TokenStats
 
 _OP = "linear_cross_entropy"
@@ -74,7 +75,7 @@ def linear_cross_entropy(
 
     Source: the 1/t-weighted loss of masked diffusion, Nie et al. 2025 (LLaDA, arXiv 2502.09992, equation 3).
     """
-    hidden_states, weight, bias = _autocast(hidden_states), _autocast(weight), None if bias is None else _autocast(bias)
+    hidden_states, weight, bias = apply_autocast(hidden_states, weight, bias)
     _check(hidden_states, weight, targets, token_weight, bias, reduction, denominator, logit_softcap)
     resolve_backend(_OP, backend, hidden_states.device)
     flat_hidden_states = hidden_states.reshape(-1, hidden_states.shape[-1])
@@ -106,14 +107,6 @@ def linear_cross_entropy(
         records_grad and bias is not None and bias.requires_grad, return_stats, workspace_bytes,
     )  # fmt: skip
     return (loss, TokenStats.from_flat(stats, targets.shape)) if return_stats else loss
-
-
-def _autocast(tensor: Tensor) -> Tensor:
-    """Cast as torch.nn.functional.linear does under torch.autocast; registered ops are not on its list."""
-    device_type = tensor.device.type
-    if not torch.is_autocast_enabled(device_type) or tensor.dtype == torch.float64:
-        return tensor
-    return tensor.to(torch.get_autocast_dtype(device_type))
 
 
 def _check(hidden_states, weight, targets, token_weight, bias, reduction, denominator, logit_softcap) -> None:

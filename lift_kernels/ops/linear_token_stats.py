@@ -11,6 +11,7 @@ from torch import Tensor
 from lift_kernels import checks
 from lift_kernels.backends import resolve_backend
 from lift_kernels.ops import registered
+from lift_kernels.ops.autocast import apply_autocast
 
 _OP = "linear_token_stats"
 
@@ -62,6 +63,7 @@ def linear_token_stats(
 
     Source: the gold log-probability is LIFT's learnability score (arXiv 2605.22939).
     """
+    hidden_states, weight, bias = apply_autocast(hidden_states, weight, bias)
     checks.check_linear(_OP, hidden_states, weight, bias)
     checks.check_softcap(_OP, logit_softcap)
     if targets is not None:

@@ -43,7 +43,7 @@ def linear_cross_entropy_sum(
         head = LinearHead(weight, bias, logit_scale, logit_softcap)
         wanted = Wanted(wants_hidden_states, wants_weight, wants_bias)
         index = _wanted_rows(targets, ignore_index, num_targets, token_weight, weight.shape[0])
-        rows, row_targets, row_weight = hidden_states[index], targets[index], token_weight[index]
+        rows, row_targets, row_weight = _take_rows(hidden_states, index), targets[index], token_weight[index]
         if wanted.any:
             stats, gradients = fallback.loss_gradients(
                 rows, head, row_targets, row_weight, wanted, workspace_bytes=workspace_bytes, complete=with_stats
@@ -88,7 +88,8 @@ def _scale_gradients(ctx, grad_loss, *_):
     _refuse_double_backward()
     if grad_loss is None:
         return (None,) * ctx.num_inputs
-    # Out of place, so that a second backward over the same graph finds the gradients as they were.
+    # Always out of place: autograd may keep what is returned as a leaf's .grad, which optimisers and clipping write to,
+    # and another backward over the same graph must find the saved gradients as they were.
     scaled = [
         (gradient * grad_loss).to(dtype) if wanted else None
         for gradient, dtype, wanted in zip(ctx.saved_tensors, ctx.dtypes, ctx.wanted, strict=True)
@@ -122,7 +123,7 @@ def token_stats(
             return zero, stats.lse(), stats.entropy(), stats.max_log_prob(), stats.argmax
         index = _wanted_rows(targets, ignore_index, num_targets, token_weight, weight.shape[0])
         stats = fallback.token_stats(
-            hidden_states[index], head, targets[index], workspace_bytes=workspace_bytes, complete=complete
+            _take_rows(hidden_states, index), head, targets[index], workspace_bytes=workspace_bytes, complete=complete
         )
         return _full_stats(stats, index, targets)
 
@@ -156,7 +157,7 @@ def nll_gradients(
     """Gradients of sum_i grad_nll_i nll_i for hidden_states, weight and bias, from the saved statistics."""
     with torch.autocast(hidden_states.device.type, enabled=False):
         index = _wanted_rows(targets, ignore_index, num_targets, grad_nll, weight.shape[0])
-        rows = hidden_states[index]
+        rows = _take_rows(hidden_states, index)
         gradients = fallback.gradients_from_stats(
             rows,
             LinearHead(weight, bias, logit_scale, logit_softcap),
@@ -226,6 +227,10 @@ def _wanted_rows(
     return is_target.nonzero()[:, 0]
 
 
+def _take_rows(hidden_states: Tensor, index: Tensor) -> Tensor:
+    return hidden_states if index.shape[0] == hidden_states.shape[0] else hidden_states[index]
+
+
 def _check_targets(wanted: Tensor, num_targets: int | None, vocab_size: int) -> None:
     if num_targets is not None and num_targets != wanted.numel():
         raise ValueError(
@@ -245,7 +250,7 @@ def _full_gradients(gradients: Gradients, index: Tensor, hidden_states: Tensor) 
     nothing = hidden_states.new_empty(0, dtype=operand_dtype(hidden_states))
     grad_hidden_states = gradients.hidden_states
     if grad_hidden_states is not None and index.shape[0] != hidden_states.shape[0]:
-        full = torch.zeros_like(hidden_states, dtype=grad_hidden_states.dtype)
+        full = hidden_states.new_zeros(hidden_states.shape, dtype=grad_hidden_states.dtype)
         grad_hidden_states = full.index_copy_(0, index, grad_hidden_states)
     return (
         nothing if grad_hidden_states is None else grad_hidden_states,

@@ -180,7 +180,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path):
                 Poison.before = weights(model)
 
     trainer = make_trainer(tmp_path, callbacks=[Poison()])
-    with pytest.raises(LiftError, match="the loss is nan at step 3, so training stopped: lower learning_rate"):
+    with pytest.raises(LiftError, match="the loss is nan by step 3, so training stopped: lower learning_rate"):
         trainer.train()
     assert all(
         torch.equal(a, b) for a, b in zip(Poison.before, weights(trainer.model), strict=True) if a.isfinite().all()

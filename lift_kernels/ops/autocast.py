@@ -1,0 +1,19 @@
+"""torch.autocast for ops that are not on its list."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def apply_autocast(hidden_states: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Cast as torch.nn.functional.linear does where autocast is on; float64 stays."""
+    device_type = hidden_states.device.type
+    if not torch.is_autocast_enabled(device_type):
+        return hidden_states, weight, bias
+    dtype = torch.get_autocast_dtype(device_type)
+    return _narrow(hidden_states, dtype), _narrow(weight, dtype), None if bias is None else _narrow(bias, dtype)
+
+
+def _narrow(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor if tensor.dtype == torch.float64 else tensor.to(dtype)
