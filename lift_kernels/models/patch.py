@@ -10,6 +10,7 @@ import types
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from lift_kernels.models.families import find_model_family, register_model_family
@@ -106,7 +107,7 @@ def _fused_forward(
             f"{type(self).__name__}: labels must have shape {tuple(hidden_states.shape[:-1])} to match the hidden "
             f"states, got {tuple(labels.shape)}."
         )
-    rows, index = _labelled_rows(hidden_states.flatten(0, -2), labels, num_targets)
+    rows, index = _labelled_rows(rearrange(hidden_states, "b l d -> (b l) d"), labels, num_targets)
     if family.transform is not None:
         rows = family.transform(self)(rows)
     head: Any = family.head(self)
@@ -154,7 +155,9 @@ def _spread(stats: TokenStats, index: Tensor | None, labels: Tensor) -> TokenSta
     fills = (0, 0, 0, 0, -1)
     return TokenStats(
         *(
-            values.new_full((labels.numel(),), fill).index_copy_(0, index, values).view(labels.shape)
+            rearrange(
+                values.new_full((labels.numel(),), fill).index_copy_(0, index, values), "(b l) -> b l", b=len(labels)
+            )
             for values, fill in zip(stats, fills, strict=True)
         )
     )

@@ -57,9 +57,9 @@ def linear_cross_entropy(
         logit_softcap: positive bound of the logits, or None.
         return_stats: also return the statistics of the tokens that were computed.
         backend: "auto", "torch" or "triton".
-        workspace_bytes: bound of the scratch memory; by default 256 MiB on a CPU and 1 GiB elsewhere. The inputs,
-            the gradients asked for and, for a head trained in several passes, one float32 copy of the gradient of
-            hidden_states are not part of it.
+        workspace_bytes: bound of the scratch memory; by default 256 MiB on a CPU and 1 GiB elsewhere. Not part of it
+            are the inputs, the rows gathered from them, the gradients asked for and, for a head trained in several
+            passes, one float32 copy of the gradient of hidden_states.
 
     Returns:
         The loss: 0-d, or (...) for "none" with 0 where ignored; float32 (float64 for float64 inputs), in nats. With

@@ -235,3 +235,17 @@ def test_as_a_real_process(tmp_path):
     result = subprocess.run(call, capture_output=True, text=True, check=False)
     assert result.returncode == 2 and result.stdout == ""
     assert result.stderr == "lift train: method must be one of sft, lift2, lift3, got 'x'.\n"
+
+
+def test_held_out_and_published_puzzles_are_not_trained_on(tmp_path):
+    from lift.cli.sources import open_source
+
+    puzzles = sudoku.generate_puzzles(300, seed=7, num_blanks=(8, 8))
+    path = tmp_path / "published.csv"
+    path.write_text("Puzzle,Solution\n" + "".join(f"{p.clues},{p.solution}\n" for p in puzzles))
+    model, data, _, config = parse([*TINY_RUN, "--test_puzzles", str(path), "--output_dir", str(tmp_path / "out")])
+    data.num_train_puzzles, data.num_test_puzzles = 5000, 400
+    source = open_source(data, model, config)
+    digits = source.tokenizer.batch_decode([ids[:16] for ids in source.train["input_ids"]])
+    assert len(set(digits)) == 5000
+    assert not set(digits) & ({p.clues for p in puzzles} | {p.clues for p in source.test})
