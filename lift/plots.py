@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lift.atomic_write import atomic_write
 from lift.errors import LiftError
 
 if TYPE_CHECKING:
@@ -153,17 +153,10 @@ def _dress(axes: Axes, title: str, has_grid: bool = True) -> None:
 
 
 def _write(figure: Figure, path: Path) -> None:
-    """Write beside the target, then rename: a reader sees the old picture or the new one, never a half."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file_format = path.suffix.removeprefix(".") or "png"
     supported = figure.canvas.get_supported_filetypes()
     if file_format not in supported:
         raise LiftError(f"plot file {path} must end in .png, .svg or .pdf, got {path.suffix!r}.")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            figure.savefig(file, format=file_format)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with atomic_write(path) as file:
+        figure.savefig(file, format=file_format)

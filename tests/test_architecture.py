@@ -27,6 +27,7 @@ FLOORS = {
     "lift_kernels.modules": 4,
     "lift_kernels.models": 5,
     "lift_kernels": 6,
+    "lift.atomic_write": 11,
     "lift.errors": 11,
     "lift.evaluation_mode": 11,
     "lift.forward_process": 12,
@@ -46,7 +47,7 @@ FLOORS = {
 NEEDS_TRANSFORMERS = "lift_kernels.models.output"
 # The public names, the generator they document, and whether a model is patched.
 OPEN_TO_LIFT = ("lift_kernels", "lift_kernels.philox", "lift_kernels.models.patch")
-TORCH_ONLY = ("lift.errors", "lift.evaluation_mode", "lift.forward_process", "lift.objectives")
+TORCH_ONLY = ("lift.atomic_write", "lift.errors", "lift.evaluation_mode", "lift.forward_process", "lift.objectives")
 PUBLIC_NAMES = {
     "CorruptedTokens",
     "LinearCrossEntropyLoss",

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import yaml
 from transformers import HfArgumentParser
 
+from lift.cli.sentence_parser import SentenceParser
 from lift.config import LiftConfig
 from lift.errors import LiftError
 
@@ -162,6 +163,5 @@ def _suggestion(name: str, known: set[str]) -> str:
     return f", did you mean {close[0]!r}?" if close else ": lift train --help lists what there is"
 
 
-class _Parser(HfArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise LiftError(f"{message}.")
+class _Parser(SentenceParser, HfArgumentParser):
+    """HfArgumentParser with our errors."""

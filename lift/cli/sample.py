@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
-from typing import NoReturn
 
+from lift.cli.sentence_parser import SentenceParser
 from lift.errors import LiftError
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise LiftError(f"{message}.")
-
-
 def run(arguments: Sequence[str]) -> None:
-    parser = _Parser(prog="lift sample", description="Complete prompts by low-confidence remasking.")
+    parser = SentenceParser(prog="lift sample", description="Complete prompts by low-confidence remasking.")
     parser.add_argument("--model", required=True, help="folder or Hub id of a trained model and its tokenizer")
     parser.add_argument("--prompt", required=True, action="append", help="a prompt; may be given several times")
     parser.add_argument(

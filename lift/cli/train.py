@@ -5,10 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
-import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.logging import RichHandler
 
+from lift.atomic_write import atomic_write
 from lift.cli.arguments import DataArguments, ModelArguments, RunArguments, parse
 from lift.cli.loading import build_model
 from lift.cli.sources import Source, open_source
@@ -85,7 +84,8 @@ def train(
         "before": before,
         "after": after,
     }
-    write_json(output / "metrics.json", metrics)
+    with atomic_write(output / "metrics.json") as file:
+        file.write(json.dumps(metrics, indent=2).encode() + b"\n")
     source.report(console, trainer.model, output)
     if importlib.util.find_spec("matplotlib") is None:
         console.print("no pictures, as matplotlib is not installed: pip install 'lift-kernels[plot]'")
@@ -95,14 +95,6 @@ def train(
     names = sorted(p.name for p in output.iterdir() if p.is_file() and p.suffix in (".png", ".json", ".safetensors"))
     console.print(f"[bold]wrote {output}/[/bold]: {', '.join(names)}")
     return metrics
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write `content` so that a reader finds the whole file or none."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
-        json.dump(content, file, indent=2)
-        file.write("\n")
-    os.replace(file.name, path)
 
 
 def _evaluate(trainer: LiftTrainer, source: Source) -> dict[str, Any]:

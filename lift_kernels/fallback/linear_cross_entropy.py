@@ -16,6 +16,7 @@ formed in float32, so that a gradient of 5e-4 is not lost beside a probability t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -212,8 +213,13 @@ class _RowBlock:
     """What the products of some rows read: for their logits, and for the gradient of the head."""
 
     def __init__(self, hidden_states: Tensor, dtype: torch.dtype) -> None:
-        self.product = LogitProduct(hidden_states)
+        self._hidden_states = hidden_states
         self.operand = hidden_states.to(dtype)
+
+    @cached_property
+    def product(self) -> LogitProduct:
+        """Made where logits are computed again: kept ones need no second widened copy."""
+        return LogitProduct(self._hidden_states)
 
 
 def _view(buffer: Tensor, rows: slice, columns: slice) -> Tensor:

@@ -55,7 +55,7 @@ def linear_cross_entropy_sum(
         return (
             loss,
             *_full_gradients(gradients, index, hidden_states),
-            *(_full_stats(stats, index, targets) if with_stats else _no_stats(hidden_states)),
+            *(_full_stats(stats, index, targets) if with_stats else _empty_stats(hidden_states, 0)),
         )
 
 
@@ -70,7 +70,7 @@ def _(
         hidden_states.new_empty(hidden_states.shape if wants_hidden_states else 0, dtype=dtype),
         weight.new_empty(weight.shape if wants_weight else 0, dtype=dtype),
         weight.new_empty(weight.shape[0] if wants_bias else 0, dtype=dtype),
-        *_fake_stats(hidden_states, targets.shape[0] if with_stats else 0),
+        *_empty_stats(hidden_states, targets.shape[0] if with_stats else 0),
     )
 
 
@@ -133,7 +133,7 @@ def _(
     hidden_states, weight, targets, token_weight, bias, ignore_index, num_targets, logit_scale, logit_softcap,
     complete, workspace_bytes,
 ):  # fmt: skip
-    return _fake_stats(hidden_states, hidden_states.shape[0])
+    return _empty_stats(hidden_states, hidden_states.shape[0])
 
 
 @torch.library.custom_op("lift_kernels::linear_cross_entropy_backward", mutates_args=())
@@ -268,14 +268,10 @@ def _full_stats(stats: OnlineSoftmax, index: Tensor, targets: Tensor) -> tuple[T
     return log_prob, lse, entropy, max_log_prob, spread(stats.argmax, -1)
 
 
-def _fake_stats(hidden_states: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _empty_stats(hidden_states: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     floats = (hidden_states.new_empty(size, dtype=statistics_dtype(hidden_states.dtype)) for _ in range(_NUM_STATS - 1))
     log_prob, lse, entropy, max_log_prob = floats
     return log_prob, lse, entropy, max_log_prob, hidden_states.new_empty(size, dtype=torch.int64)
-
-
-def _no_stats(hidden_states: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    return _fake_stats(hidden_states, 0)
 
 
 def _refuse_double_backward() -> None:

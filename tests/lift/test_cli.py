@@ -51,6 +51,7 @@ def test_a_task_run_leaves_model_metrics_and_pictures(tmp_path, capsys):
         "model.safetensors", "config.json", "tokenizer.json", "metrics.json", "loss_curve.png", "accuracy_by_difficulty.png",
     }  # fmt: skip
     metrics = json.loads((out / "metrics.json").read_text())
+    assert (out / "metrics.json").stat().st_mode == (out / "config.json").stat().st_mode
     assert metrics["steps"] == 3 and 0 <= metrics["after"]["held_out"]["valid"] <= 1
     assert sum(n for _, n in metrics["after"]["held_out"]["by_blanks"].values()) == 20
     model, tokenizer = AutoModelForMaskedLM.from_pretrained(out), AutoTokenizer.from_pretrained(out)
