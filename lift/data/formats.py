@@ -103,12 +103,8 @@ def encode_prompt(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """
     if tokenizer.chat_template is None:
         return _encode_prompt(text, tokenizer, "the prompt")
-    turns = _turns(text, "user", "the prompt")
-    try:
-        templated = str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-    except TemplateError as error:
-        raise LiftError(f"the tokenizer's chat template rejects the prompt: {error}") from error
-    return _encode(templated, tokenizer, "the prompt")
+    prompt_text = _apply_template(_turns(text, "user", "the prompt"), tokenizer, "the prompt", is_prompt=True)
+    return _encode(prompt_text, tokenizer, "the prompt")
 
 
 def _turns(cell: Any, role: str, where: str) -> list[Message]:
@@ -131,11 +127,8 @@ def _messages(cell: Any, where: str, alternative: str = "") -> list[Message]:
 def _encode_chat(
     prompt: list[Message], completion: list[Message], tokenizer: PreTrainedTokenizerBase, where: str
 ) -> tuple[list[int], list[int]]:
-    try:
-        prompt_text = str(tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True))
-        full_text = str(tokenizer.apply_chat_template([*prompt, *completion], tokenize=False))
-    except TemplateError as error:
-        raise LiftError(f"{where}: the tokenizer's chat template rejects the messages: {error}") from error
+    prompt_text = _apply_template(prompt, tokenizer, where, is_prompt=True)
+    full_text = _apply_template([*prompt, *completion], tokenizer, where, is_prompt=False)
     if not full_text.startswith(prompt_text):
         raise LiftError(
             f"{where}: the chat template writes the whole conversation differently from its prompt with "
@@ -146,6 +139,13 @@ def _encode_chat(
         return prompt_ids, full_ids[len(prompt_ids) :]
     # A token of the full text spans the boundary, and a sampler cannot start inside it.
     return prompt_ids, _encode(full_text[len(prompt_text) :], tokenizer, where)
+
+
+def _apply_template(messages: list[Message], tokenizer: PreTrainedTokenizerBase, where: str, *, is_prompt: bool) -> str:
+    try:
+        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=is_prompt))
+    except TemplateError as error:
+        raise LiftError(f"{where}: the tokenizer's chat template rejects the messages: {error}") from error
 
 
 def _encode_plain(

@@ -250,3 +250,9 @@ def test_held_out_and_published_puzzles_are_not_trained_on(tmp_path):
     digits = source.tokenizer.batch_decode([ids[:16] for ids in source.train["input_ids"]])
     assert len(set(digits)) == 5000
     assert not set(digits) & ({p.clues for p in puzzles} | {p.clues for p in source.test})
+
+
+def test_a_prompt_that_the_tokenizer_cannot_read_is_one_sentence(model_folder, capsys):
+    assert main(["sample", "--model", str(model_folder), "--prompt", "31x2000000000000"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("lift sample: the prompt: the tokenizer cannot encode the text")

@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from lift.data.formats import Columns, encode_row, find_columns
+from lift.data.formats import Columns, encode_prompt, encode_row, find_columns
 from lift.errors import LiftError
 
 PAIR = Columns(prompt="prompt", completion="completion")
@@ -231,3 +231,11 @@ def test_a_completion_of_no_tokens(bert_tokenizer: PreTrainedTokenizerFast) -> N
     bert_tokenizer.backend_tokenizer.normalizer = normalizers.BertNormalizer()
     with pytest.raises(LiftError, match=r"row 3: the completion is empty after tokenisation"):
         encode(bert_tokenizer, "two", "\x00\x01")
+
+
+@pytest.mark.parametrize("name", ["bert_tokenizer", "chat_tokenizer", "char_tokenizer"])
+def test_a_sampler_starts_from_the_ids_that_were_trained_on(name: str, request: pytest.FixtureRequest) -> None:
+    tokenizer = request.getfixturevalue(name)
+    prompt = "12" if name == "char_tokenizer" else "two plus two"
+    trained, _ = encode(tokenizer, prompt, "3" if name == "char_tokenizer" else "four")
+    assert encode_prompt(prompt, tokenizer) == trained
