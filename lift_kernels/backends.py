@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
 BACKENDS = ("auto", "triton", "torch")
-_NO_TRITON_KERNELS = "this release has no Triton kernels yet"
+_OLDEST_TRITON = (3, 6)  # the oldest release that the kernels are verified with
+_OLDEST_CAPABILITY = (8, 0)  # the first with bfloat16 matrix instructions
 
 
-def resolve_backend(op: str, backend: str, device: torch.device) -> str:
-    """Return the backend that `op` runs on `device`: today always "torch".
+def resolve_backend(op: str, backend: str, device: torch.device, dtype: torch.dtype | None = None) -> str:
+    """Return the backend, "triton" or "torch", that `op` runs on `device` for inputs of `dtype`.
+
+    "auto" is Triton on a GPU that it supports and PyTorch everywhere else; what runs does not depend on whether it
+    succeeds, and its exceptions reach the caller.
 
     Raises:
         ValueError: `backend` is not one of "auto", "triton", "torch".
@@ -20,11 +26,34 @@ def resolve_backend(op: str, backend: str, device: torch.device) -> str:
     """
     if backend not in BACKENDS:
         raise ValueError(f"{op}: backend must be one of {', '.join(map(repr, BACKENDS))}, got {backend!r}.")
+    if backend == "torch" or (backend == "auto" and device.type == "cpu"):
+        return "torch"
+    obstacle = _obstacle(device, dtype)
+    if obstacle is None:
+        return "triton"
     if backend == "triton":
-        raise RuntimeError(
-            f"{op}: backend='triton' cannot run on {device}: {_NO_TRITON_KERNELS}. Use backend='auto' or 'torch'."
-        )
+        raise RuntimeError(f"{op}: backend='triton' cannot run on {device}: {obstacle}. Use backend='auto' or 'torch'.")
     return "torch"
+
+
+def _obstacle(device: torch.device, dtype: torch.dtype | None) -> str | None:
+    """Why Triton cannot run, or None."""
+    version = _installed_version("triton")
+    if version is None:
+        return "triton is not installed"
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if numbers and numbers < _OLDEST_TRITON:
+        return f"triton {version} is older than {'.'.join(map(str, _OLDEST_TRITON))}"
+    if dtype == torch.float64:
+        return "its kernels compute in float32, and the inputs are float64"
+    if device.type == "cpu":
+        # Triton's interpreter: slow, and what the tests of the kernels run on where there is no GPU.
+        return None if os.environ.get("TRITON_INTERPRET") == "1" else "Triton needs a GPU"
+    if device.type != "cuda":
+        return f"the kernels are not verified on {device.type} devices"
+    if torch.version.hip is None and torch.cuda.get_device_capability(device) < _OLDEST_CAPABILITY:
+        return f"a GPU of compute capability {'.'.join(map(str, _OLDEST_CAPABILITY))} or newer is needed"
+    return None
 
 
 @dataclass(frozen=True)
@@ -47,13 +76,15 @@ def backend_report() -> BackendReport:
     Returns: a `BackendReport`; printing it gives one line for the versions and one per device.
     Triton is not loaded to find out.
     """
-    names = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    devices = tuple(
-        (name, resolve_backend("backend_report", "auto", torch.device(name)), _NO_TRITON_KERNELS) for name in names
-    )
-    return BackendReport(torch.__version__, _installed_version("triton"), devices)
+    devices = [("cpu", "torch", "Triton needs a GPU")]
+    for index in range(torch.cuda.device_count()):
+        device = torch.device("cuda", index)
+        name, obstacle = torch.cuda.get_device_name(device), _obstacle(device, None)
+        devices.append((str(device), "triton", name) if obstacle is None else (str(device), "torch", obstacle))
+    return BackendReport(torch.__version__, _installed_version("triton"), tuple(devices))
 
 
+@cache
 def _installed_version(package: str) -> str | None:
     if importlib.util.find_spec(package) is None:
         return None

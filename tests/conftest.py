@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
+
+if not torch.cuda.is_available():
+    # Before triton is first imported: the kernels then run on CPU tensors, under Triton's interpreter.
+    os.environ["TRITON_INTERPRET"] = "1"
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +20,12 @@ def shared_dir() -> Path:
     if not path.is_dir():
         pytest.skip("the folder ../shared with golden vectors and data is not on this machine")
     return path
+
+
+@pytest.fixture(scope="session")
+def kernel_device() -> torch.device:
+    """Where the Triton kernels run here: a GPU, or a CPU through the interpreter."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @pytest.fixture(autouse=True)

@@ -15,130 +15,149 @@ formed in float32, so that a gradient of 5e-4 is not lost beside a probability t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from lift_kernels.fallback.matmul import LogitProduct, operand_dtype, statistics_dtype
+from lift_kernels.fallback.matmul import LogitProduct
 from lift_kernels.fallback.online_softmax import OnlineSoftmax, set_gold
 from lift_kernels.fallback.tiles import Tiling, plan_tiles
+from lift_kernels.linear_head import (
+    Gradients,
+    LinearHead,
+    RowStats,
+    TokenWeight,
+    Wanted,
+    gradient_dtype,
+    statistics_dtype,
+)
 
 
-@dataclass(frozen=True)
-class LinearHead:
-    """logits = softcap * tanh(scale * (h W^T + b) / softcap), without the tanh when softcap is None."""
-
-    weight: Tensor  # (V, D)
-    bias: Tensor | None = None  # (V,)
-    scale: float = 1.0
-    softcap: float | None = None
-
-    def logits(self, product: LogitProduct, columns: slice, out: Tensor) -> Tensor:  # (N, K)
-        z = product(self.weight[columns], out)
-        if self.bias is not None:
-            z += self.bias[columns].to(z.dtype)
-        if self.scale != 1.0:
-            z *= self.scale
-        if self.softcap is not None:
-            z.div_(self.softcap).tanh_().mul_(self.softcap)
-        return z
-
-    def slope(self, z: Tensor) -> Tensor | None:
-        """d logit / d (scale * (h W^T + b)), or None where it is 1."""
-        return None if self.softcap is None else 1 - (z / self.softcap).square()
+def take_rows(rows: Tensor, index: Tensor) -> Tensor:  # (N, D), (M,) -> (M, D)
+    return rows[index]
 
 
-@dataclass(frozen=True)
-class Gradients:
-    """Gradients of sum_i token_weight_i * nll_i; None where not asked for."""
-
-    hidden_states: Tensor | None  # (N, D)
-    weight: Tensor | None  # (V, D)
-    bias: Tensor | None  # (V,)
+def spread_rows(rows: Tensor, index: Tensor, num_rows: int) -> Tensor:  # (M, D), (M,) -> (N, D), 0 elsewhere
+    return rows.new_zeros((num_rows, *rows.shape[1:])).index_copy_(0, index, rows)
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """Which gradients are asked for."""
+def tile_logits(head: LinearHead, product: LogitProduct, columns: slice, out: Tensor) -> Tensor:  # (N, K)
+    z = product(head.weight[columns], out)
+    if head.bias is not None:
+        z += head.bias[columns].to(z.dtype)
+    if head.scale != 1.0:
+        z *= head.scale
+    if head.softcap is not None:
+        z.div_(head.softcap).tanh_().mul_(head.softcap)
+    return z
 
-    hidden_states: bool
-    weight: bool
-    bias: bool
 
-    @property
-    def any(self) -> bool:
-        return self.hidden_states or self.weight or self.bias
+def logit_slope(head: LinearHead, z: Tensor) -> Tensor | None:
+    """d logit / d (scale * (h W^T + b)), or None where it is 1."""
+    return None if head.softcap is None else 1 - (z / head.softcap).square()
 
 
 def token_stats(
-    hidden_states: Tensor,
-    head: LinearHead,
-    targets: Tensor | None,
-    *,
-    workspace_bytes: int | None,
-    complete: bool = True,
-) -> OnlineSoftmax:
+    hidden_states: Tensor, head: LinearHead, targets: Tensor | None, *, workspace_bytes: int | None, complete: bool
+) -> RowStats:
     """Statistics of every row in one pass and one product; without entropy and argmax unless `complete`."""
     tiling = plan_tiles(hidden_states, head.weight, workspace_bytes)
-    stats = OnlineSoftmax.zeros(hidden_states.shape[0], statistics_dtype(hidden_states.dtype), hidden_states.device)
-    tile = stats.new_buffer(tiling.rows * tiling.columns)
-    for rows in tiling.row_blocks():
-        product = LogitProduct(hidden_states[rows])
-        running = stats[rows]
-        for columns in tiling.column_blocks():
-            z = head.logits(product, columns, _view(tile, rows, columns))
-            running.update(z, columns, None if targets is None else targets[rows], complete=complete)
-    return stats
+    return _running_stats(hidden_states, head, targets, tiling, complete).finish()
 
 
 def loss_gradients(
     hidden_states: Tensor,
     head: LinearHead,
     targets: Tensor,
-    token_weight: Tensor,  # (N,) in the statistics dtype
+    token_weight: TokenWeight,  # (N,) in the statistics dtype, or formed from the (N,) log-probabilities
     wanted: Wanted,
     *,
     workspace_bytes: int | None,
-    complete: bool = False,
-) -> tuple[OnlineSoftmax, Gradients]:
-    """Statistics of every row and the gradients, in the fewest products that the workspace allows."""
+    complete: bool,
+) -> tuple[RowStats, Tensor, Gradients]:
+    """(statistics, token weights, gradients) of every row in the fewest products that the workspace allows."""
     tiling = plan_tiles(hidden_states, head.weight, workspace_bytes)
-    if wanted.hidden_states and not wanted.weight and not wanted.bias:
-        return _frozen_head(hidden_states, head, targets, token_weight, tiling, complete)
-    if not tiling.keeps_logits:
-        stats = token_stats(hidden_states, head, targets, workspace_bytes=workspace_bytes, complete=complete)
-        return stats, gradients_from_stats(
-            hidden_states, head, targets, token_weight, stats.lse(), stats.log_prob(), wanted, tiling=tiling
-        )
-    stats = OnlineSoftmax.zeros(hidden_states.shape[0], token_weight.dtype, hidden_states.device)
-    logits = stats.new_buffer(tiling.num_rows * tiling.num_columns).view(tiling.num_rows, tiling.num_columns)
-    exponentials = stats.new_buffer(tiling.rows * tiling.columns)
-    product = LogitProduct(hidden_states)
-    every_row = slice(0, tiling.num_rows)
-    for columns in tiling.column_blocks():
-        z = head.logits(product, columns, logits[:, columns])
-        stats.update(z, columns, targets, complete=complete, out=_view(exponentials, every_row, columns))
-    return stats, gradients_from_stats(
-        hidden_states, head, targets, token_weight, stats.lse(), stats.log_prob(), wanted, tiling=tiling, logits=logits
-    )
+    if not any(wanted):
+        stats = _running_stats(hidden_states, head, targets, tiling, complete).finish()
+        return stats, token_weight(stats.log_prob) if callable(token_weight) else token_weight, Gradients()
+    if not wanted.head:
+        if not callable(token_weight):
+            stats, grad_hidden = _frozen_head(hidden_states, head, targets, token_weight, tiling, complete)
+            return stats, token_weight, Gradients(grad_hidden)
+        # A row's gradient is linear in its weight: scaled afterwards, one pass is enough.
+        ones = torch.ones_like(targets, dtype=statistics_dtype(hidden_states.dtype))
+        stats, grad_hidden = _frozen_head(hidden_states, head, targets, ones, tiling, complete)
+        weights = token_weight(stats.log_prob)
+        return stats, weights, Gradients(grad_hidden.mul_(weights[:, None]))
+    logits = None
+    if tiling.keeps_logits:
+        running, logits = _keep_logits(hidden_states, head, targets, tiling, complete)
+    else:
+        running = _running_stats(hidden_states, head, targets, tiling, complete)
+    stats = running.finish()
+    weights = token_weight(stats.log_prob) if callable(token_weight) else token_weight
+    return stats, weights, _second_pass(hidden_states, head, targets, weights, stats, wanted, tiling, logits)
 
 
 def gradients_from_stats(
     hidden_states: Tensor,
     head: LinearHead,
     targets: Tensor,
-    token_weight: Tensor,
+    token_weight: Tensor,  # (N,)
     lse: Tensor,  # (N,)
     log_prob: Tensor,  # (N,)
     wanted: Wanted,
     *,
+    workspace_bytes: int | None,
+) -> Gradients:
+    """Gradients from saved statistics: the logits are computed again."""
+    tiling = plan_tiles(hidden_states, head.weight, workspace_bytes)
+    stats = RowStats(log_prob, lse, log_prob, log_prob, log_prob)
+    return _second_pass(hidden_states, head, targets, token_weight, stats, wanted, tiling)
+
+
+def _running_stats(
+    hidden_states: Tensor, head: LinearHead, targets: Tensor | None, tiling: Tiling, complete: bool
+) -> OnlineSoftmax:
+    stats = OnlineSoftmax.zeros(hidden_states.shape[0], statistics_dtype(hidden_states.dtype), hidden_states.device)
+    tile = stats.new_buffer(tiling.rows * tiling.columns)
+    for rows in tiling.row_blocks():
+        product = LogitProduct(hidden_states[rows])
+        running = stats[rows]
+        for columns in tiling.column_blocks():
+            z = tile_logits(head, product, columns, _view(tile, rows, columns))
+            running.update(z, columns, None if targets is None else targets[rows], complete=complete)
+    return stats
+
+
+def _keep_logits(
+    hidden_states: Tensor, head: LinearHead, targets: Tensor, tiling: Tiling, complete: bool
+) -> tuple[OnlineSoftmax, Tensor]:
+    """Statistics of every row, and the (N, V) logits."""
+    stats = OnlineSoftmax.zeros(hidden_states.shape[0], statistics_dtype(hidden_states.dtype), hidden_states.device)
+    logits = stats.new_buffer(tiling.num_rows * tiling.num_columns).view(tiling.num_rows, tiling.num_columns)
+    exponentials = stats.new_buffer(tiling.rows * tiling.columns)
+    product = LogitProduct(hidden_states)
+    every_row = slice(0, tiling.num_rows)
+    for columns in tiling.column_blocks():
+        z = tile_logits(head, product, columns, logits[:, columns])
+        stats.update(z, columns, targets, complete=complete, out=_view(exponentials, every_row, columns))
+    return stats, logits
+
+
+def _second_pass(
+    hidden_states: Tensor,
+    head: LinearHead,
+    targets: Tensor,
+    token_weight: Tensor,
+    stats: RowStats,
+    wanted: Wanted,
     tiling: Tiling,
     logits: Tensor | None = None,  # (N, V), computed again if None
 ) -> Gradients:
     """Gradients when the log-sum-exp of every row is known: each column block is finished in one visit."""
-    dtype = operand_dtype(hidden_states)
+    dtype, lse, log_prob = gradient_dtype(hidden_states.dtype), stats.lse, stats.log_prob
     # new_*, not *_like: a registered op promises contiguous outputs, and a tied head may come transposed.
     grad_hidden = lse.new_zeros(hidden_states.shape) if wanted.hidden_states else None
     grad_weight = lse.new_empty(head.weight.shape, dtype=dtype) if wanted.weight else None
@@ -154,8 +173,8 @@ def gradients_from_stats(
         for rows in tiling.row_blocks():
             block = only_block or _RowBlock(hidden_states[rows], dtype)
             g = _view(tile, rows, columns)
-            z = head.logits(block.product, columns, g) if logits is None else logits[rows, columns]
-            slope = head.slope(z)
+            z = tile_logits(head, block.product, columns, g) if logits is None else logits[rows, columns]
+            slope = logit_slope(head, z)
             torch.sub(z, lse[rows, None], out=g).exp_()
             set_gold(g, targets[rows], columns, torch.expm1(log_prob[rows]))
             g *= token_weight[rows, None] * head.scale
@@ -183,8 +202,8 @@ def gradients_from_stats(
 
 def _frozen_head(
     hidden_states: Tensor, head: LinearHead, targets: Tensor, token_weight: Tensor, tiling: Tiling, complete: bool
-) -> tuple[OnlineSoftmax, Gradients]:
-    dtype = operand_dtype(hidden_states)
+) -> tuple[RowStats, Tensor]:
+    dtype = gradient_dtype(hidden_states.dtype)
     stats = OnlineSoftmax.zeros(hidden_states.shape[0], token_weight.dtype, hidden_states.device)
     grad_hidden = hidden_states.new_empty(hidden_states.shape, dtype=dtype)
     tile = stats.new_buffer(tiling.rows * tiling.columns)
@@ -193,20 +212,20 @@ def _frozen_head(
         running = stats[rows]
         expectation = torch.zeros_like(hidden_states[rows], dtype=token_weight.dtype)  # sum_{v != y} exp(z_v - m) W_v
         for columns in tiling.column_blocks():
-            z = head.logits(product, columns, _view(tile, rows, columns))
-            slope = head.slope(z)
+            z = tile_logits(head, product, columns, _view(tile, rows, columns))
+            slope = logit_slope(head, z)
             correction = running.update(z, columns, targets[rows], complete=complete)  # z now holds exp(z - m)
             if slope is not None:
                 z *= slope
             set_gold(z, targets[rows], columns, z.new_zeros(()).expand(z.shape[0]))
             expectation *= correction[:, None]
             expectation += z.to(dtype) @ head.weight[columns].to(dtype)
-        gold_slope = head.slope(running.gold)
+        gold_slope = logit_slope(head, running.gold)
         gold = torch.expm1(running.log_prob()) * (1 if gold_slope is None else gold_slope)
         expectation /= running.sum[:, None]
         expectation += gold[:, None] * head.weight[targets[rows]].to(expectation.dtype)
         grad_hidden[rows] = (expectation * (token_weight[rows, None] * head.scale)).to(dtype)
-    return stats, Gradients(grad_hidden, None, None)
+    return stats.finish(), grad_hidden
 
 
 class _RowBlock:

@@ -14,11 +14,6 @@ import torch
 from torch import Tensor
 
 
-def statistics_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The dtype of losses and statistics for inputs of `dtype`: float32, or float64 for float64."""
-    return torch.float64 if dtype == torch.float64 else torch.float32
-
-
 class LogitProduct:
     """`x @ w_rows.T` in float32 (float64 for float64) for one fixed x (N, D) and many blocks of rows of the head.
 
@@ -36,14 +31,6 @@ class LogitProduct:
             return torch.mm(self.x, w_rows.t(), out_dtype=torch.float32, out=out)
         with _bf16_products(self.allow_bf16):
             return torch.mm(self.x, w_rows.to(self.x.dtype).t(), out=out)
-
-
-def operand_dtype(x: Tensor) -> torch.dtype:
-    """The dtype in which gradients of logits enter their products.
-
-    float16 is widened: 1/t weights of up to 1000 and probabilities below 6e-8 do not both fit its range.
-    """
-    return torch.float32 if x.dtype == torch.float16 else x.dtype
 
 
 @contextmanager

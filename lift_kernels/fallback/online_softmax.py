@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lift_kernels.linear_head import RowStats
+
 
 @dataclass(frozen=True)
 class OnlineSoftmax:
@@ -68,18 +70,14 @@ class OnlineSoftmax:
         self.max.copy_(new_max)
         return correction
 
-    def lse(self) -> Tensor:
-        return self.max + self.sum.log()
-
     def log_prob(self) -> Tensor:
         # Relative to the maximum first: both terms are small where the model is sure, so nothing is lost.
         return (self.gold - self.max) - self.sum.log()
 
-    def max_log_prob(self) -> Tensor:
-        return -self.sum.log()
-
-    def entropy(self) -> Tensor:
-        return (self.sum.log() - self.weighted_sum / self.sum).clamp(min=0)
+    def finish(self) -> RowStats:
+        log_sum = self.sum.log()
+        entropy = (log_sum - self.weighted_sum / self.sum).clamp(min=0)
+        return RowStats(self.log_prob(), self.max + log_sum, entropy, -log_sum, self.argmax)
 
 
 def gather_gold(z: Tensor, targets: Tensor, columns: slice) -> tuple[Tensor, Tensor]:

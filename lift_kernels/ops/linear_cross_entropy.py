@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lift_kernels import checks
 from lift_kernels.backends import resolve_backend
-from lift_kernels.fallback.matmul import statistics_dtype
+from lift_kernels.linear_head import statistics_dtype
 from lift_kernels.ops import registered
 from lift_kernels.ops.autocast import apply_autocast
 from lift_kernels.ops.linear_token_stats import TokenStats
@@ -77,7 +77,7 @@ def linear_cross_entropy(
     """
     hidden_states, weight, bias = apply_autocast(hidden_states, weight, bias)
     _check(hidden_states, weight, targets, token_weight, bias, reduction, denominator, logit_softcap)
-    resolve_backend(_OP, backend, hidden_states.device)
+    backend = resolve_backend(_OP, backend, hidden_states.device, hidden_states.dtype)
     flat_hidden_states = hidden_states.reshape(-1, hidden_states.shape[-1])
     flat_targets = targets.reshape(-1)
     dtype = statistics_dtype(hidden_states.dtype)
@@ -85,8 +85,8 @@ def linear_cross_entropy(
 
     if reduction == "none":
         stats = registered.token_stats(
-            flat_hidden_states, weight, flat_targets, flat_weight, bias, ignore_index, num_targets, logit_scale,
-            logit_softcap, return_stats, workspace_bytes,
+            flat_hidden_states, weight, bias, flat_targets, flat_weight, ignore_index, num_targets, logit_scale,
+            logit_softcap, return_stats, workspace_bytes, backend,
         )  # fmt: skip
         nll = -stats[0] if flat_weight is None else -stats[0] * flat_weight
         loss = torch.where(flat_targets == ignore_index, 0.0, nll).reshape(targets.shape)
@@ -102,9 +102,10 @@ def linear_cross_entropy(
         flat_weight = flat_weight / denominator
     records_grad = torch.is_grad_enabled()
     loss, _, _, _, *stats = registered.linear_cross_entropy_sum(
-        flat_hidden_states, weight, flat_targets, flat_weight, bias, ignore_index, num_targets, logit_scale,
+        flat_hidden_states, weight, bias, flat_targets, flat_weight, ignore_index, num_targets, logit_scale,
         logit_softcap, records_grad and hidden_states.requires_grad, records_grad and weight.requires_grad,
         records_grad and bias is not None and bias.requires_grad, return_stats, workspace_bytes,
+        backend,
     )  # fmt: skip
     return (loss, TokenStats.from_flat(stats, targets.shape)) if return_stats else loss
 

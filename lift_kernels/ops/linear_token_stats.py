@@ -69,12 +69,12 @@ def linear_token_stats(
     if targets is not None:
         checks.check_targets(_OP, targets, hidden_states)
     checks.check_same_device(_OP, hidden_states=hidden_states, weight=weight, targets=targets, bias=bias)
-    resolve_backend(_OP, backend, hidden_states.device)
+    backend = resolve_backend(_OP, backend, hidden_states.device, hidden_states.dtype)
     shape = hidden_states.shape[:-1]
     with torch.no_grad():
         stats = registered.token_stats(
-            hidden_states.reshape(-1, hidden_states.shape[-1]), weight,
-            None if targets is None else targets.reshape(-1), None, bias, ignore_index, num_targets, logit_scale,
-            logit_softcap, True, workspace_bytes,
+            hidden_states.reshape(-1, hidden_states.shape[-1]), weight, bias,
+            None if targets is None else targets.reshape(-1), None, ignore_index, num_targets, logit_scale,
+            logit_softcap, True, workspace_bytes, backend,
         )  # fmt: skip
     return TokenStats.from_flat(stats, shape)

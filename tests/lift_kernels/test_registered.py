@@ -16,7 +16,7 @@ def test_linear_cross_entropy_passes_opcheck(wants, with_stats):
     leaves = [x.requires_grad_(w) for x, w in zip((head.hidden_states, head.weight, head.bias), wants, strict=True)]
     torch.library.opcheck(
         registered.linear_cross_entropy_sum,
-        (*leaves[:2], head.targets, head.token_weight, leaves[2], -100, None, 0.5, 3.0, *wants, with_stats, None),
+        (*leaves, head.targets, head.token_weight, -100, None, 0.5, 3.0, *wants, with_stats, None, "torch"),
     )
 
 
@@ -26,8 +26,8 @@ def test_linear_token_stats_passes_opcheck(with_targets):
     torch.library.opcheck(
         registered.token_stats,
         (
-            head.hidden_states, head.weight, head.targets if with_targets else None, None, head.bias, -100, None, 1.0,
-            None, True, None,
+            head.hidden_states, head.weight, head.bias, head.targets if with_targets else None, None, -100, None, 1.0,
+            None, True, None, "torch",
         ),
         test_utils=("test_schema", "test_faketensor") if not with_targets else tuple(registered_checks()),
     )  # fmt: skip
@@ -40,12 +40,12 @@ def registered_checks() -> list[str]:
 def test_backward_op_passes_opcheck():
     head = Head.random(12, 8, 40)
     log_prob, lse, *_ = registered.token_stats(
-        head.hidden_states, head.weight, head.targets, None, head.bias, -100, None, 1.0, None, False, None
+        head.hidden_states, head.weight, head.bias, head.targets, None, -100, None, 1.0, None, False, None, "torch"
     )
     torch.library.opcheck(
         registered.nll_gradients,
         (
-            torch.randn(12), head.hidden_states, head.weight, head.targets, head.bias, lse, log_prob, -100, None, 1.0,
-            None, True, True, True, None,
+            torch.randn(12), head.hidden_states, head.weight, head.bias, head.targets, lse, log_prob, -100, None, 1.0,
+            None, True, True, True, None, "torch",
         ),
     )  # fmt: skip

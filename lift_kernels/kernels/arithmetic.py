@@ -1,0 +1,71 @@
+"""Arithmetic shared by the kernels, correct on a GPU and under Triton's interpreter alike.
+
+The interpreter (TRITON_INTERPRET=1, what the tests run on without a GPU) holds bfloat16 as bit patterns: it multiplies
+and adds those as integers, and truncates where a GPU rounds to the nearest even. `dot` and `round_to` do what a GPU
+does in both; everything else is computed in float32.
+"""
+
+from __future__ import annotations
+
+import os
+
+import triton
+import triton.language as tl
+
+INTERPRETED = tl.constexpr(os.environ.get("TRITON_INTERPRET") == "1")
+
+# The least finite float32. Not -inf as a first maximum: -inf - -inf is nan where a whole row is -inf.
+LOWEST = tl.constexpr(-3.4028234663852886e38)
+
+
+@triton.jit
+def dot(a, b, accumulator, PRECISION: tl.constexpr):
+    """accumulator + a @ b in float32; PRECISION ("ieee" or "tf32") is for float32 operands."""
+    if INTERPRETED:
+        return accumulator + tl.dot(a.to(tl.float32), b.to(tl.float32), input_precision="ieee")
+    return tl.dot(a, b, accumulator, input_precision=PRECISION)
+
+
+@triton.jit
+def round_to(x, dtype: tl.constexpr):
+    """Float32 x in `dtype`, rounded to the nearest, ties to even."""
+    if INTERPRETED and dtype == tl.bfloat16:
+        bits = x.to(tl.uint32, bitcast=True)
+        rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).to(tl.float32, bitcast=True)
+        x = tl.where(x == x, rounded, x)
+    return x.to(dtype)
+
+
+@triton.jit
+def head_logits(product, bias, scale, softcap, HAS_BIAS: tl.constexpr, HAS_SOFTCAP: tl.constexpr):
+    """softcap * tanh(scale * (product + bias) / softcap), without the parts that are absent; float32."""
+    z = product
+    if HAS_BIAS:
+        z = z + bias
+    z = z * scale
+    if HAS_SOFTCAP:
+        z = softcap * _tanh(z / softcap)
+    return z
+
+
+@triton.jit
+def logit_slope(z, softcap):
+    """d logit / d (scale * (product + bias)) at logit z under a softcap."""
+    ratio = z / softcap
+    return 1.0 - ratio * ratio
+
+
+@triton.jit
+def expm1(x):
+    """exp(x) - 1 for x <= 0 with a relative error near 1e-7: of a log-probability, minus the probability of the rest."""
+    # exp(x) - 1 loses the digits of a small x, its Taylor series those of a large one.
+    series = x * (1 + x / 2 * (1 + x / 3 * (1 + x / 4 * (1 + x / 5 * (1 + x / 6 * (1 + x / 7))))))
+    return tl.where(x > -0.25, series, tl.exp(x) - 1.0)
+
+
+@triton.jit
+def _tanh(x):
+    # Through exp, as the interpreter has no libdevice. Of a negative argument, so that nothing overflows.
+    shrunk = tl.exp(-2.0 * tl.abs(x))
+    magnitude = (1.0 - shrunk) / (1.0 + shrunk)
+    return tl.where(x < 0, -magnitude, magnitude)

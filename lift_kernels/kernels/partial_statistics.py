@@ -1,0 +1,80 @@
+"""Statistics of softmax rows over parts of the vocabulary, and the small kernel that merges them.
+
+Each part leaves, relative to a reference r of its own, sum exp(z - r), sum (z - r) exp(z - r), its largest logit, the
+target's logit and the first column of the largest. Merging needs neither locks nor atomics, and its order is fixed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from lift_kernels.kernels.arithmetic import LOWEST
+from lift_kernels.linear_head import RowStats
+
+REFERENCE, SUM, WEIGHTED_SUM, MAX, GOLD = range(5)
+
+
+@dataclass(frozen=True)
+class PartialStatistics:
+    """Of N rows over S parts.
+
+    `values` (5, N, S) float32 in the order above; GOLD is -inf in parts that do not hold the target, and a part without
+    a finite logit leaves LOWEST as reference and 0 as sums. `argmax` (N, S) int32.
+    """
+
+    values: Tensor
+    argmax: Tensor
+
+    @classmethod
+    def empty(cls, num_rows: int, num_parts: int, device: torch.device) -> PartialStatistics:
+        return cls(
+            torch.empty((5, num_rows, num_parts), dtype=torch.float32, device=device),
+            torch.empty((num_rows, num_parts), dtype=torch.int32, device=device),
+        )
+
+    def merge(self) -> RowStats:
+        """Statistics over the whole vocabulary; each log-probability is 0 at most."""
+        _, num_rows, num_parts = self.values.shape
+        floats = self.values.new_empty((4, num_rows))
+        argmax = self.argmax.new_empty(num_rows, dtype=torch.int64)
+        if num_rows:
+            _merge_partials_kernel[(num_rows,)](
+                self.values, self.argmax, floats, argmax, num_rows, num_parts,
+                BLOCK_S=max(2, triton.next_power_of_2(num_parts)), num_warps=1,
+            )  # fmt: skip
+        return RowStats(*floats.unbind(0), argmax)
+
+
+@triton.jit(do_not_specialize=["N", "S"])
+def _merge_partials_kernel(values_ptr, argmax_ptr, floats_ptr, out_argmax_ptr, N, S, BLOCK_S: tl.constexpr):
+    i_n = tl.program_id(0).to(tl.int64)
+    offs_s = tl.arange(0, BLOCK_S)
+    in_s = offs_s < S
+    p_values = values_ptr + i_n * S + offs_s
+    part = N.to(tl.int64) * S
+    reference = tl.load(p_values, mask=in_s, other=LOWEST)
+    sums = tl.load(p_values + part, mask=in_s, other=0.0)
+    weighted_sums = tl.load(p_values + 2 * part, mask=in_s, other=0.0)
+    maxima = tl.load(p_values + 3 * part, mask=in_s, other=-float("inf"))
+    gold = tl.max(tl.load(p_values + 4 * part, mask=in_s, other=-float("inf")), 0)
+    argmaxima = tl.load(argmax_ptr + i_n * S + offs_s, mask=in_s, other=2147483647)
+
+    # Everything relative to the largest logit: where the model is sure, log_prob is then a difference of small terms.
+    largest = tl.max(maxima, 0)
+    base = tl.maximum(largest, LOWEST)
+    shift = reference - base
+    shrink = tl.exp(shift)
+    total = tl.sum(sums * shrink, 0)
+    weighted_total = tl.sum(tl.where(sums > 0, (weighted_sums + shift * sums) * shrink, 0.0), 0)
+    log_total = tl.log(total)
+    tl.store(floats_ptr + i_n, tl.minimum((gold - base) - log_total, 0.0))
+    tl.store(floats_ptr + N + i_n, base + log_total)
+    tl.store(floats_ptr + 2 * N.to(tl.int64) + i_n, tl.maximum(log_total - weighted_total / total, 0.0))
+    tl.store(floats_ptr + 3 * N.to(tl.int64) + i_n, -log_total)
+    argmax = tl.min(tl.where((maxima == largest) & in_s, argmaxima, 2147483647), 0)
+    tl.store(out_argmax_ptr + i_n, argmax.to(tl.int64))

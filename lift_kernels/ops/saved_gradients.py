@@ -1,0 +1,40 @@
+"""Autograd of ops whose forward pass forms the gradients already: the backward pass only scales them.
+
+Such an op takes hidden_states, weight and bias first, has arguments named wants_*, and returns the loss and the
+gradients of those three first.
+"""
+
+from __future__ import annotations
+
+import torch
+
+
+def save_gradients(ctx, inputs, output):
+    _, *gradients = output[:4]
+    ctx.dtypes = tuple(None if leaf is None else leaf.dtype for leaf in inputs[:3])
+    ctx.num_inputs = len(inputs)
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(*gradients)
+
+
+def scale_gradients(ctx, grad_loss, *_):
+    refuse_double_backward()
+    if grad_loss is None:
+        return (None,) * ctx.num_inputs
+    # Always out of place: autograd may keep what is returned as a leaf's .grad, which optimisers and clipping write to,
+    # and another backward over the same graph must find the saved gradients as they were.
+    return (
+        *(
+            (gradient * grad_loss).to(dtype) if wanted else None
+            for gradient, dtype, wanted in zip(ctx.saved_tensors, ctx.dtypes, ctx.needs_input_grad[:3], strict=True)
+        ),
+        *(None,) * (ctx.num_inputs - 3),
+    )
+
+
+def refuse_double_backward() -> None:
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            "linear_cross_entropy: double backward is not supported, and backward was called with create_graph=True. "
+            "Build the logits with torch.nn.functional.linear where second derivatives are needed."
+        )

@@ -1,0 +1,96 @@
+"""Dropping the rows that take no part before any matrix product, and putting results back in their places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lift_kernels.linear_head import Gradients, RowStats, gradient_dtype, statistics_dtype
+from lift_kernels.ops.implementation import implementation
+
+
+@dataclass(frozen=True)
+class WantedRows:
+    """The rows of N that cost work: `index` (M,) ascending."""
+
+    index: Tensor
+    num_rows: int  # N
+
+    @classmethod
+    def find(
+        cls, targets: Tensor, ignore_index: int, num_targets: int | None, token_weight: Tensor | None, vocab_size: int
+    ) -> WantedRows:
+        """Rows that are neither ignored nor of weight 0.
+
+        On an accelerator the caller's count spares reading one back; rows of weight 0 then stay, as how many there are
+        is not known on the host.
+        """
+        is_target = targets != ignore_index
+        if targets.device.type == "cpu":
+            _check_targets(targets[is_target], num_targets, vocab_size)
+        elif num_targets is not None and targets.numel() > 0:
+            return cls(torch.nonzero_static(is_target, size=num_targets)[:, 0], targets.shape[0])
+        if token_weight is not None:
+            is_target = is_target & (token_weight != 0)
+        return cls(is_target.nonzero()[:, 0], targets.shape[0])
+
+    @property
+    def are_all(self) -> bool:
+        return self.index.shape[0] == self.num_rows
+
+    def values(self, values: Tensor) -> Tensor:  # (N,) -> (M,)
+        return values if self.are_all else values[self.index]
+
+    def take(self, rows: Tensor, backend: str) -> Tensor:  # (N, D) -> (M, D)
+        return rows if self.are_all else implementation(backend).take_rows(rows, self.index)
+
+    def spread(self, rows: Tensor, backend: str) -> Tensor:  # (M, D) -> (N, D)
+        return rows if self.are_all else implementation(backend).spread_rows(rows, self.index, self.num_rows)
+
+    def spread_stats(self, stats: RowStats) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """(log_prob, lse, entropy, max_log_prob, argmax), each (N,): 0 and argmax -1 in rows that were dropped."""
+        floats = (self._spread_values(values, 0) for values in stats[:-1])
+        log_prob, lse, entropy, max_log_prob = floats
+        return log_prob, lse, entropy, max_log_prob, self._spread_values(stats.argmax, -1)
+
+    def _spread_values(self, values: Tensor, fill: int) -> Tensor:
+        return values.new_full((self.num_rows,), fill).index_copy_(0, self.index, values)
+
+
+def full_gradients(
+    gradients: Gradients, rows: WantedRows, hidden_states: Tensor, backend: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients as a registered op returns them: of all rows, empty where not asked for."""
+    grad_hidden = gradients.hidden_states
+    return (
+        _nothing(hidden_states) if grad_hidden is None else rows.spread(grad_hidden, backend),
+        _nothing(hidden_states) if gradients.weight is None else gradients.weight,
+        _nothing(hidden_states) if gradients.bias is None else gradients.bias,
+    )
+
+
+def _nothing(hidden_states: Tensor) -> Tensor:
+    return hidden_states.new_empty(0, dtype=gradient_dtype(hidden_states.dtype))
+
+
+def empty_stats(hidden_states: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    dtype = statistics_dtype(hidden_states.dtype)
+    log_prob, lse, entropy, max_log_prob = (hidden_states.new_empty(size, dtype=dtype) for _ in range(4))
+    return log_prob, lse, entropy, max_log_prob, hidden_states.new_empty(size, dtype=torch.int64)
+
+
+def _check_targets(wanted: Tensor, num_targets: int | None, vocab_size: int) -> None:
+    if num_targets is not None and num_targets != wanted.numel():
+        raise ValueError(
+            f"num_targets must be the number of targets that are not ignored, {wanted.numel()}, got {num_targets}."
+        )
+    if wanted.numel() == 0:
+        return
+    low, high = wanted.aminmax()
+    if low < 0 or high >= vocab_size:
+        raise ValueError(
+            f"targets must lie in [0, {vocab_size}) or equal ignore_index, got values from "
+            f"{low.item()} to {high.item()}. Check that the tokenizer and the head's vocabulary agree."
+        )
