@@ -72,9 +72,12 @@ def _merge_partials_kernel(values_ptr, argmax_ptr, floats_ptr, out_argmax_ptr, N
     total = tl.sum(sums * shrink, 0)
     weighted_total = tl.sum(tl.where(sums > 0, (weighted_sums + shift * sums) * shrink, 0.0), 0)
     log_total = tl.log(total)
-    tl.store(floats_ptr + i_n, tl.minimum((gold - base) - log_total, 0.0))
+    # `where`, not minimum and maximum: those drop a nan.
+    log_prob = (gold - base) - log_total
+    entropy = log_total - weighted_total / total
+    tl.store(floats_ptr + i_n, tl.where(log_prob > 0, 0.0, log_prob))
     tl.store(floats_ptr + N + i_n, base + log_total)
-    tl.store(floats_ptr + 2 * N.to(tl.int64) + i_n, tl.maximum(log_total - weighted_total / total, 0.0))
+    tl.store(floats_ptr + 2 * N.to(tl.int64) + i_n, tl.where(entropy < 0, 0.0, entropy))
     tl.store(floats_ptr + 3 * N.to(tl.int64) + i_n, -log_total)
     argmax = tl.min(tl.where((maxima == largest) & in_s, argmaxima, 2147483647), 0)
     tl.store(out_argmax_ptr + i_n, argmax.to(tl.int64))
