@@ -1,4 +1,4 @@
-# `make` lists the targets. Each one that needs Python sets up .venv first, once.
+# `make` lists the targets. Each one that needs Python sets up .venv first, once; only `gpu` takes the machine's own.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-slow lint format bench build clean
+.PHONY: help setup demo test test-slow lint format bench gpu build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +36,9 @@ format: $(READY) ## format the code and repair what lint can repair
 
 bench: $(READY) ## measure the kernels beside their rivals; BENCH_ARGS reaches benchmarks/run.py
 	@$(BIN)/python -m benchmarks.run $(BENCH_ARGS)
+
+gpu: ## on a CUDA machine with torch and triton: check accuracy, then measure; GPU_ARGS reaches benchmarks.gpu
+	@PYTHONPATH=.$${PYTHONPATH:+:$$PYTHONPATH} $(PYTHON) -m benchmarks.gpu $(GPU_ARGS)
 
 build: $(READY) ## build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel

@@ -20,13 +20,17 @@ class Case:
     ignored: float
     trains_head: bool
 
-    def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
+    @property
+    def num_targets(self) -> int:
+        return self.num_tokens - round(self.ignored * self.num_tokens)
+
+    def inputs(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
         """hidden_states (N, D), weight (V, D), targets (N,): the same each time; what is trained requires grad."""
-        generator = torch.Generator().manual_seed(0)
-        hidden_states = torch.randn(self.num_tokens, self.width, generator=generator).to(self.dtype)
-        weight = (torch.randn(self.vocab_size, self.width, generator=generator) / self.width**0.5).to(self.dtype)
-        targets = torch.randint(self.vocab_size, (self.num_tokens,), generator=generator)
-        targets[torch.randperm(self.num_tokens, generator=generator)[: round(self.ignored * self.num_tokens)]] = -100
+        random = {"generator": torch.Generator(device).manual_seed(0), "device": device}
+        hidden_states = torch.randn(self.num_tokens, self.width, **random).to(self.dtype)
+        weight = (torch.randn(self.vocab_size, self.width, **random) / self.width**0.5).to(self.dtype)
+        targets = torch.randint(self.vocab_size, (self.num_tokens,), **random)
+        targets[torch.randperm(self.num_tokens, **random)[: self.num_tokens - self.num_targets]] = -100
         return hidden_states.requires_grad_(), weight.requires_grad_(self.trains_head), targets
 
 

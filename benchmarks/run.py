@@ -91,16 +91,24 @@ def check_accuracy(case: Case) -> float:
 
 
 def environment() -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=_RESULTS.parent)
     return {
         "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
-        "commit": commit.stdout.strip() or None,
+        "commit": _commit(),
         "lift_kernels": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "processor": _processor(),
         "threads": torch.get_num_threads(),
     }
+
+
+def _commit() -> str | None:
+    """None without git, or outside a repository: a rented machine gets a bare copy of the files."""
+    try:
+        result = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=_RESULTS.parent)
+    except OSError:
+        return None
+    return result.stdout.strip() or None
 
 
 def _processor() -> str:

@@ -7,6 +7,7 @@ from lift_kernels.backends import backend_report
 from lift_kernels.models.patch import apply_lift_kernels, register_model_family, remove_lift_kernels
 from lift_kernels.modules import LinearCrossEntropyLoss
 from lift_kernels.ops.corrupt_tokens import CorruptedTokens, corrupt_tokens
+from lift_kernels.ops.lift_cross_entropy import lift_cross_entropy
 from lift_kernels.ops.linear_cross_entropy import linear_cross_entropy
 from lift_kernels.ops.linear_token_stats import TokenStats, linear_token_stats
 from lift_kernels.ops.select_tokens import select_tokens
@@ -20,6 +21,7 @@ __all__ = [
     "apply_lift_kernels",
     "backend_report",
     "corrupt_tokens",
+    "lift_cross_entropy",
     "linear_cross_entropy",
     "linear_token_stats",
     "register_model_family",

@@ -24,8 +24,7 @@ def resolve_backend(op: str, backend: str, device: torch.device, dtype: torch.dt
         ValueError: `backend` is not one of "auto", "triton", "torch".
         RuntimeError: `backend="triton"` was asked for where it cannot run; the message says why.
     """
-    if backend not in BACKENDS:
-        raise ValueError(f"{op}: backend must be one of {', '.join(map(repr, BACKENDS))}, got {backend!r}.")
+    check_backend(op, backend)
     if backend == "torch" or (backend == "auto" and device.type == "cpu"):
         return "torch"
     obstacle = _obstacle(device, dtype)
@@ -34,6 +33,12 @@ def resolve_backend(op: str, backend: str, device: torch.device, dtype: torch.dt
     if backend == "triton":
         raise RuntimeError(f"{op}: backend='triton' cannot run on {device}: {obstacle}. Use backend='auto' or 'torch'.")
     return "torch"
+
+
+def check_backend(op: str, backend: str) -> None:
+    """Raise ValueError unless `backend` is one of the names."""
+    if backend not in BACKENDS:
+        raise ValueError(f"{op}: backend must be one of {', '.join(map(repr, BACKENDS))}, got {backend!r}.")
 
 
 def _obstacle(device: torch.device, dtype: torch.dtype | None) -> str | None:

@@ -63,9 +63,24 @@ def check_linear(op: str, hidden_states: Tensor, weight: Tensor, bias: Tensor | 
         check_shape(op, "bias", bias, (weight.shape[0],), f"weight {tuple(weight.shape)}")
 
 
-def check_targets(op: str, targets: Tensor, hidden_states: Tensor) -> None:
-    check_dtype(op, "targets", targets, torch.int64)
-    check_shape(op, "targets", targets, hidden_states.shape[:-1], f"hidden_states {tuple(hidden_states.shape)}")
+def check_targets(op: str, targets: Tensor, hidden_states: Tensor, name: str = "targets") -> None:
+    check_dtype(op, name, targets, torch.int64)
+    check_shape(op, name, targets, hidden_states.shape[:-1], f"hidden_states {tuple(hidden_states.shape)}")
+
+
+def check_denominator(op: str, denominator: float | Tensor | None, reduction: str) -> None:
+    if denominator is None:
+        return
+    if reduction != "mean":
+        raise ValueError(f"{op}: denominator belongs to reduction='mean', got reduction={reduction!r}.")
+    if isinstance(denominator, Tensor):
+        check_shape(op, "denominator", denominator, (), "a scalar")
+        if denominator.requires_grad:
+            raise ValueError(
+                f"{op}: denominator must be a constant, got one that requires grad. Pass denominator.detach()."
+            )
+    elif not denominator > 0:
+        raise ValueError(f"{op}: denominator must be positive, got {denominator}.")
 
 
 def check_softcap(op: str, logit_softcap: float | None) -> None:

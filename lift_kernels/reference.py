@@ -76,6 +76,47 @@ def linear_token_stats(
     return log_prob, lse, entropy, max_log_prob, argmax.where(is_target, -1)
 
 
+def soft_learnability(log_prob: Tensor, num_keep: int, timestep: float, temperature: float = 1.0) -> Tensor:
+    """Of one row's masked tokens: num_keep * softmax((2t - 1) z / temperature), z their standardised log_prob (M,)."""
+    deviation = log_prob.std(correction=0)
+    z = (log_prob - log_prob.mean()) / deviation if deviation > 0 else torch.zeros_like(log_prob)
+    return num_keep * torch.softmax((2 * timestep - 1) * z / temperature, 0)
+
+
+def lift_cross_entropy(
+    hidden_states: Tensor,  # (B, L, D)
+    weight: Tensor,
+    labels: Tensor,  # (B, L)
+    timestep: Tensor,  # (B,)
+    num_keep: Tensor,  # (B,)
+    order: Tensor,  # (B,)
+    *,
+    learnability: str = "hard",
+    temperature: float = 1.0,
+    time_scaling: bool = True,
+    bias: Tensor | None = None,
+    ignore_index: int = -100,
+    seed: int | None = None,
+    row_ids: Tensor | None = None,
+    denominator: float | Tensor | None = None,
+    logit_scale: float = 1.0,
+    logit_softcap: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """(sum_i c_i / t_b * CE_i / denominator, c), where c, the learnability, is a constant to autograd."""
+    head = {"bias": bias, "ignore_index": ignore_index, "logit_scale": logit_scale, "logit_softcap": logit_softcap}
+    nll = linear_cross_entropy(hidden_states, weight, labels, reduction="none", **head)  # type: ignore[arg-type]
+    is_masked = labels != ignore_index
+    c = torch.zeros_like(nll)
+    if learnability == "hard":
+        c += select_tokens(-nll.detach(), is_masked, num_keep, order, seed=seed, row_ids=row_ids)
+    else:
+        for b, t in enumerate(timestep.tolist()):
+            if is_masked[b].any():
+                c[b, is_masked[b]] = soft_learnability(-nll[b, is_masked[b]].detach(), int(num_keep[b]), t, temperature)
+    scale = 1 / timestep[:, None] if time_scaling else 1
+    return (c * scale * nll).sum() / (is_masked.sum().clamp(min=1) if denominator is None else denominator), c
+
+
 def philox_4x32(key: tuple[int, int], counter: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
     """Philox-4x32-10: four random 32-bit words, a function of a 64-bit key and a 128-bit counter."""
     k0, k1 = key

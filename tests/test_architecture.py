@@ -56,6 +56,7 @@ PUBLIC_NAMES = {
     "apply_lift_kernels",
     "backend_report",
     "corrupt_tokens",
+    "lift_cross_entropy",
     "linear_cross_entropy",
     "linear_token_stats",
     "register_model_family",

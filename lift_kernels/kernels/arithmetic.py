@@ -57,7 +57,7 @@ def logit_slope(z, softcap):
 
 @triton.jit
 def expm1(x):
-    """exp(x) - 1 for x <= 0 with a relative error near 1e-7: of a log-probability, minus the probability of the rest."""
+    """exp(x) - 1 for x <= 0, to a relative error near 1e-7: of a log-probability, minus that of all the rest."""
     # exp(x) - 1 loses the digits of a small x, its Taylor series those of a large one.
     series = x * (1 + x / 2 * (1 + x / 3 * (1 + x / 4 * (1 + x / 5 * (1 + x / 6 * (1 + x / 7))))))
     return tl.where(x > -0.25, series, tl.exp(x) - 1.0)
@@ -65,7 +65,7 @@ def expm1(x):
 
 @triton.jit
 def _tanh(x):
-    # Through exp, as the interpreter has no libdevice. Of a negative argument, so that nothing overflows.
-    shrunk = tl.exp(-2.0 * tl.abs(x))
-    magnitude = (1.0 - shrunk) / (1.0 + shrunk)
+    # Through exp, as the interpreter has no libdevice; of a negative argument, so that nothing overflows.
+    decay = expm1(-2.0 * tl.abs(x))
+    magnitude = -decay / (2.0 + decay)
     return tl.where(x < 0, -magnitude, magnitude)

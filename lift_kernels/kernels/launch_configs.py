@@ -6,10 +6,12 @@ compiles each entry for its architecture and holds it to the shared memory and r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import torch
+
+from lift_kernels.kernels.products import dot_precision
 
 # Bytes of shared memory that one program may use.
 SHARED_MEMORY = MappingProxyType(
@@ -38,3 +40,89 @@ def architecture(device: torch.device) -> str:
         return "sm80"
     # 8.6 and 8.9 have the shared memory of 12.0, and like it no warp-group instructions.
     return {9: "sm90", 10: "sm100", 11: "sm100"}.get(major, "sm120")
+
+
+def launch_config(
+    kernel: str, dtype: torch.dtype, device: torch.device, num_rows: int, *, has_softcap: bool = False
+) -> Launch:
+    """The launch of `kernel` for inputs of `dtype`; the tiles of few rows and of softcaps are smaller."""
+    kind = "half" if dtype.itemsize == 2 else dot_precision(dtype)
+    launch = LAUNCHES[kernel, kind, architecture(device)]
+    if "BLOCK_N" not in launch.blocks:
+        return launch
+    lower = max(_LEAST_BLOCK_N, 1 << max(num_rows - 1, 0).bit_length())
+    narrower = _SOFTCAP_BLOCK_V if has_softcap else launch.blocks["BLOCK_V"]
+    return _with(launch, BLOCK_N=min(launch.blocks["BLOCK_N"], lower), BLOCK_V=min(launch.blocks["BLOCK_V"], narrower))
+
+
+def _tiles(block_n: int, block_v: int, block_d: int, num_warps: int, num_stages: int) -> Launch:
+    blocks = MappingProxyType({"BLOCK_N": block_n, "BLOCK_V": block_v, "BLOCK_D": block_d})
+    return Launch(blocks, num_warps, num_stages)
+
+
+def _with(launch: Launch, **blocks: int) -> Launch:
+    return replace(launch, blocks=MappingProxyType({**launch.blocks, **blocks}))
+
+
+# The least that a matrix instruction takes. Reading the head bounds the time of so few rows, so the width of a tile and
+# the stages stay as they are: they are what is under way from memory.
+_LEAST_BLOCK_N = 16
+# tanh needs registers: tiles of 128 x 256 would spill 1 KB a thread.
+_SOFTCAP_BLOCK_V = 128
+
+# Both kernels multiply (BLOCK_N, BLOCK_D) by (BLOCK_D, BLOCK_V), with a stage of shared memory for each pair under way,
+# and keep (BLOCK_N, BLOCK_V) float32 in registers: with 8 warps 128 x 128 take 64 of a thread's 255, 128 x 256 twice
+# that. Where not said otherwise at most 16 bytes a thread spill, and those after the loop over D, once a tile.
+_HALF_TILES = {
+    # 32 KB a stage, 96 KB of 163. 128 x 256 x 32 would spill 56 bytes in the statistics.
+    "sm80": _tiles(128, 128, 64, num_warps=8, num_stages=4),
+    # 48 KB a stage, 192 KB of 227. 256 columns are the widest warp-group instruction: shared memory is read least often
+    # for each multiplication.
+    "sm90": _tiles(128, 256, 64, num_warps=8, num_stages=4),
+    # 32 KB a stage, 128 KB of 227; sums are in tensor memory until the end. Statistics with a bias or a softcap spill
+    # up to 0.2 KB; 128 x 256 would spill 0.8 KB in any.
+    "sm100": _tiles(128, 128, 64, num_warps=8, num_stages=4),
+    # 32 KB a stage, 64 KB of 99.
+    "sm120": _tiles(128, 128, 64, num_warps=8, num_stages=3),
+    # One pair of operands in 32 KB of 64, the next in registers. 4 warps need 260 registers, 8 at most 170.
+    "gfx942": _tiles(128, 128, 64, num_warps=8, num_stages=2),
+}
+# The same bytes: elements are twice as wide, and a stage half as deep. gfx942 multiplies float32 as it is.
+_TF32_TILES = {name: _with(launch, BLOCK_D=32) for name, launch in _HALF_TILES.items() if name != "gfx942"}
+# Without tensor cores each thread multiplies, and holds operands in registers too. 64 x 64 tiles take 128 registers or
+# fewer, so that two programs share a multiprocessor and hide each other's loads.
+_FLOAT32_TILES = {
+    name: _tiles(64, 64, 32, num_warps=8, num_stages=2 if name == "gfx942" else 3) for name in ARCHITECTURES
+}
+
+# One program a row, 16 elements a thread in each step: 128 registers or fewer, so that two programs share a
+# multiprocessor, with 32 KB under way from memory. Threads of gfx942 have twice the registers.
+_ROWS = {
+    name: Launch(MappingProxyType({"BLOCK_V": 4096}), num_warps=4 if name == "gfx942" else 8) for name in ARCHITECTURES
+}
+
+# By kernel, operands ("half"; "tf32" or "ieee" for float32, as torch multiplies it) and architecture.
+LAUNCHES: MappingProxyType[tuple[str, str, str], Launch] = MappingProxyType(
+    {
+        (kernel, kind, name): launch
+        for kernel in ("tiled_statistics", "tiled_gradient")
+        for kind, tiles in (("half", _HALF_TILES), ("tf32", _TF32_TILES), ("ieee", _FLOAT32_TILES))
+        for name, launch in tiles.items()
+    }
+    | {("softmax_rows", kind, name): launch for kind in ("half", "tf32", "ieee") for name, launch in _ROWS.items()}
+)
+
+# Kernels that only move memory: alike on every architecture.
+COPY_ROWS = Launch(MappingProxyType({"BLOCK_D": 1024}), num_warps=4)  # 8 elements a thread: 16 bytes of bfloat16
+CORRUPT_TOKENS = Launch(MappingProxyType({"BLOCK_L": 1024}), num_warps=4)  # 8 ids a thread
+SET_GOLD_COLUMN = Launch(MappingProxyType({"BLOCK_N": 128}), num_warps=4)  # a row a thread
+# Columns side by side are one load of a warp; 32 rows of them are 8 KB of bfloat16 under way.
+COLUMN_SUMS = Launch(MappingProxyType({"BLOCK_N": 32, "BLOCK_V": 128}), num_warps=4)
+
+
+def select_tokens_launch(length: int, device: torch.device) -> Launch:
+    """One program holds a row of `length` in registers: 16 positions a thread, more where 1024 are not enough."""
+    threads = 64 if architecture(device) == "gfx942" else 32
+    block = max(512, 1 << max(length - 1, 0).bit_length())
+    num_warps = min(max(block // (16 * threads), 1), 1024 // threads)
+    return Launch(MappingProxyType({"BLOCK_L": block}), num_warps)

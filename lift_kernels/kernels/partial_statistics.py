@@ -40,18 +40,22 @@ class PartialStatistics:
     def merge(self) -> RowStats:
         """Statistics over the whole vocabulary; each log-probability is 0 at most."""
         _, num_rows, num_parts = self.values.shape
-        floats = self.values.new_empty((4, num_rows))
-        argmax = self.argmax.new_empty(num_rows, dtype=torch.int64)
+        # Not views of one tensor: registered ops may not return tensors that share memory.
+        log_prob, lse, entropy, max_log_prob = (self.values.new_empty(num_rows) for _ in range(4))
+        merged = RowStats(log_prob, lse, entropy, max_log_prob, self.argmax.new_empty(num_rows, dtype=torch.int64))
         if num_rows:
             _merge_partials_kernel[(num_rows,)](
-                self.values, self.argmax, floats, argmax, num_rows, num_parts,
+                self.values, self.argmax, *merged, num_rows, num_parts,
                 BLOCK_S=max(2, triton.next_power_of_2(num_parts)), num_warps=1,
             )  # fmt: skip
-        return RowStats(*floats.unbind(0), argmax)
+        return merged
 
 
 @triton.jit(do_not_specialize=["N", "S"])
-def _merge_partials_kernel(values_ptr, argmax_ptr, floats_ptr, out_argmax_ptr, N, S, BLOCK_S: tl.constexpr):
+def _merge_partials_kernel(
+    values_ptr, argmax_ptr, log_prob_ptr, lse_ptr, entropy_ptr, max_log_prob_ptr, merged_argmax_ptr,
+    N, S, BLOCK_S: tl.constexpr,
+):  # fmt: skip
     i_n = tl.program_id(0).to(tl.int64)
     offs_s = tl.arange(0, BLOCK_S)
     in_s = offs_s < S
@@ -75,9 +79,9 @@ def _merge_partials_kernel(values_ptr, argmax_ptr, floats_ptr, out_argmax_ptr, N
     # `where`, not minimum and maximum: those drop a nan.
     log_prob = (gold - base) - log_total
     entropy = log_total - weighted_total / total
-    tl.store(floats_ptr + i_n, tl.where(log_prob > 0, 0.0, log_prob))
-    tl.store(floats_ptr + N + i_n, base + log_total)
-    tl.store(floats_ptr + 2 * N.to(tl.int64) + i_n, tl.where(entropy < 0, 0.0, entropy))
-    tl.store(floats_ptr + 3 * N.to(tl.int64) + i_n, -log_total)
+    tl.store(log_prob_ptr + i_n, tl.where(log_prob > 0, 0.0, log_prob))
+    tl.store(lse_ptr + i_n, base + log_total)
+    tl.store(entropy_ptr + i_n, tl.where(entropy < 0, 0.0, entropy))
+    tl.store(max_log_prob_ptr + i_n, -log_total)
     argmax = tl.min(tl.where((maxima == largest) & in_s, argmaxima, 2147483647), 0)
-    tl.store(out_argmax_ptr + i_n, argmax.to(tl.int64))
+    tl.store(merged_argmax_ptr + i_n, argmax.to(tl.int64))

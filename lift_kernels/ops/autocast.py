@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -13,6 +16,13 @@ def apply_autocast(hidden_states: Tensor, weight: Tensor, bias: Tensor | None) -
         return hidden_states, weight, bias
     dtype = torch.get_autocast_dtype(device_type)
     return _narrow(hidden_states, dtype), _narrow(weight, dtype), None if bias is None else _narrow(bias, dtype)
+
+
+@contextmanager
+def exactly_as_given(hidden_states: Tensor) -> Iterator[None]:
+    """Inside an op: nothing is cast again, and kernels are launched on the device that holds the tensors."""
+    with torch.autocast(hidden_states.device.type, enabled=False), torch.cuda.device_of(hidden_states):
+        yield
 
 
 def _narrow(tensor: Tensor, dtype: torch.dtype) -> Tensor:

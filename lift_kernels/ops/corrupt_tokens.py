@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from lift_kernels import checks
-from lift_kernels.backends import resolve_backend
-from lift_kernels.fallback import corruption
+from lift_kernels.backends import check_backend, resolve_backend
+from lift_kernels.fallback import corruption as fallback
 
 _OP = "corrupt_tokens"
 
@@ -72,8 +73,8 @@ def corrupt_tokens(
     checks.check_same_device(_OP, input_ids=input_ids, mask_prob=mask_prob, maskable=maskable, row_ids=row_ids)
     checks.check_int(_OP, "mask_token_id", mask_token_id, torch.iinfo(input_ids.dtype).max + 1)
     checks.check_int(_OP, "seed", seed, checks.SEED_END)
-    resolve_backend(_OP, backend, input_ids.device)
-    return CorruptedTokens(*_corrupt_tokens(input_ids, mask_prob, maskable, row_ids, mask_token_id, seed))
+    check_backend(_OP, backend)
+    return CorruptedTokens(*_corrupt_tokens(input_ids, mask_prob, maskable, row_ids, mask_token_id, seed, backend))
 
 
 @torch.library.custom_op("lift_kernels::corrupt_tokens", mutates_args=())
@@ -84,8 +85,11 @@ def _corrupt_tokens(
     row_ids: Tensor | None,
     mask_token_id: int,
     seed: int,
+    backend: str,
 ) -> tuple[Tensor, Tensor]:
-    return corruption.corrupt_tokens(input_ids, mask_prob, maskable, row_ids, mask_token_id, seed)
+    return _implementation(backend, input_ids).corrupt_tokens(
+        input_ids, mask_prob, maskable, row_ids, mask_token_id, seed
+    )
 
 
 @_corrupt_tokens.register_fake
@@ -96,5 +100,15 @@ def _(
     row_ids: Tensor | None,
     mask_token_id: int,
     seed: int,
+    backend: str,
 ) -> tuple[Tensor, Tensor]:
     return input_ids.new_empty(input_ids.shape), input_ids.new_empty(input_ids.shape, dtype=torch.bool)
+
+
+def _implementation(backend: str, input_ids: Tensor) -> ModuleType:
+    """The module that runs `backend`, asked for inside the op for the reason that `ops.implementation` gives."""
+    if resolve_backend(_OP, backend, input_ids.device) == "triton":
+        from lift_kernels.kernels import corruption as kernels
+
+        return kernels
+    return fallback

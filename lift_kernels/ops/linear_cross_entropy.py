@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lift_kernels import checks
-from lift_kernels.backends import resolve_backend
+from lift_kernels.backends import check_backend
 from lift_kernels.linear_head import statistics_dtype
 from lift_kernels.ops import registered
 from lift_kernels.ops.autocast import apply_autocast
@@ -40,6 +40,7 @@ def linear_cross_entropy(
     "mean" the gradients are formed during the forward pass, so the backward pass only scales them: two products of
     2 N D V operations when the head is frozen, three when it is trained (four where the wanted rows' logits exceed
     `workspace_bytes`). "none" accepts any upstream gradient and computes the logits again for it.
+    lift_kernels/README.md has the paths of each backend.
 
     Args:
         hidden_states: (..., D) bfloat16, float16, float32 or float64.
@@ -59,7 +60,7 @@ def linear_cross_entropy(
         backend: "auto", "torch" or "triton".
         workspace_bytes: bound of the scratch memory; by default 256 MiB on a CPU and 1 GiB elsewhere. Not part of it
             are the inputs, the rows gathered from them, the gradients asked for and, for a head trained in several
-            passes, one float32 copy of the gradient of hidden_states.
+            passes, one float32 copy of a gradient: of hidden_states in the torch backend, of weight in Triton's.
 
     Returns:
         The loss: 0-d, or (...) for "none" with 0 where ignored; float32 (float64 for float64 inputs), in nats. With
@@ -77,7 +78,7 @@ def linear_cross_entropy(
     """
     hidden_states, weight, bias = apply_autocast(hidden_states, weight, bias)
     _check(hidden_states, weight, targets, token_weight, bias, reduction, denominator, logit_softcap)
-    backend = resolve_backend(_OP, backend, hidden_states.device, hidden_states.dtype)
+    check_backend(_OP, backend)
     flat_hidden_states = hidden_states.reshape(-1, hidden_states.shape[-1])
     flat_targets = targets.reshape(-1)
     dtype = statistics_dtype(hidden_states.dtype)
@@ -125,13 +126,4 @@ def _check(hidden_states, weight, targets, token_weight, bias, reduction, denomi
             raise ValueError(
                 f"{_OP}: token_weight must be a constant, got one that requires grad. Pass token_weight.detach()."
             )
-    if denominator is not None and reduction != "mean":
-        raise ValueError(f"{_OP}: denominator belongs to reduction='mean', got reduction={reduction!r}.")
-    if isinstance(denominator, Tensor):
-        checks.check_shape(_OP, "denominator", denominator, (), "a scalar")
-        if denominator.requires_grad:
-            raise ValueError(
-                f"{_OP}: denominator must be a constant, got one that requires grad. Pass denominator.detach()."
-            )
-    elif denominator is not None and not denominator > 0:
-        raise ValueError(f"{_OP}: denominator must be positive, got {denominator}.")
+    checks.check_denominator(_OP, denominator, reduction)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lift_kernels import checks
-from lift_kernels.backends import resolve_backend
+from lift_kernels.backends import check_backend
 from lift_kernels.ops import registered
 from lift_kernels.ops.autocast import apply_autocast
 
@@ -69,7 +69,7 @@ def linear_token_stats(
     if targets is not None:
         checks.check_targets(_OP, targets, hidden_states)
     checks.check_same_device(_OP, hidden_states=hidden_states, weight=weight, targets=targets, bias=bias)
-    backend = resolve_backend(_OP, backend, hidden_states.device, hidden_states.dtype)
+    check_backend(_OP, backend)
     shape = hidden_states.shape[:-1]
     with torch.no_grad():
         stats = registered.token_stats(

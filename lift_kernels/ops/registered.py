@@ -2,8 +2,7 @@
 
 Registered with torch.library, so that `torch.compile(fullgraph=True)` and autograd treat each as one node. All
 tensors are flat here: hidden_states (N, D), weight (V, D), bias (V,), targets (N,). Rows that are not wanted are
-dropped inside, before any matrix product, so shapes never depend on data outside. `backend` is resolved: "triton" or
-"torch".
+dropped inside, before any matrix product, so shapes never depend on data outside.
 
 Optional outputs are empty tensors, as a registered op cannot return None.
 """
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lift_kernels.linear_head import LinearHead, Wanted, gradient_dtype
+from lift_kernels.ops.autocast import exactly_as_given
 from lift_kernels.ops.implementation import implementation
 from lift_kernels.ops.saved_gradients import refuse_double_backward, save_gradients, scale_gradients
 from lift_kernels.ops.wanted_rows import WantedRows, empty_stats, full_gradients
@@ -38,18 +38,18 @@ def linear_cross_entropy_sum(
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """(sum_i token_weight_i nll_i, its gradients for hidden_states, weight and bias, the five statistics)."""
-    with torch.autocast(hidden_states.device.type, enabled=False):
-        head = LinearHead(weight, bias, logit_scale, logit_softcap)
+    with exactly_as_given(hidden_states):
+        head = LinearHead(weight, None if bias is None else bias.contiguous(), logit_scale, logit_softcap)
         rows = WantedRows.find(targets, ignore_index, num_targets, token_weight, weight.shape[0])
         row_weight = rows.values(token_weight)
-        stats, _, gradients = implementation(backend).loss_gradients(
-            rows.take(hidden_states, backend), head, rows.values(targets), row_weight,
+        compute = implementation("linear_cross_entropy", backend, hidden_states)
+        stats, _, gradients = compute.loss_gradients(
+            rows.take(hidden_states, compute), head, rows.values(targets), row_weight,
             Wanted(wants_hidden_states, wants_weight, wants_bias), workspace_bytes=workspace_bytes, complete=with_stats,
         )  # fmt: skip
-        loss = -torch.dot(stats.log_prob, row_weight)
         return (
-            loss,
-            *full_gradients(gradients, rows, hidden_states, backend),
+            weighted_nll(stats.log_prob, row_weight),
+            *full_gradients(gradients, rows, hidden_states, compute),
             *(rows.spread_stats(stats) if with_stats else empty_stats(hidden_states, 0)),
         )
 
@@ -64,6 +64,11 @@ def _(
         *empty_gradients(hidden_states, weight, wants_hidden_states, wants_weight, wants_bias),
         *empty_stats(hidden_states, targets.shape[0] if with_stats else 0),
     )
+
+
+def weighted_nll(log_prob: Tensor, token_weight: Tensor) -> Tensor:
+    """-sum_i token_weight_i log_prob_i, where a weight of 0 also silences a log-probability of -inf."""
+    return -torch.dot(log_prob.where(token_weight != 0, 0), token_weight)
 
 
 def empty_gradients(hidden_states, weight, wants_hidden_states, wants_weight, wants_bias):
@@ -94,16 +99,16 @@ def token_stats(
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """(log_prob, lse, entropy, max_log_prob, argmax), each (N,); log_prob is differentiable, computing again."""
-    with torch.autocast(hidden_states.device.type, enabled=False):
-        head = LinearHead(weight, bias, logit_scale, logit_softcap)
-        compute = implementation(backend).token_stats
+    with exactly_as_given(hidden_states):
+        head = LinearHead(weight, None if bias is None else bias.contiguous(), logit_scale, logit_softcap)
+        compute = implementation("linear_token_stats", backend, hidden_states)
         if targets is None:
-            stats = compute(hidden_states, head, None, workspace_bytes=workspace_bytes, complete=complete)
+            stats = compute.token_stats(hidden_states, head, None, workspace_bytes=workspace_bytes, complete=complete)
             return torch.zeros_like(stats.lse), *stats[1:]
         rows = WantedRows.find(targets, ignore_index, num_targets, token_weight, weight.shape[0])
         return rows.spread_stats(
-            compute(
-                rows.take(hidden_states, backend), head, rows.values(targets), workspace_bytes=workspace_bytes,
+            compute.token_stats(
+                rows.take(hidden_states, compute), head, rows.values(targets), workspace_bytes=workspace_bytes,
                 complete=complete,
             )
         )  # fmt: skip
@@ -137,15 +142,16 @@ def nll_gradients(
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of sum_i grad_nll_i nll_i for hidden_states, weight and bias, from the saved statistics."""
-    with torch.autocast(hidden_states.device.type, enabled=False):
-        head = LinearHead(weight, bias, logit_scale, logit_softcap)
+    with exactly_as_given(hidden_states):
+        head = LinearHead(weight, None if bias is None else bias.contiguous(), logit_scale, logit_softcap)
         rows = WantedRows.find(targets, ignore_index, num_targets, grad_nll, weight.shape[0])
-        gradients = implementation(backend).gradients_from_stats(
-            rows.take(hidden_states, backend), head, rows.values(targets), rows.values(grad_nll), rows.values(lse),
+        compute = implementation("linear_cross_entropy", backend, hidden_states)
+        gradients = compute.gradients_from_stats(
+            rows.take(hidden_states, compute), head, rows.values(targets), rows.values(grad_nll), rows.values(lse),
             rows.values(log_prob), Wanted(wants_hidden_states, wants_weight, wants_bias),
             workspace_bytes=workspace_bytes,
         )  # fmt: skip
-        return full_gradients(gradients, rows, hidden_states, backend)
+        return full_gradients(gradients, rows, hidden_states, compute)
 
 
 @nll_gradients.register_fake

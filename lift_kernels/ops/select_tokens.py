@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import torch
 from torch import Tensor
 
 from lift_kernels import checks
-from lift_kernels.backends import resolve_backend
-from lift_kernels.fallback import selection
+from lift_kernels.backends import check_backend, resolve_backend
+from lift_kernels.fallback import selection as fallback
 
 _OP = "select_tokens"
 
@@ -68,25 +70,26 @@ def select_tokens(
             f"{_OP}: seed must be given on {is_masked.device}, where order is not read back to see whether a "
             "row is random (0), got None. Pass an int."
         )
-    resolve_backend(_OP, backend, is_masked.device)
-    return _select_tokens(score, is_masked, num_keep, order, seed, row_ids)
+    check_backend(_OP, backend)
+    return registered_select_tokens(score, is_masked, num_keep, order, seed, row_ids, backend)
 
 
 @torch.library.custom_op("lift_kernels::select_tokens", mutates_args=())
-def _select_tokens(
+def registered_select_tokens(
     score: Tensor,
     is_masked: Tensor,
     num_keep: Tensor,
     order: Tensor,
     seed: int | None,
     row_ids: Tensor | None,
+    backend: str,
 ) -> Tensor:
     if is_masked.device.type == "cpu":
         _check_values(is_masked, num_keep, order, seed)
-    return selection.select_tokens(score, is_masked, num_keep, order, seed, row_ids)
+    return _implementation(backend, is_masked).select_tokens(score, is_masked, num_keep, order, seed, row_ids)
 
 
-@_select_tokens.register_fake
+@registered_select_tokens.register_fake
 def _(
     score: Tensor,
     is_masked: Tensor,
@@ -94,8 +97,18 @@ def _(
     order: Tensor,
     seed: int | None,
     row_ids: Tensor | None,
+    backend: str,
 ) -> Tensor:
     return is_masked.new_empty(is_masked.shape)
+
+
+def _implementation(backend: str, is_masked: Tensor) -> ModuleType:
+    """The module that runs `backend`, asked for inside the op for the reason that `ops.implementation` gives."""
+    if resolve_backend(_OP, backend, is_masked.device) == "triton":
+        from lift_kernels.kernels import selection as kernels
+
+        return kernels
+    return fallback
 
 
 def _check_values(is_masked: Tensor, num_keep: Tensor, order: Tensor, seed: int | None) -> None:

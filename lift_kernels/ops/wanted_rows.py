@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import ModuleType
 
 import torch
 from torch import Tensor
 
 from lift_kernels.linear_head import Gradients, RowStats, gradient_dtype, statistics_dtype
-from lift_kernels.ops.implementation import implementation
 
 
 @dataclass(frozen=True)
@@ -40,27 +40,27 @@ class WantedRows:
     def are_all(self) -> bool:
         return self.index.shape[0] == self.num_rows
 
-    def values(self, values: Tensor) -> Tensor:  # (N,) -> (M,)
-        return values if self.are_all else values[self.index]
+    def values(self, values: Tensor) -> Tensor:  # (N,) -> (M,), contiguous
+        return values.contiguous() if self.are_all else values[self.index]
 
-    def take(self, rows: Tensor, backend: str) -> Tensor:  # (N, D) -> (M, D)
-        return rows if self.are_all else implementation(backend).take_rows(rows, self.index)
+    def take(self, rows: Tensor, backend: ModuleType) -> Tensor:  # (N, D) -> (M, D)
+        return rows if self.are_all else backend.take_rows(rows, self.index)
 
-    def spread(self, rows: Tensor, backend: str) -> Tensor:  # (M, D) -> (N, D)
-        return rows if self.are_all else implementation(backend).spread_rows(rows, self.index, self.num_rows)
+    def spread(self, rows: Tensor, backend: ModuleType) -> Tensor:  # (M, D) -> (N, D), 0 elsewhere
+        return rows if self.are_all else backend.spread_rows(rows, self.index, self.num_rows)
 
     def spread_stats(self, stats: RowStats) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """(log_prob, lse, entropy, max_log_prob, argmax), each (N,): 0 and argmax -1 in rows that were dropped."""
-        floats = (self._spread_values(values, 0) for values in stats[:-1])
+        floats = (self.spread_values(values, 0) for values in stats[:-1])
         log_prob, lse, entropy, max_log_prob = floats
-        return log_prob, lse, entropy, max_log_prob, self._spread_values(stats.argmax, -1)
+        return log_prob, lse, entropy, max_log_prob, self.spread_values(stats.argmax, -1)
 
-    def _spread_values(self, values: Tensor, fill: int) -> Tensor:
+    def spread_values(self, values: Tensor, fill: int) -> Tensor:
         return values.new_full((self.num_rows,), fill).index_copy_(0, self.index, values)
 
 
 def full_gradients(
-    gradients: Gradients, rows: WantedRows, hidden_states: Tensor, backend: str
+    gradients: Gradients, rows: WantedRows, hidden_states: Tensor, backend: ModuleType
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients as a registered op returns them: of all rows, empty where not asked for."""
     grad_hidden = gradients.hidden_states

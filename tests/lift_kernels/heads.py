@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -44,6 +44,9 @@ class Head:
             bias=self.bias.double(),
             token_weight=self.token_weight.double(),
         )
+
+    def to(self, device: torch.device) -> Head:
+        return Head(*(getattr(self, field.name).to(device) for field in fields(self)))
 
     def trainable(self, *names: str) -> Head:
         """Fresh leaves; those named require grad."""

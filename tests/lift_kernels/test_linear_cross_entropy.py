@@ -376,6 +376,7 @@ def test_bad_input_is_named(changes, message):
         call(**changes)
 
 
-def test_asking_for_triton_says_why_it_cannot_run():
+def test_asking_for_triton_says_why_it_cannot_run(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     with pytest.raises(RuntimeError, match=r"backend='triton' cannot run on cpu: .* Use backend='auto' or 'torch'"):
         call(backend="triton")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 import math
+from unittest import mock
 
 import pytest
 import torch
@@ -23,6 +25,30 @@ NUMBERS = [-math.inf, -2.0, -1.0, -0.0, 0.0, 1.0, 2.0, math.inf]
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 
 quickly = settings(deadline=None, derandomize=True, database=None, max_examples=150)
+
+
+@pytest.fixture(scope="module", params=["torch", "triton"])
+def backend(request):
+    if request.param == "triton":
+        pytest.importorskip("triton")
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def device(backend, kernel_device):
+    return kernel_device if backend == "triton" else torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def select(backend, device):
+    """`select_tokens` on each backend, from and to the CPU."""
+
+    def call(*tensors, seed=0, row_ids=None):
+        row_ids = None if row_ids is None else row_ids.to(device)
+        moved = [tensor.to(device) for tensor in tensors]
+        return select_tokens(*moved, seed=seed, row_ids=row_ids, backend=backend).cpu()
+
+    return call
 
 
 @st.composite
@@ -91,17 +117,17 @@ def test_a_monotone_transform_changes_nothing(batch):
     assert select_tokens(score.double().exp() * 7 - 100, *rest, seed=3).equal(is_kept)
 
 
-def test_ties_with_unmasked_positions_take_no_place():
+def test_ties_with_unmasked_positions_take_no_place(select):
     score = torch.tensor([[-torch.inf, -torch.inf, 0.0, -torch.inf]] * 2)
     is_masked = torch.tensor([[False, True, True, True]] * 2)
-    is_kept = select_tokens(score, is_masked, torch.tensor([2, 1]), torch.tensor([EASY, HARD]))
+    is_kept = select(score, is_masked, torch.tensor([2, 1]), torch.tensor([EASY, HARD]))
     assert is_kept.tolist() == [[False, True, True, False], [False, True, False, False]]
 
 
 @pytest.mark.parametrize("order", [EASY, HARD], ids=["easy", "hard"])
-def test_ties_go_to_the_lower_position_in_long_rows(order):
+def test_ties_go_to_the_lower_position_in_long_rows(select, order):
     """Longer than what a sort that need not be stable handles by insertion."""
-    is_kept = select_tokens(
+    is_kept = select(
         torch.arange(300)[None] % 2 * 1.0, torch.ones(1, 300) > 0, torch.tensor([200]), torch.tensor([order])
     )
     first = torch.arange(300) % 2 == (1 if order == EASY else 0)
@@ -109,10 +135,10 @@ def test_ties_go_to_the_lower_position_in_long_rows(order):
 
 
 @pytest.mark.parametrize("order", [EASY, HARD], ids=["easy", "hard"])
-def test_nan_of_either_sign_comes_last(order):
+def test_nan_of_either_sign_comes_last(select, order):
     score = torch.tensor([[torch.nan, torch.inf, torch.nan, -torch.inf]])
     score[:, 2] = score[:, 2].copysign(torch.tensor(-1.0))
-    keep = [select_tokens(score, torch.ones(1, 4) > 0, torch.tensor([k]), torch.tensor([order])) for k in (2, 3)]
+    keep = [select(score, torch.ones(1, 4) > 0, torch.tensor([k]), torch.tensor([order])) for k in (2, 3)]
     assert keep[0].tolist() == [[False, True, False, True]]
     assert keep[1].tolist() == [[True, True, False, True]]
 
@@ -123,16 +149,16 @@ def test_the_sort_key_has_no_sign_on_nan_or_zero():
     assert not selection._rising_key(score, torch.tensor([EASY, HARD]), None, None).signbit().any()
 
 
-def test_scores_and_words_are_compared_to_the_last_bit():
+def test_scores_and_words_are_compared_to_the_last_bit(select):
     score = torch.tensor([[1.0, 1.0 + 2**-52]], dtype=torch.float64)
     everything, one = torch.ones(1, 2) > 0, torch.tensor([1])
-    assert select_tokens(score, everything, one, torch.tensor([EASY])).tolist() == [[False, True]]
+    assert select(score, everything, one, torch.tensor([EASY])).tolist() == [[False, True]]
     words = random_words(0, torch.arange(1), 50_000, stream=1)
     ranked, positions = words[0].sort()
     is_close = (ranked[:-1].float() == ranked[1:].float()) & (positions[:-1] < positions[1:])
     low, high = positions[is_close.nonzero()[0, 0] + torch.arange(2)]  # alike in float32, the later one larger
     pair = torch.zeros(1, 50_000, dtype=torch.bool).index_fill(1, torch.stack([low, high]), True)
-    is_kept = select_tokens(torch.zeros(1, 50_000), pair, one, torch.tensor([ANY]), seed=0)
+    is_kept = select(torch.zeros(1, 50_000), pair, one, torch.tensor([ANY]), seed=0)
     assert is_kept.nonzero().tolist() == [[0, int(high)]]
 
 
@@ -147,15 +173,15 @@ def test_random_subsets_are_all_equally_likely():
     assert chi_square < 9 + 5 * 18**0.5  # 9 degrees of freedom
 
 
-def test_random_rows_depend_on_seed_row_id_and_position_alone():
+def test_random_rows_depend_on_seed_row_id_and_position_alone(select):
     row_ids = torch.randint(0, 2**40, (40,))
     is_masked, num_keep = torch.ones(40, 30) > 0, torch.full((40,), 15)
     order = torch.zeros(40).long()
-    whole = select_tokens(torch.randn(40, 30), is_masked, num_keep, order, seed=6, row_ids=row_ids)
+    whole = select(torch.randn(40, 30), is_masked, num_keep, order, seed=6, row_ids=row_ids)
     part = torch.randperm(40)[:13]
     some = (is_masked[part], num_keep[part], order[part])
-    assert select_tokens(torch.randn(13, 30), *some, seed=6, row_ids=row_ids[part]).equal(whole[part])
-    other = select_tokens(torch.randn(13, 30), *some, seed=7, row_ids=row_ids[part])
+    assert select(torch.randn(13, 30), *some, seed=6, row_ids=row_ids[part]).equal(whole[part])
+    other = select(torch.randn(13, 30), *some, seed=7, row_ids=row_ids[part])
     assert 0.4 < (other == whole[part]).double().mean() < 0.6
 
 
@@ -170,7 +196,7 @@ RECORDED = [
 
 
 @pytest.mark.parametrize("case", RECORDED)
-def test_recorded_selections(shared_dir, case):
+def test_recorded_selections(select, shared_dir, case):
     folder = shared_dir / "golden" / case
     tensors = load_file(folder / f"{case}.safetensors")
     facts = json.loads((folder / f"{case}.json").read_text())
@@ -181,7 +207,7 @@ def test_recorded_selections(shared_dir, case):
     else:
         score, expected = tensors["gold_logp"], tensors["kept_mask"]
         order = {"topk": EASY, "bottomk": HARD}[facts["mode"]]
-    is_kept = select_tokens(score, is_masked, num_keep, torch.full_like(num_keep, order))
+    is_kept = select(score, is_masked, num_keep, torch.full_like(num_keep, order))
     assert is_kept.equal(expected)
 
 
@@ -201,8 +227,8 @@ def test_reads_no_value_back():
     assert result.shape == select_tokens(score, is_masked, counts, counts, seed=0).shape == (3, 5)
 
 
-def test_takes_no_gradient():
-    is_kept = select_tokens(torch.rand(1, 2, requires_grad=True), torch.ones(1, 2) > 0, *torch.ones(2, 1).long())
+def test_takes_no_gradient(select):
+    is_kept = select(torch.rand(1, 2, requires_grad=True), torch.ones(1, 2) > 0, *torch.ones(2, 1).long())
     assert not is_kept.requires_grad
 
 
@@ -211,13 +237,22 @@ def example(rows=3, length=7):
     return torch.randn(rows, length), is_masked, is_masked.sum(-1) // 2, torch.arange(rows) % 3 - 1
 
 
-def test_registered_op_passes_opcheck():
+def test_runs_on_the_backend_asked_for(select, backend, monkeypatch):
+    folder = {"torch": "fallback", "triton": "kernels"}[backend]
+    module = importlib.import_module(f"lift_kernels.{folder}.selection")
+    spy = mock.Mock(wraps=module.select_tokens)
+    monkeypatch.setattr(module, "select_tokens", spy)
+    select(*example())
+    spy.assert_called_once()
+
+
+def test_registered_op_passes_opcheck(backend, device):
     op = torch.ops.lift_kernels.select_tokens.default
-    score, is_masked, num_keep, order = example()
-    torch.library.opcheck(op, (score, is_masked, num_keep, order, 2**63 - 1, torch.arange(3)))
-    torch.library.opcheck(op, (score, is_masked, num_keep, torch.ones_like(order), None, None))
+    score, is_masked, num_keep, order = (tensor.to(device) for tensor in example())
+    torch.library.opcheck(op, (score, is_masked, num_keep, order, 2**63 - 1, torch.arange(3, device=device), backend))
+    torch.library.opcheck(op, (score, is_masked, num_keep, torch.ones_like(order), None, None, backend))
     flipped = (score.T.contiguous().T, is_masked.T.contiguous().T)
-    torch.library.opcheck(op, (*flipped, num_keep, order, 1, None))
+    torch.library.opcheck(op, (*flipped, num_keep, order, 1, None, backend))
 
 
 def test_compiled_equals_eager():
@@ -233,7 +268,7 @@ def test_compiled_equals_eager():
         compiled(torch.ones(5, 13), torch.ones(5, 13) > 0, torch.full((5,), 14), torch.ones(5).long(), 5)
 
 
-def select(**change):
+def call(**change):
     arguments = {
         "score": torch.zeros(2, 3),
         "is_masked": torch.tensor([[True, True, True], [True, False, True]]),
@@ -258,7 +293,7 @@ def select(**change):
 )
 def test_type_errors(change, message):
     with pytest.raises(TypeError, match=f"^select_tokens: {message}"):
-        select(**change)
+        call(**change)
 
 
 @pytest.mark.parametrize(
@@ -281,10 +316,18 @@ def test_type_errors(change, message):
 )
 def test_value_errors(change, message):
     with pytest.raises(ValueError, match=f"^select_tokens: {message}"):
-        select(**change)
+        call(**change)
 
 
 def test_a_seed_is_needed_where_order_is_not_read():
     counts = torch.ones(2, device="meta").long()
     with pytest.raises(ValueError, match=r"^select_tokens: seed must be given on meta, where"):
         select_tokens(torch.zeros(2, 3, device="meta"), torch.ones(2, 3, device="meta") > 0, counts, counts)
+
+
+def test_asking_for_triton_says_why_it_cannot_run(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(
+        RuntimeError, match=r"^select_tokens: backend='triton' cannot run on cpu: .* Use backend='auto'"
+    ):
+        call(backend="triton")

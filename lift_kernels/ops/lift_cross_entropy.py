@@ -1,0 +1,212 @@
+"""LIFT's objective in one pass over the head: the public op."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lift_kernels import checks
+from lift_kernels.backends import check_backend
+from lift_kernels.fallback.learnability import soft_learnability
+from lift_kernels.linear_head import LinearHead, Wanted, statistics_dtype
+from lift_kernels.ops.autocast import apply_autocast, exactly_as_given
+from lift_kernels.ops.implementation import implementation
+from lift_kernels.ops.linear_token_stats import TokenStats
+from lift_kernels.ops.registered import empty_gradients, weighted_nll
+from lift_kernels.ops.saved_gradients import save_gradients, scale_gradients
+from lift_kernels.ops.select_tokens import registered_select_tokens
+from lift_kernels.ops.wanted_rows import WantedRows, empty_stats, full_gradients
+
+_OP = "lift_cross_entropy"
+_LEARNABILITIES = ("hard", "soft")
+
+
+def lift_cross_entropy(
+    hidden_states: Tensor,
+    weight: Tensor,
+    labels: Tensor,
+    timestep: Tensor,
+    num_keep: Tensor,
+    order: Tensor,
+    *,
+    learnability: str = "hard",
+    temperature: float = 1.0,
+    time_scaling: bool = True,
+    bias: Tensor | None = None,
+    ignore_index: int = -100,
+    seed: int | None = None,
+    row_ids: Tensor | None = None,
+    reduction: str = "mean",
+    denominator: float | Tensor | None = None,
+    num_targets: int | None = None,
+    logit_scale: float = 1.0,
+    logit_softcap: float | None = None,
+    return_stats: bool = False,
+    return_learnability: bool = False,
+    backend: str = "auto",
+    workspace_bytes: int | None = None,
+) -> Tensor | tuple[Tensor | TokenStats, ...]:
+    """Return sum_i c_i / t_b * CE(logits_i, labels_i) over the masked tokens i of every row b, c_i their learnability.
+
+    The learnability is a function of the log-probabilities that the cross-entropy computes anyway, and a constant to
+    autograd. "hard" is `select_tokens` on them: 1 for the `num_keep[b]` tokens kept, 0 for the others. "soft" weights
+    every masked token: with z_i the row's log-probabilities standardised to mean 0 and deviation 1 over its masked
+    tokens, c_i = num_keep[b] * softmax_i((2 t_b - 1) z_i / temperature), so easy tokens count more as t nears 1, hard
+    ones as t nears 0, and all alike at t = 1/2.
+
+    The forward product of the head is computed once and the logits are never whole. (For a trained head whose logits
+    exceed `workspace_bytes` it is computed twice: the weights of all rows must be known before its gradient can be
+    summed.) The rejected tokens' rows stay in the gradients' products, as their number is not known on the host.
+
+    Args:
+        hidden_states: (B, L, D) bfloat16, float16, float32 or float64.
+        weight: (V, D) the head's weight, same dtype and device.
+        labels: (B, L) int64, the clean token where the input is masked, `ignore_index` elsewhere.
+        timestep: (B,) floating, the diffusion time t in (0, 1]; a constant.
+        num_keep: (B,) int64 or int32, between 0 and the number of masked tokens of the row.
+        order: (B,) int64 or int32: 1 keeps the easiest, -1 the hardest, 0 any. Not read for "soft".
+        learnability: "hard" or "soft".
+        temperature: positive; of "soft".
+        time_scaling: False leaves out the factor 1 / t_b.
+        bias: (V,) same dtype as weight.
+        seed, row_ids: see `select_tokens`; not read for "soft".
+        reduction: "mean" or "sum".
+        denominator: what "mean" divides by; by default the number of masked tokens, kept or not, and at least 1.
+        ignore_index, num_targets, logit_scale, logit_softcap, backend, workspace_bytes: see `linear_cross_entropy`.
+        return_stats: also return the `TokenStats` of all masked tokens.
+        return_learnability: also return c (B, L): bool for "hard", float32 for "soft"; 0 where not masked.
+
+    Returns:
+        The loss, 0-d float32 (float64 for float64 inputs), in nats; or a tuple of it and what else was asked for, in
+        the order loss, statistics, learnability.
+
+    Raises:
+        ValueError, TypeError: an argument's shape, dtype, device or value does not fit; the message names it.
+        RuntimeError: `backend="triton"` cannot run here, or double backward.
+
+    Source: the one-forward objective of LIFT (arXiv 2605.22939); "soft" is this package's smooth form of it.
+    """
+    hidden_states, weight, bias = apply_autocast(hidden_states, weight, bias)
+    _check(hidden_states, weight, labels, timestep, num_keep, order, bias, row_ids)
+    checks.check_softcap(_OP, logit_softcap)
+    if learnability not in _LEARNABILITIES:
+        raise ValueError(f"{_OP}: learnability must be 'hard' or 'soft', got {learnability!r}.")
+    if not temperature > 0:
+        raise ValueError(f"{_OP}: temperature must be positive, got {temperature}.")
+    if seed is not None:
+        checks.check_int(_OP, "seed", seed, checks.SEED_END)
+    elif learnability == "hard" and labels.device.type != "cpu":
+        raise ValueError(
+            f"{_OP}: seed must be given on {labels.device}, where order is not read back to see whether a row is "
+            "random (0), got None. Pass an int."
+        )
+    if reduction not in ("mean", "sum"):
+        raise ValueError(f"{_OP}: reduction must be 'mean' or 'sum', got {reduction!r}.")
+    checks.check_denominator(_OP, denominator, reduction)
+    check_backend(_OP, backend)
+
+    timestep = timestep.detach().to(statistics_dtype(hidden_states.dtype))
+    row_weight = 1 / timestep if time_scaling else torch.ones_like(timestep)
+    if reduction == "mean":
+        if denominator is None:
+            denominator = (labels != ignore_index).sum().clamp(min=1) if num_targets is None else max(num_targets, 1)
+        row_weight = row_weight / denominator
+    records_grad = torch.is_grad_enabled()
+    is_soft = learnability == "soft"
+    loss, _, _, _, weights, *stats = _lift_cross_entropy(
+        hidden_states.reshape(-1, hidden_states.shape[-1]), weight, bias, labels, row_weight, timestep, num_keep, order,
+        row_ids, seed, is_soft, temperature, ignore_index, num_targets, logit_scale, logit_softcap,
+        records_grad and hidden_states.requires_grad, records_grad and weight.requires_grad,
+        records_grad and bias is not None and bias.requires_grad, return_stats, workspace_bytes, backend,
+    )  # fmt: skip
+    if not return_stats and not return_learnability:
+        return loss
+    token_stats = (TokenStats.from_flat(stats, labels.shape),) if return_stats else ()
+    kept = (weights.detach() if is_soft else weights.detach() != 0,) if return_learnability else ()
+    return (loss, *token_stats, *kept)
+
+
+def _check(hidden_states, weight, labels, timestep, num_keep, order, bias, row_ids) -> None:
+    checks.check_linear(_OP, hidden_states, weight, bias)
+    if hidden_states.dim() != 3:
+        raise ValueError(f"{_OP}: hidden_states must have shape (B, L, D), got {tuple(hidden_states.shape)}.")
+    checks.check_targets(_OP, labels, hidden_states, name="labels")
+    rows = {"timestep": timestep, "num_keep": num_keep, "order": order, "row_ids": row_ids}
+    checks.check_floating(_OP, "timestep", timestep)
+    for name, tensor in rows.items():
+        if tensor is not None:
+            if name != "timestep":
+                checks.check_dtype(_OP, name, tensor, torch.int64, torch.int32)
+            checks.check_shape(_OP, name, tensor, labels.shape[:1], f"labels {tuple(labels.shape)}")
+    checks.check_same_device(_OP, hidden_states=hidden_states, weight=weight, labels=labels, bias=bias, **rows)
+
+
+@torch.library.custom_op("lift_kernels::lift_cross_entropy", mutates_args=())
+def _lift_cross_entropy(
+    hidden_states: Tensor,  # (N, D) with N = B * L
+    weight: Tensor,
+    bias: Tensor | None,
+    labels: Tensor,  # (B, L)
+    row_weight: Tensor,  # (B,) in the statistics dtype: 1/t and the denominator
+    timestep: Tensor,  # (B,) in the statistics dtype
+    num_keep: Tensor,
+    order: Tensor,
+    row_ids: Tensor | None,
+    seed: int | None,
+    is_soft: bool,
+    temperature: float,
+    ignore_index: int,
+    num_targets: int | None,
+    logit_scale: float,
+    logit_softcap: float | None,
+    wants_hidden_states: bool,
+    wants_weight: bool,
+    wants_bias: bool,
+    with_stats: bool,
+    workspace_bytes: int | None,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """(loss, its gradients for hidden_states, weight and bias, learnability (B, L), the five statistics (N,))."""
+    with exactly_as_given(hidden_states):
+        rows = WantedRows.find(labels.flatten(), ignore_index, num_targets, None, weight.shape[0])
+        is_masked = labels != ignore_index
+        learnability = torch.zeros_like(labels, dtype=row_weight.dtype)
+
+        def weigh(log_prob: Tensor) -> Tensor:  # (M,) -> (M,)
+            score = rows.spread_values(log_prob, 0).view(labels.shape)
+            if is_soft:
+                learnability.copy_(soft_learnability(score, is_masked, num_keep, timestep, temperature))
+            else:
+                learnability.copy_(registered_select_tokens(score, is_masked, num_keep, order, seed, row_ids, backend))
+            return rows.values((learnability * row_weight[:, None]).flatten())
+
+        compute = implementation(_OP, backend, hidden_states)
+        head = LinearHead(weight, None if bias is None else bias.contiguous(), logit_scale, logit_softcap)
+        stats, token_weight, gradients = compute.loss_gradients(
+            rows.take(hidden_states, compute), head,
+            rows.values(labels.flatten()), weigh, Wanted(wants_hidden_states, wants_weight, wants_bias),
+            workspace_bytes=workspace_bytes, complete=with_stats,
+        )  # fmt: skip
+        return (
+            weighted_nll(stats.log_prob, token_weight),
+            *full_gradients(gradients, rows, hidden_states, compute),
+            learnability,
+            *(rows.spread_stats(stats) if with_stats else empty_stats(hidden_states, 0)),
+        )
+
+
+@_lift_cross_entropy.register_fake
+def _(
+    hidden_states, weight, bias, labels, row_weight, timestep, num_keep, order, row_ids, seed, is_soft, temperature,
+    ignore_index, num_targets, logit_scale, logit_softcap, wants_hidden_states, wants_weight, wants_bias, with_stats,
+    workspace_bytes, backend,
+):  # fmt: skip
+    return (
+        row_weight.new_empty(()),
+        *empty_gradients(hidden_states, weight, wants_hidden_states, wants_weight, wants_bias),
+        row_weight.new_empty(labels.shape),
+        *empty_stats(hidden_states, labels.numel() if with_stats else 0),
+    )
+
+
+_lift_cross_entropy.register_autograd(scale_gradients, setup_context=save_gradients)

@@ -1,0 +1,45 @@
+"""Ways through the Triton backend, made reachable at sizes that the interpreter can run."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def take_kernel_path(monkeypatch):
+    """Call with one of `kernel_paths.KERNEL_PATHS` to send every Triton call of a test that way, whatever its size."""
+
+    def take(path: str) -> None:
+        from lift_kernels.kernels import linear_cross_entropy as kernels
+        from lift_kernels.kernels import plan
+
+        monkeypatch.setattr(kernels, "_FEW_ROWS", 0)
+        if path == "on-chip":
+            monkeypatch.setattr(plan, "plan_statistics", lambda *sizes: None)
+            monkeypatch.setattr(plan, "plan_gradients", lambda *sizes: None)
+            return
+        # Logits come 256 columns at a time.
+        monkeypatch.setattr(plan, "_CACHED_BYTES", 0)
+        monkeypatch.setattr(plan, "_USEFUL_COLUMNS", 256)
+        if path == "many-chunks":
+            monkeypatch.setattr(plan, "_USEFUL_ROWS", 1)
+            monkeypatch.setattr(plan, "_ROW_MULTIPLE", 8)
+            monkeypatch.setattr(kernels, "DEFAULT_WORKSPACE_BYTES", 40_000)
+
+    return take
+
+
+@pytest.fixture
+def poison_new_tensors(monkeypatch):
+    """Memory that a kernel should fill holds nan, or for integers an absurd number, until it does."""
+
+    def poisoned(allocate):
+        def allocate_poisoned(*args, **options):
+            tensor = allocate(*args, **options)
+            return tensor.fill_(float("nan") if tensor.is_floating_point() else torch.iinfo(tensor.dtype).max)
+
+        return allocate_poisoned
+
+    monkeypatch.setattr(torch, "empty", poisoned(torch.empty))
+    monkeypatch.setattr(torch.Tensor, "new_empty", poisoned(torch.Tensor.new_empty))

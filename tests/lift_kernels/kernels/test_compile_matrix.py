@@ -1,0 +1,93 @@
+"""Machine code of every launch that the product makes, for GPUs that are not here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lift_kernels.kernels.launch_configs import ARCHITECTURES, SHARED_MEMORY
+
+ROOT = Path(__file__).resolve().parents[3]
+KERNELS = {
+    "_copy_rows_kernel", "_corrupt_tokens_kernel", "_merge_partials_kernel", "_select_tokens_kernel",
+    "_set_gold_column_kernel", "_softmax_rows_kernel", "_tiled_gradient_kernel", "_tiled_statistics_kernel",
+    "_weighted_column_sums_kernel",
+}  # fmt: skip
+MATRIX_KERNELS = ("_tiled_gradient_kernel", "_tiled_statistics_kernel")
+# What multiplies matrices and what copies to shared memory while others compute, by the start of its name.
+MATRIX_INSTRUCTION = {"sm80": "HMMA", "sm90": "HGMMA", "sm100": "UTCHMMA", "sm120": "HMMA", "gfx942": "v_mfma"}
+ASYNCHRONOUS_COPY = ("LDGSTS", "UTMALDG", "UBLKCP")
+
+
+@pytest.fixture(scope="module")
+def reports() -> list[dict]:
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    output = subprocess.run(
+        [sys.executable, "-m", "tests.lift_kernels.kernels.compile_matrix", *ARCHITECTURES],
+        check=True, capture_output=True, text=True, cwd=ROOT, env=environment,
+    ).stdout  # fmt: skip
+    return [json.loads(line) for line in output.splitlines()]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_kernel_is_in_the_matrix(reports, architecture):
+    assert {r["kernel"] for r in reports if r["architecture"] == architecture} == KERNELS
+
+
+def test_shared_memory_is_within_what_the_architecture_has(reports):
+    over = [r for r in reports if r["shared"] > SHARED_MEMORY[r["architecture"]]]
+    assert not over, over
+
+
+def test_nothing_worth_mentioning_is_spilled(reports):
+    """Bytes of a thread's registers in memory; on gfx942 their number."""
+    over = [
+        (r["architecture"], r["kernel"], r["use"], r.get("stack", r.get("spilled")))
+        for r in reports
+        if r.get("stack", r.get("spilled")) > spill_budget(r)
+    ]
+    assert not over, "\n".join(map(str, over))
+
+
+def spill_budget(report: dict) -> int:
+    if report["kernel"] == "_select_tokens_kernel" and "16384" in report["use"]:
+        return 256  # 1024 threads have 64 registers each, and a row is held in them
+    return 16
+
+
+def test_matrix_kernels_use_the_matrix_units_fed_by_asynchronous_copies(reports):
+    for r in reports:
+        if r["kernel"] not in MATRIX_KERNELS or (r["use"].startswith("float32") and r["architecture"] != "gfx942"):
+            continue  # float32 without tf32 has no matrix unit on NVIDIA GPUs
+        # A tile of few rows is too low for what multiplies 64 or 128 at a time.
+        few_rows = r["use"].endswith((" 1 rows", " 32 rows"))
+        wanted = (
+            "HMMA" if few_rows and r["architecture"] in ("sm90", "sm100") else MATRIX_INSTRUCTION[r["architecture"]]
+        )
+        assert any(name.startswith(wanted) for name in r["instructions"]), r
+        if r["architecture"] != "gfx942":
+            assert any(name.startswith(ASYNCHRONOUS_COPY) for name in r["instructions"]), r
+
+
+def test_rows_are_read_and_written_in_vectors_of_16_bytes(reports):
+    aligned = [
+        r
+        for r in reports
+        if r["kernel"] in ("_softmax_rows_kernel", "_copy_rows_kernel") and r["architecture"].startswith("sm")
+        and r["use"] in ("bfloat16 frozen head", "bfloat16 trained head")
+    ]  # fmt: skip
+    assert aligned
+    for r in aligned:
+        assert {"LDG.E.128", "STG.E.128"} <= {name.removesuffix(".CONSTANT") for name in r["instructions"]}, r
+
+
+def test_no_kernel_uses_atomics_or_float64(reports):
+    """Sums in an order that is not fixed, and arithmetic that is slow. (sm100 allots tensor memory with ATOMS.)"""
+    for r in reports:
+        forbidden = ("ATOM.", "ATOMG", "RED.", "REDG", "DFMA", "DADD", "DMUL", "global_atomic", "flat_atomic")
+        assert not [name for name in r["instructions"] if name.startswith(forbidden)], r

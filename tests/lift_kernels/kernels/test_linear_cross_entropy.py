@@ -1,0 +1,208 @@
+"""The Triton backend of the linear head through its public ops: every path against float64, and how they behave."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from lift_kernels import linear_cross_entropy, linear_token_stats, reference
+from lift_kernels.kernels import linear_cross_entropy as kernels
+from lift_kernels.ops import registered
+from tests.accuracy import assert_gradient_close, assert_nats_close
+from tests.lift_kernels.heads import Head
+from tests.lift_kernels.kernel_paths import KERNEL_PATHS
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+LEAVES = ("hidden_states", "weight", "bias")
+# Rows in chunks of 8 leave 3; 33 is no multiple of a block; 507 columns are 256 and 251.
+SHAPE = (19, 33, 507)
+PLAIN, SCALED, CAPPED = {}, {"logit_scale": 0.4}, {"logit_softcap": 2.5, "logit_scale": 1.5}
+
+
+@pytest.fixture(params=KERNEL_PATHS)
+def path(request, take_kernel_path):
+    take_kernel_path(request.param)
+    return request.param
+
+
+def run(head: Head, function, names, grad=None, **options):
+    head = head.trainable(*names)
+    loss = function(
+        head.hidden_states, head.weight, head.targets, token_weight=head.token_weight, bias=head.bias, **options
+    )
+    loss.backward(grad)
+    return loss.detach(), head.grads(*names)
+
+
+@pytest.mark.parametrize(("reduction", "options"), [("mean", PLAIN), ("none", CAPPED), ("sum", SCALED)], ids=str)
+@pytest.mark.parametrize("names", [("hidden_states",), ("weight",), LEAVES], ids="+".join)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_loss_and_gradients_match_float64_truth(dtype, names, reduction, options, path, kernel_device):
+    head = Head.random(*SHAPE, dtype).to(kernel_device)
+    grad = torch.randn(SHAPE[0], device=kernel_device) if reduction == "none" else None
+    options = {"reduction": reduction, **options}
+    wide = None if grad is None else grad.double()
+    loss, grads = run(head, linear_cross_entropy, names, grad, backend="triton", **options)
+    truth, true_grads = run(head.double(), reference.linear_cross_entropy, names, wide, **options)
+    _, plain_grads = run(head, reference.linear_cross_entropy, names, grad, **options)
+    assert loss.dtype == torch.float32
+    assert_nats_close(ours=loss, truth=truth)
+    for ours, true, plain in zip(grads, true_grads, plain_grads, strict=True):
+        assert ours.dtype == dtype
+        assert_gradient_close(ours=ours, truth=true, baseline=plain)
+
+
+@pytest.mark.parametrize("options", [PLAIN, CAPPED], ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_statistics_match_float64_truth(dtype, options, path, kernel_device):
+    head = Head.random(*SHAPE, dtype).to(kernel_device)
+    wide = head.double()
+    for targets in (head.targets, None):
+        stats = linear_token_stats(
+            head.hidden_states, head.weight, targets, bias=head.bias, backend="triton", **options
+        )
+        *floats, argmax = reference.linear_token_stats(
+            wide.hidden_states, wide.weight, targets, bias=wide.bias, **options
+        )
+        for ours, truth in zip(stats[:4], floats, strict=True):
+            assert ours.dtype == torch.float32
+            assert_nats_close(ours=ours, truth=truth)
+        assert torch.equal(stats.argmax, argmax)
+
+
+def test_statistics_come_with_the_loss(path, kernel_device):
+    head = Head.random(*SHAPE, torch.bfloat16).to(kernel_device).trainable("hidden_states")
+    expected = linear_token_stats(head.hidden_states, head.weight, head.targets, backend="triton")
+    for reduction in ("none", "sum"):
+        _, stats = linear_cross_entropy(
+            head.hidden_states, head.weight, head.targets, reduction=reduction, return_stats=True, backend="triton"
+        )
+        for ours, true in zip(stats, expected, strict=True):
+            torch.testing.assert_close(ours, true, rtol=1e-6, atol=1e-6)
+
+
+def test_ties_go_to_the_lowest_index(path, kernel_device):
+    hidden_states, weight = torch.ones(3, 4, device=kernel_device), torch.zeros(1500, 4, device=kernel_device)
+    weight[[7, 8, 300, 1100]] = 1.0
+    assert linear_token_stats(hidden_states, weight, backend="triton").argmax.tolist() == [7, 7, 7]
+
+
+def test_every_element_is_written(path, kernel_device, poison_new_tensors):
+    """Uninitialised memory holds nan here, so an element that no program wrote would show."""
+    head = Head.random(*SHAPE, torch.bfloat16).to(kernel_device)
+    loss, grads = run(head, linear_cross_entropy, LEAVES, backend="triton")
+    assert loss.isfinite() and all(grad.isfinite().all() for grad in grads)
+    stats = linear_token_stats(head.hidden_states, head.weight, head.targets, backend="triton")
+    assert all(values.isfinite().all() for values in stats)
+
+
+def test_the_same_call_twice_gives_the_same_bits(path, kernel_device):
+    head = Head.random(*SHAPE, torch.bfloat16).to(kernel_device)
+    first, second = (run(head, linear_cross_entropy, LEAVES, backend="triton") for _ in range(2))
+    assert torch.equal(first[0], second[0]) and all(map(torch.equal, first[1], second[1]))
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum"])
+def test_dropped_rows_never_enter_a_product(reduction, path, kernel_device):
+    head = Head.random(24, 16, 300, ignored=0).to(kernel_device)
+    keep = torch.arange(24, device=kernel_device) % 3 != 0
+    small = Head(head.hidden_states[keep], head.weight, head.bias, head.targets[keep], head.token_weight[keep])
+    hidden_states = head.hidden_states.masked_fill(~keep[:, None], float("nan"))
+    dirty = Head(hidden_states, head.weight, head.bias, head.targets.where(keep, -100), head.token_weight)
+    grad = torch.ones(24, device=kernel_device) if reduction == "none" else None
+    loss, grads = run(dirty, linear_cross_entropy, LEAVES, grad, reduction=reduction, backend="triton")
+    small_loss, small_grads = run(
+        small, linear_cross_entropy, LEAVES, None if grad is None else grad[keep], reduction=reduction, backend="triton"
+    )
+    assert torch.equal(loss[keep] if reduction == "none" else loss, small_loss)
+    assert torch.equal(grads[0][keep], small_grads[0]) and not grads[0][~keep].any()
+    assert torch.equal(grads[1], small_grads[1]) and torch.equal(grads[2], small_grads[2])
+
+
+def test_only_the_gradients_asked_for_are_computed(path, kernel_device, monkeypatch):
+    seen = []
+    real = kernels.loss_gradients
+    monkeypatch.setattr(kernels, "loss_gradients", lambda *a, **k: seen.append(real(*a, **k)) or seen[-1])
+    head = Head.random(9, 8, 64).to(kernel_device)
+    for count in range(1, 4):
+        for names in itertools.combinations(LEAVES, count):
+            run(head, linear_cross_entropy, names, backend="triton")
+            gradients = seen.pop()[2]
+            assert {name for name in LEAVES if getattr(gradients, name) is not None} == set(names)
+
+
+def test_a_transposed_head_gets_contiguous_gradients(path, kernel_device):
+    embedding = torch.randn(8, 64, device=kernel_device)
+    hidden_states, targets = torch.randn(20, 8, device=kernel_device), torch.arange(20, device=kernel_device)
+    gradients = []
+    for weight in (embedding.T.requires_grad_(), embedding.T.contiguous().requires_grad_()):
+        linear_cross_entropy(hidden_states, weight, targets, backend="triton").backward()
+        gradients.append(weight.grad)
+    torch.testing.assert_close(*gradients)
+
+
+def test_leading_dimensions_and_strides_do_not_matter(path, kernel_device):
+    head = Head.random(24, 16, 90).to(kernel_device)
+    flat = linear_cross_entropy(head.hidden_states, head.weight, head.targets, reduction="none", backend="triton")
+    strided = torch.stack([head.hidden_states, head.hidden_states], -1)[..., 0].view(4, 6, 16)
+    transposed = head.weight.T.contiguous().T
+    shaped = linear_cross_entropy(strided, transposed, head.targets.view(4, 6), reduction="none", backend="triton")
+    torch.testing.assert_close(shaped, flat.view(4, 6))
+
+
+@pytest.mark.parametrize("wants", [(True, True, True), (True, False, False)], ids=str)
+def test_the_registered_ops_pass_opcheck(wants, path, kernel_device):
+    head = Head.random(7, 8, 40).to(kernel_device)
+    leaves = [x.requires_grad_(w) for x, w in zip((head.hidden_states, head.weight, head.bias), wants, strict=True)]
+    settings = (-100, None, 0.5, 3.0)
+    torch.library.opcheck(
+        registered.linear_cross_entropy_sum,
+        (*leaves, head.targets, head.token_weight, *settings, *wants, True, None, "triton"),
+    )
+    torch.library.opcheck(registered.token_stats, (*leaves, head.targets, None, *settings, True, None, "triton"))
+
+
+def test_compile_fullgraph_matches_eager(path, kernel_device):
+    head = Head.random(9, 16, 200).to(kernel_device).trainable(*LEAVES)
+
+    def step(hidden_states, weight, bias):
+        loss, stats = linear_cross_entropy(
+            hidden_states, weight, head.targets, bias=bias, token_weight=head.token_weight, return_stats=True,
+            backend="triton",
+        )  # fmt: skip
+        return loss * 3 + stats.entropy.mean()
+
+    leaves = (head.hidden_states, head.weight, head.bias)
+    eager = torch.autograd.grad(step(*leaves), leaves)
+    compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
+    for ours, true in zip(torch.autograd.grad(compiled(*leaves), leaves), eager, strict=True):
+        torch.testing.assert_close(ours, true)
+
+
+def test_autocast_casts_as_linear_does(path, kernel_device):
+    head = Head.random(9, 16, 200).to(kernel_device).trainable(*LEAVES)
+    with torch.autocast(kernel_device.type, dtype=torch.bfloat16):
+        loss = linear_cross_entropy(head.hidden_states, head.weight, head.targets, bias=head.bias, backend="triton")
+    loss.backward()
+    rounded = [getattr(head, name).detach().bfloat16().requires_grad_() for name in LEAVES]
+    expected = linear_cross_entropy(*rounded[:2], head.targets, bias=rounded[2], backend="triton")
+    expected.backward()
+    assert torch.equal(loss, expected)
+    for ours, true in zip(head.grads(*LEAVES), rounded, strict=True):
+        assert ours.dtype == torch.float32 and torch.equal(ours, true.grad.float())
+
+
+def test_float64_says_which_backend_to_use():
+    with pytest.raises(RuntimeError, match=r"the inputs are float64\. Use backend='auto' or 'torch'"):
+        head = Head.random(4, 8, 16, torch.float64)
+        linear_cross_entropy(head.hidden_states, head.weight, head.targets, backend="triton")
+
+
+def test_a_workspace_below_one_block_is_refused(kernel_device):
+    head = Head.random(4, 8, 16).to(kernel_device)
+    with pytest.raises(ValueError, match=r"workspace_bytes must be at least \d+ for one block with D=8, got 10"):
+        linear_cross_entropy(
+            head.hidden_states.requires_grad_(), head.weight, head.targets, backend="triton", workspace_bytes=10
+        )
