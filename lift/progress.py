@@ -7,27 +7,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import TrainerCallback
 
 from lift.objectives import MODES
 
 
-class IntervalCounts:
-    """What this process did since the last log entry: tokens, rows per mode, seconds. Kept on the host."""
+class Speed:
+    """Tokens that this process trained on since the last log entry, and the seconds it took."""
 
     def __init__(self) -> None:
         self._reset()
 
     def _reset(self) -> None:
         self.num_tokens = 0
-        self._rows = dict.fromkeys(MODES, 0)
         self._start = time.perf_counter()
-
-    def count_modes(self, order: Tensor) -> None:
-        for name, mode in MODES.items():
-            self._rows[name] += int((order == mode).sum())
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -39,11 +33,8 @@ class IntervalCounts:
             self._start += time.perf_counter() - start
 
     def take(self) -> dict[str, float]:
-        """Return tokens_per_second (of this process) and the share of rows in each mode, and start over."""
+        """Return tokens_per_second of this process, and start over."""
         entry = {"tokens_per_second": self.num_tokens / max(time.perf_counter() - self._start, 1e-9)}
-        num_rows = sum(self._rows.values())
-        if num_rows:
-            entry |= {name: rows / num_rows for name, rows in self._rows.items()}
         self._reset()
         return entry
 

@@ -17,9 +17,12 @@ from lift.config import LiftConfig
 from lift.data import resolve_mask_token_id, resolve_pad_token_id
 from lift.errors import LiftError
 from lift.evaluation_mode import evaluation_mode
-from lift.forward_process import diffusion_time, draw_mode_words, draw_uniforms, overmask_rate, step_seed
+from lift.forward_process import diffusion_time, step_seed
+from lift.normalizers import StepCounts, token_weights_and_denominator
 from lift.objectives import DenoisingBatch
-from lift.progress import IntervalCounts, TrainingProgress
+from lift.progress import Speed, TrainingProgress
+from lift.step_statistics import StepStatistics
+from lift.training_batch import TrainingBatch, TrainingBatches
 from lift_kernels import apply_lift_kernels
 
 _EVALUATION_STEP = -1  # stands for the optimiser step in the seed of evaluation masks, which never change
@@ -72,9 +75,12 @@ class LiftTrainer(Trainer):
                 resolve_pad_token_id(processing_class), pad_in_loss=args.pad_in_loss
             )
         super().__init__(model, args, processing_class=processing_class, **kwargs)
-        # The loss is a mean over the micro-batch, so the Trainer divides it by the number of accumulation steps.
+        # The Trainer then divides each micro-batch's loss by the number of accumulation steps (`_share`).
         self.model_accepts_loss_kwargs = False
-        self._interval = IntervalCounts()
+        self._speed = Speed()
+        self._statistics = StepStatistics(self.args.device)
+        self._batches = TrainingBatches(self.args, self.mask_token_id)
+        self._counts: StepCounts | None = None
         self._num_eval_examples = 1
         self._is_finite = torch.ones((), dtype=torch.bool, device=self.args.device)
         if not self.args.disable_tqdm:
@@ -88,8 +94,11 @@ class LiftTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        batch = self._training_batch(model, inputs)
-        outputs = self._forward(model, inputs, batch)
+        prepared = self._training_batch(model, inputs)
+        batch = self._normalised(prepared.batch, inputs["maskable"])
+        lift = prepared.lift and {**prepared.lift, "time_scaling": False, "row_weight": batch.token_weight[:, 0]}
+        outputs = self._forward(model, inputs, batch, return_token_stats=True, lift=lift)
+        self._count(prepared, outputs)
         if outputs.loss.device.type == "cpu":
             self._check_finite(outputs.loss.item())
         else:  # reading it would synchronise: it is looked at before anything is logged or saved
@@ -109,64 +118,72 @@ class LiftTrainer(Trainer):
         return super().evaluation_loop(dataloader, *args, **kwargs)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        self._interval.take()  # what came before is no training time
+        self._speed.take()  # what came before is no training time
         result = super().train(*args, **kwargs)
         self._check_all_finite()
         return result
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        with self._interval.paused():
+        with self._speed.paused():
             return super().evaluate(*args, **kwargs)
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         self._check_all_finite()
-        with self._interval.paused():
+        with self._speed.paused():
             super()._save_checkpoint(*args, **kwargs)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:
             self._check_all_finite()
-            logs.update(self._interval.take())
+            logs.update(self._statistics.take(self._sum_over_processes))
+            logs.update(self._speed.take())
         super().log(logs, start_time)
 
-    def _training_batch(self, model: nn.Module, inputs: dict[str, Tensor]) -> DenoisingBatch:
-        args, example_id = self.args, inputs["example_id"]
-        if example_id.device.type == "cpu":
-            self._check_ids(inputs)
-        seed = step_seed(args.seed, self.state.global_step)
-        # Drawn on the host, where the number of rows to score must be known: one small copy a micro-batch.
-        host_id = example_id.cpu()
-        uniform_time, uniform_rho = draw_uniforms(seed, host_id)
-        timestep = diffusion_time(uniform_time, epsilon=args.time_epsilon)
-        device = inputs["input_ids"].device
-        self._interval.num_tokens += inputs["input_ids"].numel()
-        if args.method == "sft":
-            return objectives.sft_batch(
-                inputs["input_ids"],
-                inputs["maskable"],
-                timestep.to(device),
-                mask_token_id=self.mask_token_id,
-                seed=seed,
-                example_id=example_id,
-            )
-        rho = overmask_rate(uniform_time, uniform_rho, min_rho=args.min_rho)
-        if args.mode_policy == "time":
-            order = objectives.choose_order(timestep, args.method)
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list[Any], None]:
+        """The micro-batches of one optimiser step, after counting what the loss is divided by."""
+        batches, _ = super().get_batch_samples(*args, **kwargs)
+        if self.args.loss_normalizer != "micro_batch" and batches:
+            self._counts = StepCounts.of([batch["maskable"] for batch in batches], self._sum_over_processes)
+        return batches, None
+
+    def _sum_over_processes(self, values: Tensor) -> Tensor:
+        return values if self.args.world_size == 1 else self.accelerator.reduce(values.to(self.args.device), "sum")
+
+    def _normalised(self, batch: DenoisingBatch, maskable: Tensor) -> DenoisingBatch:
+        args = self.args
+        counts = self._counts
+        if counts is None:  # a micro-batch from elsewhere is a step of its own
+            counts = StepCounts.of([maskable], lambda values: values)
+            share = 1.0
         else:
-            order = objectives.draw_order(draw_mode_words(seed, host_id), args.method)
-        self._interval.count_modes(order)
-        needs_score = (order != objectives.MIDDLE).nonzero()[:, 0]
-        if self.args.world_size > 1:
-            # Wrappers may communicate in every forward: all processes must run the same number of them.
-            needs_score = torch.arange(order.shape[0])
+            share = 1 / (self.current_gradient_accumulation_steps * args.world_size)
+        token_weight, denominator = token_weights_and_denominator(
+            args.loss_normalizer, args.loss_denominator, batch.token_weight, maskable, counts, batch.denominator, share
+        )
+        return batch._replace(token_weight=token_weight, denominator=denominator)
 
-        def score(corrupted_ids: Tensor, labels: Tensor, _order: Tensor) -> Tensor:
-            return self._score(model, inputs, corrupted_ids, labels, needs_score.to(device))
-
-        return objectives.lift_batch(
-            inputs["input_ids"], inputs["maskable"], timestep.to(device), rho.to(device), order.to(device), score,
-            mask_token_id=self.mask_token_id, seed=seed, example_id=example_id, time_scaling=args.time_scaling,
+    def _count(self, prepared: TrainingBatch, outputs: Any) -> None:
+        labels = prepared.batch.labels
+        rejected, rejected_log_prob = prepared.rejected, prepared.rejected_log_prob
+        if prepared.lift is not None and self.args.learnability == "hard":
+            is_kept = outputs.learnability
+            rejected = (labels != -100) & ~is_kept
+            labels, rejected_log_prob = labels.where(is_kept, -100), outputs.token_stats.log_prob
+        self._statistics.add(
+            timestep=prepared.timestep, rho=prepared.rho, order=prepared.order, labels=labels,
+            stats=outputs.token_stats, rejected=rejected, rejected_log_prob=rejected_log_prob,
         )  # fmt: skip
+
+    def _training_batch(self, model: nn.Module, inputs: dict[str, Tensor]) -> TrainingBatch:
+        if inputs["input_ids"].device.type == "cpu":
+            self._check_ids(inputs)
+        self._speed.num_tokens += inputs["input_ids"].numel()
+        seed = step_seed(self.args.seed, self.state.global_step)
+
+        def score(corrupted_ids: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
+            return self._score(model, inputs, corrupted_ids, labels, rows)
+
+        return self._batches.build(inputs, seed, score)
 
     def _score(
         self, model: nn.Module, inputs: dict[str, Tensor], corrupted_ids: Tensor, labels: Tensor, rows: Tensor
@@ -198,9 +215,13 @@ class LiftTrainer(Trainer):
             example_id=example_id,
         )
 
-    def _forward(self, model: nn.Module, inputs: dict[str, Tensor], batch: DenoisingBatch) -> Any:
-        attention_mask = inputs.get("attention_mask")
-        return model(**batch._asdict(), **({} if attention_mask is None else {"attention_mask": attention_mask}))
+    def _forward(self, model: nn.Module, inputs: dict[str, Tensor], batch: DenoisingBatch, **options: Any) -> Any:
+        arguments: dict[str, Any] = batch._asdict()
+        if inputs.get("attention_mask") is not None:
+            arguments["attention_mask"] = inputs["attention_mask"]
+        if options.get("lift") is not None:
+            del arguments["token_weight"]  # formed inside the loss
+        return model(**arguments, **options)
 
     def _check_ids(self, inputs: dict[str, Tensor]) -> None:
         vocab_size = int(self.model.get_input_embeddings().weight.shape[0])

@@ -94,6 +94,7 @@ def lift_cross_entropy(
     learnability: str = "hard",
     temperature: float = 1.0,
     time_scaling: bool = True,
+    row_weight: Tensor | None = None,  # (B,)
     bias: Tensor | None = None,
     ignore_index: int = -100,
     seed: int | None = None,
@@ -113,7 +114,8 @@ def lift_cross_entropy(
         for b, t in enumerate(timestep.tolist()):
             if is_masked[b].any():
                 c[b, is_masked[b]] = soft_learnability(-nll[b, is_masked[b]].detach(), int(num_keep[b]), t, temperature)
-    scale = 1 / timestep[:, None] if time_scaling else 1
+    scale = 1 / timestep[:, None] if time_scaling else torch.ones_like(timestep[:, None])
+    scale = scale if row_weight is None else scale * row_weight[:, None]
     return (c * scale * nll).sum() / (is_masked.sum().clamp(min=1) if denominator is None else denominator), c
 
 

@@ -32,12 +32,16 @@ FLOORS = {
     "lift.errors": 11,
     "lift.evaluation_mode": 11,
     "lift.forward_process": 12,
+    "lift.score_sources": 12,
+    "lift.normalizers": 12,
     "lift.objectives": 13,
     "lift.config": 14,
     "lift.data": 14,
     "lift.plots": 14,
     "lift.progress": 14,
     "lift.sampler": 14,
+    "lift.step_statistics": 14,
+    "lift.training_batch": 15,
     "lift.collator": 15,
     "lift.tasks": 16,
     "lift.trainer": 17,
@@ -48,7 +52,10 @@ FLOORS = {
 NEEDS_TRANSFORMERS = "lift_kernels.models.output"
 # The public names, the generator they document, and whether a model is patched.
 OPEN_TO_LIFT = ("lift_kernels", "lift_kernels.philox", "lift_kernels.models.patch")
-TORCH_ONLY = ("lift.atomic_write", "lift.errors", "lift.evaluation_mode", "lift.forward_process", "lift.objectives")
+TORCH_ONLY = (
+    "lift.atomic_write", "lift.errors", "lift.evaluation_mode", "lift.forward_process", "lift.normalizers",
+    "lift.objectives", "lift.step_statistics",
+)  # fmt: skip
 PUBLIC_NAMES = {
     "CorruptedTokens",
     "LinearCrossEntropyLoss",

@@ -27,7 +27,7 @@ def _score_key(score, is_rising, KEY_BITS: tl.constexpr):
     if KEY_BITS == 64:
         bits = score.to(tl.int64, bitcast=True)
     elif score.dtype == tl.bfloat16:
-        # The interpreter would round subnormals of this dtype.
+        # By a shift, as the interpreter converts subnormals of this dtype to other numbers.
         bits = score.to(tl.int16, bitcast=True).to(tl.int32) << 16
     else:
         bits = score.to(tl.float32).to(tl.int32, bitcast=True)

@@ -12,8 +12,9 @@ from lift_kernels.ops.linear_token_stats import TokenStats
 
 @dataclass
 class FusedLossOutput(ModelOutput):
-    """The loss, never logits, and on request the statistics of the tokens that have a label, each (B, L)."""
+    """The loss, never logits, and on request what is known of the tokens that have a label, each (B, L)."""
 
     loss: Tensor | None = None
     logits: None = None
     token_stats: TokenStats | None = None
+    learnability: Tensor | None = None

@@ -14,6 +14,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from lift_kernels.models.families import find_model_family, register_model_family
+from lift_kernels.ops.lift_cross_entropy import lift_cross_entropy
 from lift_kernels.ops.linear_cross_entropy import linear_cross_entropy
 from lift_kernels.ops.linear_token_stats import TokenStats
 
@@ -30,6 +31,9 @@ def apply_lift_kernels(model: nn.Module, *, backend: str = "auto", workspace_byt
     return_token_stats=False)` returns an output with `.loss`, `.logits` None and, on request, `.token_stats`
     (`TokenStats`, each (B, L)). labels (B, L) are not shifted, -100 is ignored; token_weight (B, L), denominator and
     num_targets as in `linear_cross_entropy` with reduction "mean". A call without labels is unchanged.
+
+    With `lift=dict(timestep=..., num_keep=..., order=..., ...)`, arguments of `lift_cross_entropy`, the loss is that
+    one-forward objective instead, and the output has `.learnability` (B, L) too.
 
     Args:
         model: a BERT or ModernBERT masked LM of transformers, or a family added with `register_model_family`; it may
@@ -88,12 +92,14 @@ def _fused_forward(
     denominator: float | Tensor | None = None,
     num_targets: int | None = None,
     return_token_stats: bool = False,
+    lift: dict[str, Any] | None = None,
     **kwargs: Any,
 ) -> Any:
     if labels is None:
-        if token_weight is not None or denominator is not None or return_token_stats:
+        if token_weight is not None or denominator is not None or return_token_stats or lift is not None:
             raise ValueError(
-                f"{type(self).__name__}: token_weight, denominator and return_token_stats need labels (B, L), got none."
+                f"{type(self).__name__}: token_weight, denominator, return_token_stats and lift need labels (B, L), "
+                "got none."
             )
         inner_forward = self.__dict__.get(_INNER_FORWARD)
         return inner_forward(*args, **kwargs) if inner_forward else type(self).forward(self, *args, **kwargs)
@@ -107,10 +113,21 @@ def _fused_forward(
             f"{type(self).__name__}: labels must have shape {tuple(hidden_states.shape[:-1])} to match the hidden "
             f"states, got {tuple(labels.shape)}."
         )
+    options = self.__dict__[_OPTIONS]
+    head: Any = family.head(self)
+    if lift is not None:
+        if token_weight is not None:
+            raise ValueError(f"{type(self).__name__}: token_weight must be None with lift, which forms the weights.")
+        if family.transform is not None:
+            hidden_states = family.transform(self)(hidden_states)
+        result: Any = lift_cross_entropy(
+            hidden_states, head.weight, labels, bias=head.bias, denominator=denominator, num_targets=num_targets,
+            return_stats=True, return_learnability=True, **lift, **options,
+        )  # fmt: skip
+        return FusedLossOutput(loss=result[0], token_stats=result[1], learnability=result[2])
     rows, index = _labelled_rows(rearrange(hidden_states, "b l d -> (b l) d"), labels, num_targets)
     if family.transform is not None:
         rows = family.transform(self)(rows)
-    head: Any = family.head(self)
     flat_labels, flat_weight = labels.flatten(), None if token_weight is None else token_weight.flatten()
     if index is not None:
         flat_labels = flat_labels[index]
@@ -125,7 +142,7 @@ def _fused_forward(
         denominator=denominator,
         num_targets=num_targets,
         return_stats=return_token_stats,
-        **self.__dict__[_OPTIONS],
+        **options,
     )
     if isinstance(result, Tensor):
         return FusedLossOutput(loss=result)

@@ -32,6 +32,7 @@ def lift_cross_entropy(
     learnability: str = "hard",
     temperature: float = 1.0,
     time_scaling: bool = True,
+    row_weight: Tensor | None = None,
     bias: Tensor | None = None,
     ignore_index: int = -100,
     seed: int | None = None,
@@ -68,6 +69,7 @@ def lift_cross_entropy(
         learnability: "hard" or "soft".
         temperature: positive; of "soft".
         time_scaling: False leaves out the factor 1 / t_b.
+        row_weight: (B,) floating, another constant factor for each row, or None.
         bias: (V,) same dtype as weight.
         seed, row_ids: see `select_tokens`; not read for "soft".
         reduction: "mean" or "sum".
@@ -87,7 +89,7 @@ def lift_cross_entropy(
     Source: the one-forward objective of LIFT (arXiv 2605.22939); "soft" is this package's smooth form of it.
     """
     hidden_states, weight, bias = apply_autocast(hidden_states, weight, bias)
-    _check(hidden_states, weight, labels, timestep, num_keep, order, bias, row_ids)
+    _check(hidden_states, weight, labels, timestep, row_weight, num_keep, order, bias, row_ids)
     checks.check_softcap(_OP, logit_softcap)
     if learnability not in _LEARNABILITIES:
         raise ValueError(f"{_OP}: learnability must be 'hard' or 'soft', got {learnability!r}.")
@@ -106,7 +108,8 @@ def lift_cross_entropy(
     check_backend(_OP, backend)
 
     timestep = timestep.detach().to(statistics_dtype(hidden_states.dtype))
-    row_weight = 1 / timestep if time_scaling else torch.ones_like(timestep)
+    factor = 1 / timestep if time_scaling else torch.ones_like(timestep)
+    row_weight = factor if row_weight is None else factor * row_weight.detach().to(factor.dtype)
     if reduction == "mean":
         if denominator is None:
             denominator = (labels != ignore_index).sum().clamp(min=1) if num_targets is None else max(num_targets, 1)
@@ -126,19 +129,24 @@ def lift_cross_entropy(
     return (loss, *token_stats, *kept)
 
 
-def _check(hidden_states, weight, labels, timestep, num_keep, order, bias, row_ids) -> None:
+def _check(hidden_states, weight, labels, timestep, row_weight, num_keep, order, bias, row_ids) -> None:
     checks.check_linear(_OP, hidden_states, weight, bias)
     if hidden_states.dim() != 3:
         raise ValueError(f"{_OP}: hidden_states must have shape (B, L, D), got {tuple(hidden_states.shape)}.")
     checks.check_targets(_OP, labels, hidden_states, name="labels")
-    rows = {"timestep": timestep, "num_keep": num_keep, "order": order, "row_ids": row_ids}
-    checks.check_floating(_OP, "timestep", timestep)
-    for name, tensor in rows.items():
-        if tensor is not None:
-            if name != "timestep":
-                checks.check_dtype(_OP, name, tensor, torch.int64, torch.int32)
-            checks.check_shape(_OP, name, tensor, labels.shape[:1], f"labels {tuple(labels.shape)}")
-    checks.check_same_device(_OP, hidden_states=hidden_states, weight=weight, labels=labels, bias=bias, **rows)
+    floats = {"timestep": timestep, "row_weight": row_weight}
+    integers = {"num_keep": num_keep, "order": order, "row_ids": row_ids}
+    for name, tensor in {**floats, **integers}.items():
+        if tensor is None and name in ("row_weight", "row_ids"):
+            continue
+        if name in floats:
+            checks.check_floating(_OP, name, tensor)
+        else:
+            checks.check_dtype(_OP, name, tensor, torch.int64, torch.int32)
+        checks.check_shape(_OP, name, tensor, labels.shape[:1], f"labels {tuple(labels.shape)}")
+    checks.check_same_device(
+        _OP, hidden_states=hidden_states, weight=weight, labels=labels, bias=bias, **floats, **integers
+    )
 
 
 @torch.library.custom_op("lift_kernels::lift_cross_entropy", mutates_args=())

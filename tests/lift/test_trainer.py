@@ -10,7 +10,7 @@ from transformers import TrainerCallback
 from lift import LiftConfig, LiftError, LiftTrainer
 from lift.forward_process import diffusion_time, draw_uniforms, overmask_rate, step_seed
 from lift.tasks import sudoku
-from lift_kernels import reference
+from lift_kernels import reference, select_tokens
 from tests.lift.tiny import tiny_config, tiny_model, tiny_rows
 
 
@@ -110,13 +110,109 @@ def test_accumulation_changes_nothing_but_rounding(tmp_path):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
+def uneven_rows(num_rows: int = 24) -> list[dict]:
+    """Responses of 3 to 20 tokens: micro-batches of a step then differ in how many tokens they hold."""
+    generator = torch.Generator().manual_seed(1)
+    lengths = torch.randint(5, 23, (num_rows,), generator=generator).tolist()
+    return [
+        {"input_ids": torch.randint(2, 8, (n,), generator=generator).tolist(), "prompt_length": 2, "example_id": i}
+        for i, n in enumerate(lengths)
+    ]
+
+
+def end_of_run(tmp_path, size, accumulation, **options) -> list[torch.Tensor]:
+    trainer = LiftTrainer(
+        model=tiny_model(),
+        args=tiny_config(
+            tmp_path, per_device_train_batch_size=size, gradient_accumulation_steps=accumulation, optim="sgd",
+            learning_rate=0.1, max_grad_norm=0.0, pad_in_loss=False, **options,
+        ),
+        train_dataset=uneven_rows(),
+        processing_class=sudoku.build_tokenizer(),
+    )  # fmt: skip
+    trainer.train()
+    return weights(trainer.model)
+
+
+@pytest.mark.parametrize("options", [{}, {"one_forward": True}, {"one_forward": True, "learnability": "soft"}], ids=str)
+@pytest.mark.parametrize("normalizer", ["token", "sequence", "batch", "micro_batch"])
+def test_the_normalizers_see_the_step_as_a_whole(tmp_path, normalizer, options):
+    ends = [
+        end_of_run(tmp_path, size, accumulation, loss_normalizer=normalizer, **options)
+        for size, accumulation in ((6, 1), (2, 3))
+    ]
+    differences = [(a - b).abs().max().item() for a, b in zip(*ends, strict=True)]
+    if normalizer == "micro_batch":  # the published code's: it does depend on how a step is split
+        assert max(differences) > 1e-5
+    else:
+        assert max(differences) < 1e-6
+
+
+def test_what_each_normalizer_divides_by(tmp_path):
+    rows = uneven_rows(4)
+    losses = {}
+    for normalizer in ("token", "sequence", "batch"):
+        trainer = make_trainer(tmp_path, method="sft", loss_normalizer=normalizer, pad_in_loss=False)
+        inputs = trainer.data_collator(rows)
+        losses[normalizer] = trainer.compute_loss(trainer.model, inputs).item()
+    batch = trainer._training_batch(trainer.model, inputs).batch
+    with torch.no_grad():
+        log_probs = trainer.model(batch.input_ids, attention_mask=inputs["attention_mask"]).logits.log_softmax(-1)
+    gold = log_probs.gather(-1, inputs["input_ids"][..., None])[..., 0]
+    terms = -(gold * batch.token_weight).where(batch.labels != -100, 0).sum(1)
+    lengths = inputs["maskable"].sum(1)
+    assert losses["token"] == pytest.approx((terms.sum() / lengths.sum()).item(), rel=1e-5)
+    assert losses["sequence"] == pytest.approx((terms / lengths).mean().item(), rel=1e-5)
+    assert losses["batch"] == pytest.approx((terms.sum() / 4).item(), rel=1e-5)
+    explicit = make_trainer(tmp_path, trainer.model, method="sft", loss_denominator=7.0, pad_in_loss=False)
+    assert explicit.compute_loss(trainer.model, inputs).item() == pytest.approx((terms.sum() / 7).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("method", ["lift2", "lift3"])
+@pytest.mark.parametrize("learnability", ["hard", "soft"])
+def test_one_forward_trains_easy_and_hard_tokens_where_it_scores_them(tmp_path, method, learnability):
+    model = tiny_model()
+    trainer = make_trainer(tmp_path, model, method=method, one_forward=True, learnability=learnability)
+    inputs = micro_batch(trainer, range(24))
+    seed = step_seed(trainer.args.seed, 0)
+    u, r = draw_uniforms(seed, inputs["example_id"])
+    time, rho = diffusion_time(u), overmask_rate(u, r)
+    total = 0.0
+    for row, example in enumerate(inputs["example_id"].tolist()):
+        clean, maskable, t = inputs["input_ids"][row], inputs["maskable"][row], time[row].item()
+        words = [reference.random_word(seed, example, p, 0) >> 8 for p in range(len(clean))]
+        mask = [p for p in range(len(clean)) if maskable[p] and words[p] * 2.0**-24 < (time + rho)[row].item()]
+        count = round(len(mask) * max(t / (t + rho[row].item()), 1e-3))
+        low, high = (1 / 2, 1 / 2) if method == "lift2" else (1 / 3, 2 / 3)
+        is_middle = low <= t < high
+        if is_middle and learnability == "hard":
+            draws = {p: reference.random_word(seed, example, p, 1) for p in mask}
+            mask = sorted(mask, key=draws.__getitem__, reverse=True)[: max(count, 1)]
+        noisy = clean.clone()
+        noisy[mask] = 1
+        gold = model(noisy[None]).logits[0].log_softmax(-1)[mask, clean[mask]]
+        if learnability == "soft":
+            kept = max(count, 1) if is_middle else count
+            c = reference.soft_learnability(gold.detach(), kept, t) if mask else gold
+        else:
+            best = gold.detach().argsort(descending=t >= high, stable=True)[: count if not is_middle else len(mask)]
+            c = torch.zeros(len(mask)).index_fill_(0, best, 1.0)
+        total = total - (c * gold).sum() / t
+    truth = total / inputs["maskable"].sum()
+    loss = trainer.compute_loss(model, inputs)
+    torch.testing.assert_close(loss, truth, rtol=1e-5, atol=1e-5)
+    ours, theirs = (torch.autograd.grad(value, list(model.parameters()), allow_unused=True) for value in (loss, truth))
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
 def test_every_step_draws_new_masks(tmp_path):
     trainer = make_trainer(tmp_path)
     inputs = micro_batch(trainer)
-    first = trainer._training_batch(trainer.model, inputs).input_ids
-    assert torch.equal(first, trainer._training_batch(trainer.model, inputs).input_ids)
+    first = trainer._training_batch(trainer.model, inputs).batch.input_ids
+    assert torch.equal(first, trainer._training_batch(trainer.model, inputs).batch.input_ids)
     trainer.state.global_step = 1
-    assert not torch.equal(first, trainer._training_batch(trainer.model, inputs).input_ids)
+    assert not torch.equal(first, trainer._training_batch(trainer.model, inputs).batch.input_ids)
 
 
 def test_two_evaluations_agree_to_the_bit_whatever_the_batch_size(tmp_path):
@@ -166,9 +262,45 @@ def test_what_is_logged(tmp_path):
     for entry in entries:
         assert entry["easy"] + entry["middle"] + entry["hard"] == pytest.approx(1)
         assert entry["tokens_per_second"] > 0 and math.isfinite(entry["loss"])
+        assert 0 < entry["mean_t"] < 1 and 0 < entry["mean_rho"] < 1 and 0 <= entry["accuracy"] <= 1
+        assert entry["kept_log_prob"] == -entry["nll"] < 0 < entry["entropy"] < math.log(8) + 1e-6
     sft = make_trainer(tmp_path, max_steps=1, method="sft")
     sft.train()
     assert "easy" not in sft.state.log_history[0]
+
+
+@pytest.mark.parametrize("one_forward", [False, True])
+def test_the_logged_sums_are_those_of_the_tokens(tmp_path, one_forward):
+    trainer = make_trainer(tmp_path, method="lift2", one_forward=one_forward)
+    inputs = micro_batch(trainer, range(24))
+    trainer.compute_loss(trainer.model, inputs)
+    logged = trainer._statistics.take(lambda sums: sums)
+    prepared = trainer._training_batch(trainer.model, inputs)
+    corrupted = prepared.batch.input_ids
+    with torch.no_grad():
+        log_probs = trainer.model(corrupted).logits.log_softmax(-1)
+    gold = log_probs.gather(-1, inputs["input_ids"][..., None])[..., 0]
+    is_kept = prepared.batch.labels != -100
+    if one_forward:
+        is_masked = is_kept
+        lift = prepared.lift
+        is_kept = select_tokens(
+            gold, is_masked, lift["num_keep"], lift["order"], seed=lift["seed"], row_ids=lift["row_ids"]
+        )
+        rejected, rejected_gold = is_masked & ~is_kept, gold
+    else:
+        rejected, rejected_gold = prepared.rejected, prepared.rejected_log_prob
+    assert rejected.any() and is_kept.any()
+    expected = {
+        "mean_t": prepared.timestep.mean(), "mean_rho": prepared.rho.mean(),
+        "easy": (prepared.order == 1).float().mean(), "hard": (prepared.order == -1).float().mean(), "middle": 0.0,
+        "nll": -gold[is_kept].mean(), "kept_log_prob": gold[is_kept].mean(),
+        "accuracy": (log_probs.argmax(-1) == inputs["input_ids"])[is_kept].float().mean(),
+        "entropy": -(log_probs.exp() * log_probs).sum(-1)[is_kept].mean(),
+        "rejected_log_prob": rejected_gold[rejected].mean(),
+    }  # fmt: skip
+    assert logged == pytest.approx({name: float(value) for name, value in expected.items()}, rel=1e-5)
+    assert trainer._statistics.take(lambda sums: sums) == {}
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path):
@@ -227,6 +359,12 @@ class TestBadInput:
             ({"mode_policy": "best"}, "mode_policy must be one of time, random, got 'best'"),
             ({"time_epsilon": 0.0}, "time_epsilon must be between 0 and 1"),
             ({"min_rho": 1.0}, "min_rho must be at least 0 and below 1"),
+            ({"loss_normalizer": "mean"}, "loss_normalizer must be one of token, sequence, batch, micro_batch, got"),
+            ({"loss_denominator": 0.0}, "loss_denominator must be above 0, got 0.0"),
+            ({"learnability": "soft"}, "learnability=soft belongs to one_forward"),
+            ({"one_forward": True, "method": "sft"}, "one_forward belongs to lift2 and lift3"),
+            ({"one_forward": True, "learnability": "firm"}, "learnability must be one of hard, soft"),
+            ({"one_forward": True, "soft_temperature": 0.0}, "soft_temperature must be above 0"),
             ({"remove_unused_columns": True}, "remove_unused_columns must be False"),
         ],
     )

@@ -56,7 +56,7 @@ class Batch:
 OPTIONS = {
     "hard": {"learnability": "hard"},
     "soft": {"learnability": "soft", "temperature": 0.7},
-    "no-time-scaling": {"time_scaling": False},
+    "no-time-scaling": {"time_scaling": False, "row_weight": torch.tensor([0.5, 2.0, 1.0, 3.0, 0.25])},
     "softcap": {"logit_softcap": 2.5, "logit_scale": 1.5, "denominator": 31.0},
     "soft+softcap": {"learnability": "soft", "logit_softcap": 2.5, "logit_scale": 1.5, "denominator": 31.0},
 }

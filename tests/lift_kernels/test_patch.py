@@ -86,6 +86,33 @@ def test_loss_and_every_gradient_equal_those_of_the_logits(model, batch):
         torch.testing.assert_close(values, truth)
 
 
+@pytest.mark.parametrize("learnability", ["hard", "soft"])
+def test_the_one_forward_objective_equals_that_of_the_logits(model, batch, learnability):
+    num_masked = (batch["labels"] != -100).sum(1)
+    lift = {
+        "timestep": torch.tensor([0.9, 0.5, 0.1]), "num_keep": num_masked // 2, "order": torch.tensor([1, 0, -1]),
+        "learnability": learnability, "seed": 3,
+    }  # fmt: skip
+    logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    expected_loss, expected_c = reference.lift_cross_entropy(
+        logits,
+        torch.eye(V).double(),
+        batch["labels"],
+        denominator=17.0,
+        **(lift | {"timestep": lift["timestep"].double()}),
+    )
+    expected = gradients(model, expected_loss)
+    apply_lift_kernels(model)
+    outputs = model(**batch, denominator=17.0, lift=lift)
+    torch.testing.assert_close(outputs.loss, expected_loss)
+    torch.testing.assert_close(outputs.learnability.double(), expected_c)
+    for name, gradient in gradients(model, outputs.loss).items():
+        torch.testing.assert_close(gradient, expected[name], msg=name)
+    assert outputs.token_stats.log_prob.shape == (3, L) and outputs.logits is None
+    with pytest.raises(ValueError, match="token_weight must be None with lift"):
+        model(**batch, lift=lift, token_weight=torch.ones(3, L))
+
+
 def test_logits_are_never_built(model, batch, monkeypatch):
     apply_lift_kernels(model)
     monkeypatch.setattr(model.get_output_embeddings(), "forward", lambda *_: pytest.fail("the head was called"))

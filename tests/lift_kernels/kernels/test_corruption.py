@@ -19,7 +19,7 @@ MASK = 99
 SEEDS = (0, 1, 16, 2**31, 2**32 + 5, 2**63 - 1)
 ROW_IDS = (0, 1, 2**31, 2**32 - 1, 2**40 + 7, 2**63 - 1, -1, -(2**33) - 5)
 
-quickly = settings(deadline=None, derandomize=True, database=None, max_examples=80)
+quickly = settings(deadline=None, derandomize=True, database=None, max_examples=60)
 
 
 @triton.jit

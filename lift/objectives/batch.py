@@ -1,0 +1,63 @@
+"""The input and the loss terms of one training forward, and plain SFT."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lift_kernels import corrupt_tokens
+
+
+class DenoisingBatch(NamedTuple):
+    """The input and the loss terms of one training forward."""
+
+    input_ids: Tensor  # (B, L) int64, with mask tokens
+    labels: Tensor  # (B, L) int64, the clean token where it is trained, else -100
+    token_weight: Tensor  # (B, L) in the dtype of the times
+    denominator: Tensor  # 0-d in the dtype of the times: the number of tokens that could have been masked, at least 1
+
+
+def sft_batch(
+    clean_ids: Tensor,  # (B, L)
+    maskable: Tensor,  # (B, L) bool
+    timestep: Tensor,  # (B,)
+    *,
+    mask_token_id: int,
+    seed: int,
+    example_id: Tensor,  # (B,)
+) -> DenoisingBatch:
+    """Mask at rate t and train every masked token with weight 1/t."""
+    corrupted = corrupt_tokens(
+        clean_ids, timestep, mask_token_id=mask_token_id, seed=seed, maskable=maskable, row_ids=example_id
+    )
+    return denoising_batch(clean_ids, corrupted.is_masked, maskable, timestep, mask_token_id=mask_token_id)
+
+
+def denoising_batch(
+    clean_ids: Tensor,
+    is_trained: Tensor,  # (B, L) bool
+    maskable: Tensor,
+    timestep: Tensor,
+    *,
+    mask_token_id: int,
+    time_scaling: bool = True,
+) -> DenoisingBatch:
+    """Mask exactly the trained tokens and weight each by 1/t (by 1 without `time_scaling`)."""
+    weight = 1 / timestep if time_scaling else torch.ones_like(timestep)
+    return DenoisingBatch(
+        input_ids=clean_ids.masked_fill(is_trained, mask_token_id),
+        labels=clean_ids.where(is_trained, -100),
+        token_weight=weight[:, None].expand(clean_ids.shape),
+        denominator=maskable.sum().clamp(min=1).to(weight.dtype),
+    )
+
+
+def without_first_token(maskable: Tensor) -> Tensor:
+    """Return `maskable` (B, L) bool with position 0 protected.
+
+    For models that predict position i from the hidden state of i - 1 (Dream): nothing there predicts position 0. The
+    published code masks it and gives it all-zero logits, a constant loss of log V without gradient.
+    """
+    return maskable & (torch.arange(maskable.shape[1], device=maskable.device) > 0)

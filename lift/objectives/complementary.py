@@ -1,0 +1,60 @@
+"""A second view of each middle row that masks what the first one shows."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lift.objectives.batch import DenoisingBatch, denoising_batch
+from lift.objectives.modes import MIDDLE, modes_of
+
+_LOWEST_TIME = 1e-3
+
+
+def complementary_problem(method: str) -> str | None:
+    """Return what is wrong with asking `method` for complementary masks, one sentence, or None.
+
+    Only a random mask has a random complement: the complement of the easiest tokens holds every harder one.
+    """
+    if method != "sft" and MIDDLE in modes_of(method):
+        return None
+    return f"complementary masks belong to the middle mode, which method={method!r} never takes: use lift3 or middle."
+
+
+def complementary_batch(
+    first: DenoisingBatch,
+    clean_ids: Tensor,  # (B, L)
+    maskable: Tensor,  # (B, L) bool
+    timestep: Tensor,  # (B,)
+    *,
+    mask_token_id: int,
+    order: Tensor | None = None,  # (B,)
+    time_scaling: bool = True,
+    published: bool = False,
+) -> DenoisingBatch:
+    """Return `first` followed by the second view of its rows, 2B rows in all.
+
+    The second view masks and trains every maskable token that `first` does not train, with weight
+    1 / max(1 - t, 1e-3). Both views' maskable tokens count in the denominator. Given `order`, rows of another mode than
+    MIDDLE have a second view without mask tokens, which counts nothing.
+
+    `published=True` is the published code's: the denominator counts the tokens of the first view alone, which about
+    doubles the loss, and 1 - t is formed in float32 whatever the dtype of t.
+    """
+    wants_second = maskable if order is None else maskable & (order == MIDDLE)[:, None]
+    time = timestep.float() if published else timestep
+    second = denoising_batch(
+        clean_ids,
+        wants_second & (first.labels == -100),
+        wants_second,
+        (1 - time).clamp(min=_LOWEST_TIME).to(timestep.dtype),
+        mask_token_id=mask_token_id,
+        time_scaling=time_scaling,
+    )
+    num_maskable = maskable.sum() if published else maskable.sum() + wants_second.sum()
+    return DenoisingBatch(
+        torch.cat([first.input_ids, second.input_ids]),
+        torch.cat([first.labels, second.labels]),
+        torch.cat([first.token_weight, second.token_weight]),
+        num_maskable.clamp(min=1).to(first.denominator.dtype),
+    )

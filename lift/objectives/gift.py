@@ -1,0 +1,105 @@
+"""GIFT: mask a token the more often, the less certain the model is of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from lift.objectives.batch import DenoisingBatch
+from lift_kernels import corrupt_tokens
+
+# entropies (B, L) in nats of the labels' positions, without gradient: (input_ids (B, L), labels (B, L)) -> (B, L)
+EntropyFunction = Callable[[Tensor, Tensor], Tensor]
+
+_LOWEST_MEAN = 1e-12
+_LOWEST_RATE = 1e-6
+
+
+def gift_batch(
+    clean_ids: Tensor,  # (B, L)
+    response: Tensor,  # (B, L) bool
+    timestep: Tensor,  # (B,)
+    entropy: EntropyFunction,
+    *,
+    mask_token_id: int,
+    seed: int,
+    example_id: Tensor,  # (B,)
+    fallback: Tensor | None = None,  # (B, L) bool
+    unsafe_division: bool = False,
+) -> DenoisingBatch:
+    """Mask each response token i at its own rate t_i from `gift_rates` and train it with weight 1/t_i.
+
+    `response` leaves out the prompt and padding. `entropy(input_ids, labels)` is asked for the entropies of the model's
+    predictions when the whole response is masked. The rates depend on all rows of the batch by their mean; the draws of
+    a row, given its rates, on (seed, example_id) alone. `fallback` and `unsafe_division`: see `gift_batch_of_draw`.
+    """
+    all_masked = clean_ids.masked_fill(response, mask_token_id)
+    rates = gift_rates(
+        entropy(all_masked, clean_ids.where(response, -100)), response, timestep, unsafe_division=unsafe_division
+    )
+    drawn = corrupt_tokens(
+        clean_ids, rates, mask_token_id=mask_token_id, seed=seed, maskable=response, row_ids=example_id
+    )
+    return gift_batch_of_draw(
+        clean_ids,
+        drawn.is_masked,
+        rates,
+        mask_token_id=mask_token_id,
+        fallback=fallback,
+        unsafe_division=unsafe_division,
+    )
+
+
+def gift_rates(
+    entropy: Tensor,  # (B, L)
+    response: Tensor,  # (B, L) bool
+    timestep: Tensor,  # (B,)
+    *,
+    unsafe_division: bool = False,
+) -> Tensor:
+    """Return the mask rates (B, L): t_i = 1 - (1 - t)^(b_i / mean b), with b the square root of the entropy in nats.
+
+    The mean is over the response tokens of the batch, at least 1e-12. A rate is at least 1e-6, so that a token of
+    entropy 0 has a finite weight; `unsafe_division` leaves that out.
+
+    Source: the entropy-guided baseline in the published code of LIFT (arXiv 2605.22939).
+    """
+    root = entropy.clamp(min=0).sqrt()
+    mean = (root * response).sum() / response.sum().clamp(min=1)
+    exponent = root / mean.clamp(min=_LOWEST_MEAN)
+    # xlog1py is 0 where the exponent is, even at t = 1; expm1 keeps the digits of small rates.
+    rates = -torch.expm1(torch.special.xlog1py(exponent, -timestep[:, None].to(exponent.dtype)))
+    return rates if unsafe_division else rates.clamp(min=_LOWEST_RATE)
+
+
+def gift_batch_of_draw(
+    clean_ids: Tensor,  # (B, L)
+    is_drawn: Tensor,  # (B, L) bool
+    rates: Tensor,  # (B, L)
+    *,
+    mask_token_id: int,
+    fallback: Tensor | None = None,  # (B, L) bool
+    unsafe_division: bool = False,
+) -> DenoisingBatch:
+    """Mask and train the drawn tokens with weight 1/t_i, and divide by their number.
+
+    Where nothing is drawn in the whole batch, the loss is 0 by default, and `fallback` takes the place of the draw if
+    given. (The published code falls back to the collator's plain mask, which may hold padding, and still divides by
+    t_i.)
+
+    `unsafe_division` divides at every position, as the published code does: one rate of 0 anywhere, be it in the
+    prompt, makes the loss nan.
+    """
+    is_trained = is_drawn if fallback is None else torch.where(is_drawn.any(), is_drawn, fallback)
+    num_trained = is_trained.sum().clamp(min=1).to(rates.dtype)
+    if unsafe_division:
+        # 0 / 0 at a token that is not trained: the loss never reads such a weight, so the denominator says it.
+        num_trained = num_trained.masked_fill((rates == 0).any(), torch.nan)
+    return DenoisingBatch(
+        input_ids=clean_ids.masked_fill(is_trained, mask_token_id),
+        labels=clean_ids.where(is_trained, -100),
+        token_weight=1 / rates.where(is_trained, 1),
+        denominator=num_trained,
+    )
