@@ -71,7 +71,7 @@ def random_orders(method: str) -> Iterator[int]:
 
 
 def select_unordered(top_indices: Tensor, is_masked: Tensor, num_keep: Tensor) -> Tensor:
-    """Return the first `num_keep[b]` of each row of `top_indices` where masked, (B, L) bool, as the published code does.
+    """Return the first `num_keep[b]` of each row of `top_indices` where masked, (B, L) bool: the published rule.
 
     `top_indices` (B, K) int64 comes from `torch.topk(..., sorted=False)` with K the largest of `num_keep` (B,), so its
     first k columns are not the k best: the set is wrong where k differs between rows, and too small where a row has
