@@ -8,10 +8,37 @@ import torch
 from transformers import TrainingArguments
 
 from lift.errors import LiftError
+from lift.forward_process import EVALUATION_GRIDS, TIME_DISTRIBUTIONS
 from lift.normalizers import NORMALIZERS
-from lift.objectives import METHODS, MODE_POLICIES
+from lift.objectives import METHODS, MODE_POLICIES, MODE_SCOPES, complementary_problem
+from lift.score_sources import SCORE_SOURCES
 
-LEARNABILITIES = ("hard", "soft")
+_CHOICES = {
+    "method": METHODS,
+    "mode_policy": MODE_POLICIES,
+    "mode_scope": MODE_SCOPES,
+    "learnability": ("hard", "soft"),
+    "score_source": SCORE_SOURCES,
+    "timestep_distribution": TIME_DISTRIBUTIONS,
+    "loss_normalizer": NORMALIZERS,
+    "middle_select": ("exact", "unordered"),
+    "score_dtype": ("float32", "logits"),
+    "gift_fallback": ("none", "collator"),
+    "eval_grid": EVALUATION_GRIDS,
+    "eval_loss": ("sft", "train"),
+}
+_PUBLISHED = {
+    "mode_scope": "batch",
+    "middle_select": "unordered",
+    "score_train_mode": True,
+    "score_dtype": "logits",
+    "loss_normalizer": "micro_batch",
+    "gift_unsafe_div": True,
+    "gift_fallback": "collator",
+    "eval_grid": "linspace",
+    "eval_loss": "train",
+    "eval_reseed": False,
+}
 
 
 @dataclass
@@ -27,19 +54,52 @@ class LiftConfig(TrainingArguments):
         default="time",
         metadata={"help": "How each row's mode (easy, middle, hard) is chosen: by its time t, or at random."},
     )
+    mode_scope: str = field(
+        default="row",
+        metadata={"help": "Choose a mode for each row, or one for the micro-batch by its mean t (batch)."},
+    )
+    min_keep: int | None = field(
+        default=None,
+        metadata={"help": "Least number of tokens a row keeps; by default 1 in middle rows, 0 in easy and hard ones."},
+    )
     one_forward: bool = field(
         default=False,
-        metadata={"help": "Score and train in one forward at rate t + rho; easy and hard tokens are not put back."},
+        metadata={"help": "Score and train in one forward at rate t + rho: easy and hard rows are not put back."},
     )
     learnability: str = field(
         default="hard", metadata={"help": "With one_forward: keep tokens (hard), or weight all masked ones (soft)."}
     )
     soft_temperature: float = field(default=1.0, metadata={"help": "Temperature of soft learnability, above 0."})
+    complementary: bool = field(
+        default=False,
+        metadata={"help": "Train middle rows on a second view too, which masks exactly what the first does not."},
+    )
+    score_source: str = field(
+        default="model",
+        metadata={
+            "help": f"Where the log-probabilities that selection ranks by come from: {', '.join(SCORE_SOURCES)}."
+        },
+    )
+    score_decay: float = field(
+        default=0.5, metadata={"help": "Weight of the old value in the running score of score_source=cache, in [0, 1)."}
+    )
     time_scaling: bool = field(
-        default=True, metadata={"help": "Weight each trained token by 1/t (lift2 and lift3; sft always does)."}
+        default=True, metadata={"help": "Weight each trained token by 1/t (lift2 and lift3; the others always do)."}
+    )
+    timestep_distribution: str = field(
+        default="uniform",
+        metadata={
+            "help": f"Distribution of t: {', '.join(TIME_DISTRIBUTIONS)}. low_discrepancy and antithetic spread the "
+            "times of each optimiser step evenly over all its rows."
+        },
+    )
+    fixed_timestep: float | None = field(
+        default=None, metadata={"help": "The time of timestep_distribution=fixed, in (0, 1]."}
     )
     time_epsilon: float = field(default=1e-3, metadata={"help": "Lowest diffusion time t, in (0, 1)."})
     min_rho: float = field(default=0.1, metadata={"help": "Lowest over-mask rate rho, in [0, 1)."})
+    max_rho: float = field(default=1.0, metadata={"help": "Highest over-mask rate rho, in (0, 1]; at most 1 - t."})
+    cart_p: float = field(default=0.1, metadata={"help": "CART's decay with the distance of context, in (0, 1)."})
     pad_in_loss: bool = field(
         default=True,
         metadata={"help": "Mask, attend to and train pad tokens, as LLaDA does, so that the model learns to stop."},
@@ -49,6 +109,36 @@ class LiftConfig(TrainingArguments):
     )
     loss_denominator: float | None = field(
         default=None, metadata={"help": "Divide the loss of a step by this number instead; above 0."}
+    )
+    middle_select: str = field(
+        default="exact",
+        metadata={"help": "Choose middle rows' tokens exactly, or as the published code does (unordered)."},
+    )
+    score_train_mode: bool = field(default=False, metadata={"help": "Leave dropout on while scoring."})
+    score_dtype: str = field(
+        default="float32",
+        metadata={"help": "Rank by float32 scores, or by scores rounded to the dtype of the model's logits (logits)."},
+    )
+    gift_unsafe_div: bool = field(default=False, metadata={"help": "GIFT divides by rates of 0 too, giving nan."})
+    gift_fallback: str = field(
+        default="none",
+        metadata={"help": "What GIFT trains where it draws nothing: none, or a plain mask at rate t (collator)."},
+    )
+    eval_grid: str = field(
+        default="midpoints", metadata={"help": f"Times of the evaluation rows: {', '.join(EVALUATION_GRIDS)}."}
+    )
+    eval_loss: str = field(
+        default="sft", metadata={"help": "Evaluate by the plain SFT loss, or by the method's own (train)."}
+    )
+    eval_reseed: bool = field(
+        default=True, metadata={"help": "Draw the same masks at every evaluation; False draws new ones."}
+    )
+    reference_quirks: bool = field(
+        default=False,
+        metadata={
+            "help": "Reproduce the published code where it differs: mode_scope, middle_select, score_train_mode, "
+            "score_dtype, loss_normalizer, complementary masks, gift_*, eval_*."
+        },
     )
     mask_token_id: int | None = field(
         default=None, metadata={"help": "Id of the mask token; by default the tokenizer's."}
@@ -65,22 +155,45 @@ class LiftConfig(TrainingArguments):
         if not torch.accelerator.is_available():
             self.dataloader_pin_memory = False  # pinning without an accelerator only warns
         super().__post_init__()
-        _check_choice("method", self.method, METHODS)
-        _check_choice("mode_policy", self.mode_policy, MODE_POLICIES)
+        if self.reference_quirks:
+            for name, value in _PUBLISHED.items():
+                setattr(self, name, value)
+        for name, choices in _CHOICES.items():
+            _check_choice(name, getattr(self, name), choices)
         _check_range("time_epsilon", self.time_epsilon, 0 < self.time_epsilon < 1, "between 0 and 1, both excluded")
-        _check_choice("learnability", self.learnability, LEARNABILITIES)
-        _check_choice("loss_normalizer", self.loss_normalizer, NORMALIZERS)
+        _check_range("min_rho", self.min_rho, 0 <= self.min_rho < 1, "at least 0 and below 1")
+        _check_range("max_rho", self.max_rho, 0 < self.max_rho <= 1, "above 0 and at most 1")
+        _check_range("cart_p", self.cart_p, 0 < self.cart_p < 1, "between 0 and 1, both excluded")
+        _check_range("score_decay", self.score_decay, 0 <= self.score_decay < 1, "at least 0 and below 1")
         _check_range("soft_temperature", self.soft_temperature, self.soft_temperature > 0, "above 0")
-        if self.learnability == "soft" and not self.one_forward:
-            raise LiftError("learnability=soft belongs to one_forward: set one_forward=True, or learnability=hard.")
-        if self.one_forward and self.method == "sft":
-            raise LiftError("one_forward belongs to lift2 and lift3, got method='sft'.")
+        if self.min_keep is not None:
+            _check_range("min_keep", self.min_keep, self.min_keep >= 0, "at least 0")
         if self.loss_denominator is not None:
             _check_range("loss_denominator", self.loss_denominator, self.loss_denominator > 0, "above 0")
-        _check_range("min_rho", self.min_rho, 0 <= self.min_rho < 1, "at least 0 and below 1")
+        self._check_combinations()
         _check_range("seed", self.seed, self.seed >= 0, "at least 0")
         if self.remove_unused_columns:
             raise LiftError("remove_unused_columns must be False: the collator needs prompt_length and example_id.")
+
+    def _check_combinations(self) -> None:
+        has_modes = self.method not in ("sft", "gift", "cart")
+        if (self.fixed_timestep is not None) != (self.timestep_distribution == "fixed"):
+            raise LiftError("fixed_timestep and timestep_distribution=fixed belong together: set both or neither.")
+        if self.fixed_timestep is not None:
+            _check_range("fixed_timestep", self.fixed_timestep, 0 < self.fixed_timestep <= 1, "above 0 and at most 1")
+        if self.one_forward and not has_modes:
+            raise LiftError(f"one_forward belongs to the methods that select tokens, got method={self.method!r}.")
+        if self.learnability == "soft" and not self.one_forward:
+            raise LiftError("learnability=soft belongs to one_forward: set one_forward=True, or learnability=hard.")
+        if self.score_source != "model" and (not has_modes or self.one_forward):
+            raise LiftError(
+                f"score_source={self.score_source} replaces the scoring forward, which method={self.method!r}"
+                f"{' with one_forward' if self.one_forward else ''} does not have: use score_source=model."
+            )
+        if self.complementary and (problem := complementary_problem(self.method)):
+            raise LiftError(problem)
+        if self.complementary and self.one_forward:
+            raise LiftError("complementary masks need a forward of their own: set one_forward=False.")
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

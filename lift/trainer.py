@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, Trainer
 from transformers.trainer_callback import ProgressCallback
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from lift import objectives
 from lift.collator import MaskedDiffusionCollator
@@ -17,19 +20,20 @@ from lift.config import LiftConfig
 from lift.data import resolve_mask_token_id, resolve_pad_token_id
 from lift.errors import LiftError
 from lift.evaluation_mode import evaluation_mode
-from lift.forward_process import diffusion_time, step_seed
+from lift.forward_process import diffusion_time, evaluation_time, step_seed
 from lift.normalizers import StepCounts, token_weights_and_denominator
 from lift.objectives import DenoisingBatch
 from lift.progress import Speed, TrainingProgress
 from lift.step_statistics import StepStatistics
-from lift.training_batch import TrainingBatch, TrainingBatches
-from lift_kernels import apply_lift_kernels
+from lift.trainer_scores import load_scores, score_source_for
+from lift.training_batch import TrainingBatch, TrainingBatches, host_example_id
+from lift_kernels import TokenStats, apply_lift_kernels
 
 _EVALUATION_STEP = -1  # stands for the optimiser step in the seed of evaluation masks, which never change
 
 
 class LiftTrainer(Trainer):
-    """Fine-tune a masked language model with `sft`, `lift2` or `lift3`, without ever building logits.
+    """Fine-tune a masked language model with one of `lift.objectives`, without ever building logits.
 
     The model is patched in place by `lift_kernels.apply_lift_kernels`. Masks, times and random subsets are pure
     functions of (args.seed, optimiser step, example_id), so a resumed run is the same run. The evaluation loss is the
@@ -70,16 +74,20 @@ class LiftTrainer(Trainer):
         vocab_size = model.get_output_embeddings().weight.shape[0]
         _check_vocabulary(processing_class, vocab_size)
         self.mask_token_id = resolve_mask_token_id(processing_class, args.mask_token_id, vocab_size=vocab_size)
+        pad_token_id = resolve_pad_token_id(processing_class)
         if kwargs.get("data_collator") is None:
-            kwargs["data_collator"] = MaskedDiffusionCollator(
-                resolve_pad_token_id(processing_class), pad_in_loss=args.pad_in_loss
-            )
+            kwargs["data_collator"] = MaskedDiffusionCollator(pad_token_id, pad_in_loss=args.pad_in_loss)
         super().__init__(model, args, processing_class=processing_class, **kwargs)
         # The Trainer then divides each micro-batch's loss by the number of accumulation steps (`_share`).
         self.model_accepts_loss_kwargs = False
         self._speed = Speed()
         self._statistics = StepStatistics(self.args.device)
-        self._batches = TrainingBatches(self.args, self.mask_token_id)
+        self._batches = TrainingBatches(
+            self.args, mask_token_id=self.mask_token_id, pad_token_id=pad_token_id,
+            logits_dtype=model.get_output_embeddings().weight.dtype,
+        )  # fmt: skip
+        self._scores = score_source_for(self, vocab_size, pad_token_id) if self.train_dataset is not None else None
+        self._num_evaluations = 0
         self._counts: StepCounts | None = None
         self._num_eval_examples = 1
         self._is_finite = torch.ones((), dtype=torch.bool, device=self.args.device)
@@ -95,10 +103,14 @@ class LiftTrainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         prepared = self._training_batch(model, inputs)
-        batch = self._normalised(prepared.batch, inputs["maskable"])
+        batch = self._normalised(prepared)
         lift = prepared.lift and {**prepared.lift, "time_scaling": False, "row_weight": batch.token_weight[:, 0]}
         outputs = self._forward(model, inputs, batch, return_token_stats=True, lift=lift)
         self._count(prepared, outputs)
+        if self._scores is not None:
+            num_rows = inputs["input_ids"].shape[0]  # without the second views of complementary masks
+            log_prob = outputs.token_stats.log_prob[:num_rows].detach()
+            self._scores.update(host_example_id(inputs), batch.labels[:num_rows] != -100, log_prob)
         if outputs.loss.device.type == "cpu":
             self._check_finite(outputs.loss.item())
         else:  # reading it would synchronise: it is looked at before anything is logged or saved
@@ -110,7 +122,11 @@ class LiftTrainer(Trainer):
     ) -> tuple[Tensor, None, None]:
         inputs = self._prepare_inputs(inputs)
         with torch.no_grad():
-            outputs = self._forward(model, inputs, self._evaluation_batch(inputs))
+            if self.args.eval_loss == "train":
+                prepared = self._training_batch(model, inputs, seed=self._evaluation_seed())
+                outputs = self._forward(model, inputs, prepared.batch, lift=prepared.lift)
+            else:
+                outputs = self._forward(model, inputs, self._evaluation_batch(inputs))
         return outputs.loss.detach(), None, None
 
     def evaluation_loop(self, dataloader: DataLoader[Any], *args: Any, **kwargs: Any) -> Any:
@@ -124,13 +140,22 @@ class LiftTrainer(Trainer):
         return result
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        self._num_evaluations += 1
         with self._speed.paused():
             return super().evaluate(*args, **kwargs)
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         self._check_all_finite()
         with self._speed.paused():
+            if self._scores is not None:
+                # First, so that a checkpoint that looks complete has them.
+                self._scores.save(Path(str(self.args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
             super()._save_checkpoint(*args, **kwargs)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None and self._scores is not None:
+            self._scores = load_scores(self._scores, checkpoint)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:
@@ -140,26 +165,36 @@ class LiftTrainer(Trainer):
         super().log(logs, start_time)
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list[Any], None]:
-        """The micro-batches of one optimiser step, after counting what the loss is divided by."""
+        """The micro-batches of one optimiser step, each with its place in it, and what the loss is divided by."""
         batches, _ = super().get_batch_samples(*args, **kwargs)
-        if self.args.loss_normalizer != "micro_batch" and batches:
-            self._counts = StepCounts.of([batch["maskable"] for batch in batches], self._sum_over_processes)
+        world, rank = self.args.world_size, self.args.process_index
+        if batches:
+            size = len(batches[0]["example_id"])
+            for i, batch in enumerate(batches):
+                # As one process would see them: a loader deals micro-batches out to the processes in turn.
+                first = (i * world + rank) * size
+                batch["position"] = torch.arange(first, first + len(batch["example_id"]))
+                batch["micro_batch"], batch["num_step_rows"] = i, len(batches) * world * size
+            seed = step_seed(self.args.seed, self.state.global_step)
+            maskables = [self._batches.counted(batch, seed) for batch in batches]
+            self._counts = StepCounts.of(maskables, self._sum_over_processes)
         return batches, None
 
     def _sum_over_processes(self, values: Tensor) -> Tensor:
         return values if self.args.world_size == 1 else self.accelerator.reduce(values.to(self.args.device), "sum")
 
-    def _normalised(self, batch: DenoisingBatch, maskable: Tensor) -> DenoisingBatch:
-        args = self.args
-        counts = self._counts
+    def _normalised(self, prepared: TrainingBatch) -> DenoisingBatch:
+        args, batch, counts = self.args, prepared.batch, self._counts
+        if args.method == "gift" and args.loss_denominator is None:
+            return batch  # divided by the tokens drawn, whose rates depend on the micro-batch
         if counts is None:  # a micro-batch from elsewhere is a step of its own
-            counts = StepCounts.of([maskable], lambda values: values)
-            share = 1.0
+            counts, share = StepCounts.of([prepared.maskable], lambda values: values), 1.0
         else:
             share = 1 / (self.current_gradient_accumulation_steps * args.world_size)
         token_weight, denominator = token_weights_and_denominator(
-            args.loss_normalizer, args.loss_denominator, batch.token_weight, maskable, counts, batch.denominator, share
-        )
+            args.loss_normalizer, args.loss_denominator, batch.token_weight, prepared.maskable, counts,
+            batch.denominator, share,
+        )  # fmt: skip
         return batch._replace(token_weight=token_weight, denominator=denominator)
 
     def _count(self, prepared: TrainingBatch, outputs: Any) -> None:
@@ -174,51 +209,59 @@ class LiftTrainer(Trainer):
             stats=outputs.token_stats, rejected=rejected, rejected_log_prob=rejected_log_prob,
         )  # fmt: skip
 
-    def _training_batch(self, model: nn.Module, inputs: dict[str, Tensor]) -> TrainingBatch:
+    def _training_batch(self, model: nn.Module, inputs: dict[str, Tensor], seed: int | None = None) -> TrainingBatch:
         if inputs["input_ids"].device.type == "cpu":
             self._check_ids(inputs)
-        self._speed.num_tokens += inputs["input_ids"].numel()
-        seed = step_seed(self.args.seed, self.state.global_step)
+        if seed is None:
+            seed = step_seed(self.args.seed, self.state.global_step)
+            self._speed.num_tokens += inputs["input_ids"].numel()
 
-        def score(corrupted_ids: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
+        def statistics(corrupted_ids: Tensor, labels: Tensor, rows: Tensor) -> TokenStats:
             return self._score(model, inputs, corrupted_ids, labels, rows)
 
-        return self._batches.build(inputs, seed, score)
+        lookup = None if self._scores is None else self._scores.score_batch
+        return self._batches.build(inputs, seed, statistics, lookup)
 
     def _score(
         self, model: nn.Module, inputs: dict[str, Tensor], corrupted_ids: Tensor, labels: Tensor, rows: Tensor
-    ) -> Tensor:
-        """Log-probability (B, L) of the labels in `rows`, dropout off, without gradient; 0 in the other rows."""
-        log_prob = torch.zeros(labels.shape, dtype=torch.float32, device=labels.device)
+    ) -> TokenStats:
+        """Statistics (B, L) of the labels in `rows`, dropout off, without gradient; 0 in the other rows."""
         if rows.numel() == 0:
-            return log_prob
+            nothing = torch.zeros(labels.shape, dtype=torch.float32, device=labels.device)
+            return TokenStats(nothing, nothing, nothing, nothing, torch.full_like(labels, -1))
         attention_mask = inputs.get("attention_mask")
-        with torch.no_grad(), evaluation_mode(model):
+        dropout = nullcontext() if self.args.score_train_mode else evaluation_mode(model)
+        with torch.no_grad(), dropout:
             stats = model(
                 input_ids=corrupted_ids[rows],
                 labels=labels[rows],
                 return_token_stats=True,
                 **({} if attention_mask is None else {"attention_mask": attention_mask[rows]}),
             ).token_stats
-        return log_prob.index_copy_(0, rows, stats.log_prob)
+        return TokenStats(*(values.new_zeros(labels.shape).index_copy_(0, rows, values) for values in stats))
+
+    def _evaluation_seed(self) -> int:
+        step = _EVALUATION_STEP if self.args.eval_reseed else _EVALUATION_STEP - self._num_evaluations
+        return step_seed(self.args.seed, step)
 
     def _evaluation_batch(self, inputs: dict[str, Tensor]) -> DenoisingBatch:
         example_id = inputs["example_id"]
-        # Row numbers may have gaps where long rows were dropped: modulo keeps every time below 1.
-        midpoint = (example_id % self._num_eval_examples + 0.5) / self._num_eval_examples
+        uniform = evaluation_time(example_id, self._num_eval_examples, grid=self.args.eval_grid)
         return objectives.sft_batch(
             inputs["input_ids"],
             inputs["maskable"],
-            diffusion_time(midpoint, epsilon=self.args.time_epsilon),
+            diffusion_time(uniform, epsilon=self.args.time_epsilon),
             mask_token_id=self.mask_token_id,
-            seed=step_seed(self.args.seed, _EVALUATION_STEP),
+            seed=self._evaluation_seed(),
             example_id=example_id,
         )
 
     def _forward(self, model: nn.Module, inputs: dict[str, Tensor], batch: DenoisingBatch, **options: Any) -> Any:
         arguments: dict[str, Any] = batch._asdict()
-        if inputs.get("attention_mask") is not None:
-            arguments["attention_mask"] = inputs["attention_mask"]
+        attention_mask = inputs.get("attention_mask")
+        if attention_mask is not None:
+            views = batch.input_ids.shape[0] // attention_mask.shape[0]
+            arguments["attention_mask"] = attention_mask.repeat(views, 1)
         if options.get("lift") is not None:
             del arguments["token_weight"]  # formed inside the loss
         return model(**arguments, **options)

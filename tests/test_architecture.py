@@ -42,6 +42,7 @@ FLOORS = {
     "lift.sampler": 14,
     "lift.step_statistics": 14,
     "lift.training_batch": 15,
+    "lift.trainer_scores": 15,
     "lift.collator": 15,
     "lift.tasks": 16,
     "lift.trainer": 17,

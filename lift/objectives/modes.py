@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-METHODS = ("sft", "lift2", "lift3")
+METHODS = ("sft", "lift2", "lift3", "gift", "cart", "easy", "middle", "hard")
 MODE_POLICIES = ("time", "random")
 MODE_SCOPES = ("row", "batch")
 EASY, MIDDLE, HARD = 1, 0, -1  # `order` of lift_kernels.select_tokens

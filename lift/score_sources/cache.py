@@ -97,6 +97,12 @@ class ScoreCache(ScoreSource):
         mean = (total + self._own_sum) / (count + self._own_count).clamp(min=1)
         return value.where(~value.isnan(), mean.to(device, torch.float32))
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(num_examples, max_length)."""
+        num_examples, max_length = self._value.shape
+        return num_examples, max_length
+
     def score_batch(self, example_id: Tensor, clean_ids: Tensor) -> Tensor:
         return self.scores(example_id, clean_ids.shape[1], device=clean_ids.device)
 

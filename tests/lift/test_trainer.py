@@ -206,6 +206,152 @@ def test_one_forward_trains_easy_and_hard_tokens_where_it_scores_them(tmp_path, 
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
+def logits_of(model, input_ids):
+    with torch.no_grad():
+        return model.eval()(input_ids).logits
+
+
+def test_cart_weights_each_token_by_the_context_near_it(tmp_path):
+    trainer = make_trainer(tmp_path, method="cart", cart_p=0.3)
+    inputs = micro_batch(trainer)
+    batch = trainer._training_batch(trainer.model, inputs).batch
+    is_masked = batch.labels != -100
+    time = diffusion_time(draw_uniforms(step_seed(trainer.args.seed, 0), inputs["example_id"])[0])
+    for b, i in is_masked.nonzero().tolist():
+        context = sum(0.5 * 0.3 * 0.7 ** (abs(i - j) - 1) for j in range(is_masked.shape[1]) if not is_masked[b, j])
+        assert batch.token_weight[b, i].item() == pytest.approx(context / time[b].item(), rel=1e-5)
+    trainer.train()
+
+
+def test_gift_masks_where_the_model_is_uncertain(tmp_path):
+    model = tiny_model()
+    trainer = make_trainer(tmp_path, model, method="gift")
+    inputs = micro_batch(trainer, range(24))
+    batch = trainer._training_batch(model, inputs).batch
+    response = inputs["maskable"] & (inputs["input_ids"] != 0)
+    log_probs = logits_of(model, inputs["input_ids"].masked_fill(response, 1)).log_softmax(-1)
+    root = -(log_probs.exp() * log_probs).sum(-1)
+    root = root.clamp(min=0).sqrt()
+    time = diffusion_time(draw_uniforms(step_seed(trainer.args.seed, 0), inputs["example_id"])[0])
+    rates = 1 - (1 - time[:, None]) ** (root / root[response].mean())
+    is_trained = batch.labels != -100
+    assert is_trained.any() and not (is_trained & ~response).any()
+    torch.testing.assert_close(batch.token_weight[is_trained], 1 / rates[is_trained], rtol=1e-4, atol=1e-4)
+    assert batch.denominator == is_trained.sum()
+    trainer.train()
+
+
+def test_complementary_views_cover_every_token_of_middle_rows_once(tmp_path):
+    trainer = make_trainer(tmp_path, method="middle", complementary=True, pad_in_loss=False)
+    inputs = micro_batch(trainer)
+    prepared = trainer._training_batch(trainer.model, inputs)
+    first, second = (prepared.batch.labels != -100).chunk(2)
+    assert torch.equal(first ^ second, inputs["maskable"])
+    assert torch.equal(trainer._batches.counted(inputs, step_seed(trainer.args.seed, 0)), prepared.maskable)
+    assert prepared.batch.denominator == 2 * inputs["maskable"].sum()
+    loss = trainer.compute_loss(trainer.model, inputs)
+    batch = prepared.batch
+    log_probs = trainer.model(batch.input_ids, attention_mask=inputs["attention_mask"].repeat(2, 1)).logits.log_softmax(
+        -1
+    )
+    gold = log_probs.gather(-1, inputs["input_ids"].repeat(2, 1)[..., None])[..., 0]
+    truth = -(gold * batch.token_weight).where(batch.labels != -100, 0).sum() / batch.denominator
+    torch.testing.assert_close(loss, truth, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{"complementary": True}, {"method": "cart"}, {"method": "sft"}], ids=str)
+@pytest.mark.parametrize("distribution", ["low_discrepancy", "antithetic", "discrete"])
+def test_times_of_a_step_do_not_depend_on_how_it_is_split(tmp_path, distribution, options):
+    ends = [
+        end_of_run(tmp_path, size, accumulation, timestep_distribution=distribution, **options)
+        for size, accumulation in ((6, 1), (2, 3))
+    ]
+    assert max((a - b).abs().max().item() for a, b in zip(*ends, strict=True)) < 1e-6
+
+
+def test_low_discrepancy_times_fill_the_step(tmp_path):
+    seen = []
+
+    class Watch(LiftTrainer):
+        def _training_batch(self, model, inputs, seed=None):
+            prepared = super()._training_batch(model, inputs, seed)
+            seen.extend(prepared.timestep.tolist())
+            return prepared
+
+    trainer = Watch(
+        model=tiny_model(), train_dataset=tiny_rows(), processing_class=sudoku.build_tokenizer(),
+        args=tiny_config(
+            tmp_path, max_steps=1, gradient_accumulation_steps=3, timestep_distribution="low_discrepancy", method="sft"
+        ),
+    )  # fmt: skip
+    trainer.train()
+    gaps = torch.tensor(sorted(seen)).diff()
+    assert len(seen) == 12 and gaps.min() > 0.9 / 12 * (1 - 1e-3) and gaps.max() < 1.1 / 12
+
+
+@pytest.mark.parametrize("source", ["cache", "frequency"])
+def test_a_score_source_replaces_the_scoring_forward(tmp_path, source, monkeypatch):
+    trainer = make_trainer(tmp_path, method="lift2", score_source=source)
+    monkeypatch.setattr(trainer, "_score", lambda *_: pytest.fail("the model was asked"))
+    inputs = micro_batch(trainer)
+    trainer.compute_loss(trainer.model, inputs)
+    known = trainer._scores.score_batch(inputs["example_id"], inputs["input_ids"])
+    prepared = trainer._training_batch(trainer.model, inputs)
+    assert torch.equal(prepared.rejected_log_prob, known)
+    if source == "cache":
+        trained = prepared.batch.labels != -100
+        log_probs = logits_of(trainer.model, trainer._training_batch(trainer.model, inputs).batch.input_ids)
+        assert known.unique().numel() > 5 and trained.any() and log_probs.isfinite().all()
+    else:
+        counts = torch.stack([row for row in inputs["input_ids"]]).unique().numel()
+        assert known.unique().numel() <= counts
+    trainer.train()
+
+
+def test_a_resumed_cache_is_the_same_cache(tmp_path):
+    options = {"max_steps": 6, "save_strategy": "steps", "save_steps": 3, "method": "lift2", "score_source": "cache"}
+    whole = make_trainer(tmp_path / "whole", **options)
+    whole.train()
+    resumed = make_trainer(tmp_path / "resumed", tiny_model(seed=5), **options)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-3"))
+    assert all(map(torch.equal, weights(whole.model), weights(resumed.model)))
+    ids = torch.arange(24)
+    assert torch.equal(whole._scores.scores(ids, 32), resumed._scores.scores(ids, 32))
+
+
+def test_reference_quirks_turn_on_what_the_published_code_does(tmp_path):
+    trainer = make_trainer(tmp_path, tiny_model(dropout=0.3), reference_quirks=True, method="lift3")
+    inputs = micro_batch(trainer, range(24))
+    prepared = trainer._training_batch(trainer.model, inputs)
+    assert prepared.order.unique().numel() == 1  # one mode, by the mean time
+    assert trainer.args.loss_normalizer == "micro_batch" and trainer.args.eval_loss == "train"
+    trainer.train()
+    first, second = (trainer.evaluate()["eval_loss"] for _ in range(2))
+    assert first != second  # masks are drawn anew at every evaluation
+    random = make_trainer(tmp_path, mode_policy="random", mode_scope="batch")
+    orders = {
+        random._training_batch(random.model, {**inputs, "micro_batch": i}).order.unique().item() for i in range(9)
+    }
+    assert orders == {-1, 0, 1}
+    assert random._training_batch(random.model, inputs).order.unique().numel() == 1
+
+
+def test_scoring_in_train_mode_and_in_the_dtype_of_the_logits(tmp_path):
+    trainer = make_trainer(tmp_path, tiny_model(dropout=0.5), score_train_mode=True, score_dtype="logits")
+    trainer._batches.logits_dtype = torch.bfloat16
+    model, inputs = trainer.model.train(), micro_batch(trainer, range(24))
+    first, second = (trainer._training_batch(model, inputs).rejected_log_prob for _ in range(2))
+    assert not torch.equal(first, second)  # dropout is on
+    assert torch.equal(first, first.bfloat16().float())
+
+
+def test_evaluation_on_the_published_grid(tmp_path):
+    trainer = make_trainer(tmp_path, eval_grid="linspace")
+    trainer.evaluate()
+    batch = trainer._evaluation_batch(trainer.data_collator([trainer.eval_dataset[i] for i in range(6)]))
+    torch.testing.assert_close(1 / batch.token_weight[:, 0], diffusion_time(torch.linspace(0, 1, 6)))
+
+
 def test_every_step_draws_new_masks(tmp_path):
     trainer = make_trainer(tmp_path)
     inputs = micro_batch(trainer)
@@ -237,7 +383,7 @@ def test_scoring_turns_dropout_off_and_leaves_no_trace(tmp_path):
     model, inputs = trainer.model.train(), micro_batch(trainer)
     model.model.embeddings.eval()  # a part that the user froze
     labels, rows = inputs["input_ids"].where(inputs["maskable"], -100), torch.tensor([0, 5])
-    first, second = (trainer._score(model, inputs, inputs["input_ids"], labels, rows) for _ in range(2))
+    first, second = (trainer._score(model, inputs, inputs["input_ids"], labels, rows).log_prob for _ in range(2))
     assert torch.equal(first, second) and not first.requires_grad
     assert model.training and model.head.training and not model.model.embeddings.training
     assert first[rows].any(1).all() and not first[1:5].any()
@@ -355,14 +501,29 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"method": "lift4"}, "method must be one of sft, lift2, lift3, got 'lift4'"),
+            (
+                {"method": "lift4"},
+                "method must be one of sft, lift2, lift3, gift, cart, easy, middle, hard, got 'lift4'",
+            ),
             ({"mode_policy": "best"}, "mode_policy must be one of time, random, got 'best'"),
             ({"time_epsilon": 0.0}, "time_epsilon must be between 0 and 1"),
             ({"min_rho": 1.0}, "min_rho must be at least 0 and below 1"),
             ({"loss_normalizer": "mean"}, "loss_normalizer must be one of token, sequence, batch, micro_batch, got"),
             ({"loss_denominator": 0.0}, "loss_denominator must be above 0, got 0.0"),
             ({"learnability": "soft"}, "learnability=soft belongs to one_forward"),
-            ({"one_forward": True, "method": "sft"}, "one_forward belongs to lift2 and lift3"),
+            (
+                {"one_forward": True, "method": "sft"},
+                "one_forward belongs to the methods that select tokens, got method='sft'",
+            ),
+            ({"method": "lift2", "complementary": True}, "complementary masks belong to the middle mode"),
+            ({"complementary": True, "one_forward": True}, "complementary masks need a forward of their own"),
+            ({"method": "gift", "score_source": "cache"}, "score_source=cache replaces the scoring forward"),
+            ({"score_source": "memory"}, "score_source must be one of model, cache, frequency, got 'memory'"),
+            ({"timestep_distribution": "fixed"}, "fixed_timestep and timestep_distribution=fixed belong together"),
+            ({"fixed_timestep": 0.5}, "fixed_timestep and timestep_distribution=fixed belong together"),
+            ({"cart_p": 1.0}, "cart_p must be between 0 and 1"),
+            ({"max_rho": 0.0}, "max_rho must be above 0"),
+            ({"min_keep": -1}, "min_keep must be at least 0"),
             ({"one_forward": True, "learnability": "firm"}, "learnability must be one of hard, soft"),
             ({"one_forward": True, "soft_temperature": 0.0}, "soft_temperature must be above 0"),
             ({"remove_unused_columns": True}, "remove_unused_columns must be False"),
