@@ -64,6 +64,13 @@ class DataArguments:
     completion_column: str | None = field(default=None, metadata={"help": "By default completion."})
     messages_column: str | None = field(default=None, metadata={"help": "By default messages."})
     max_length: int = field(default=512, metadata={"help": "Longest row in tokens."})
+    prompt_boundary: Literal["generation_prompt", "user_turn_newline"] = field(
+        default="generation_prompt",
+        metadata={
+            "help": "Where a chat template's prompt ends: where a sampler starts, or before the assistant's header, as "
+            "in the published code."
+        },
+    )
     truncation: Literal["right", "filter"] = field(
         default="right", metadata={"help": "What to do with longer rows: right cuts their response, filter drops them."}
     )

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Message = dict[str, Any]
 
 
+PROMPT_BOUNDARIES = ("generation_prompt", "user_turn_newline")
+
+
 @dataclass(frozen=True)
 class Columns:
     """Where the text of a row lies: `messages`, or else `prompt` and `completion`."""
@@ -56,7 +59,11 @@ def find_columns(present: Sequence[str], prompt: str | None, completion: str | N
 
 
 def encode_row(
-    row: Mapping[str, Any], columns: Columns, tokenizer: PreTrainedTokenizerBase, where: str
+    row: Mapping[str, Any],
+    columns: Columns,
+    tokenizer: PreTrainedTokenizerBase,
+    where: str,
+    prompt_boundary: str = "generation_prompt",
 ) -> tuple[list[int], list[int]]:
     """Return the prompt ids and the response ids of one row, special tokens included.
 
@@ -70,6 +77,9 @@ def encode_row(
         columns: Which of them to read.
         tokenizer: A tokenizer of transformers.
         where: How an error names the row.
+        prompt_boundary: One of `PROMPT_BOUNDARIES`; of chat templates. "user_turn_newline" is the published code's:
+            as many ids as the prompt without the assistant's header and one newline have, so that the header counts
+            as response.
 
     Raises: LiftError if a cell is unusable, or the template does not extend its own prompt.
     """
@@ -87,7 +97,13 @@ def encode_row(
     if not completion[-1]["content"].strip():
         raise LiftError(f"{where}: the completion is empty, so there is nothing to learn; remove the row.")
     if tokenizer.chat_template is not None:
-        return _encode_chat(prompt, completion, tokenizer, where)
+        prompt_ids, response_ids = _encode_chat(prompt, completion, tokenizer, where)
+        if prompt_boundary == "user_turn_newline":
+            ids = prompt_ids + response_ids
+            turns = _apply_template(prompt, tokenizer, where, is_prompt=False) + "\n"
+            length = len(_encode(turns, tokenizer, where))
+            prompt_ids, response_ids = ids[:length], ids[length:]
+        return prompt_ids, response_ids
     if not all(isinstance(row[name], str) for name in columns.names):
         raise LiftError(
             f"{where}: a list of messages needs a chat template and this tokenizer has none; set "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from datasets import Dataset, Features, List, Value
 
-from lift.data.formats import Columns, encode_row, find_columns
+from lift.data.formats import PROMPT_BOUNDARIES, Columns, encode_row, find_columns
 from lift.data.loading import rows_to_dataset
 from lift.errors import LiftError
 
@@ -38,6 +38,7 @@ def prepare_dataset(
     mask_token_id: int | None = None,
     vocab_size: int | None = None,
     truncation: Literal["right", "filter"] = "right",
+    prompt_boundary: Literal["generation_prompt", "user_turn_newline"] = "generation_prompt",
     num_proc: int | None = None,
 ) -> Dataset:
     """Tokenise rows into prompt and response, unpadded, without noise.
@@ -58,6 +59,8 @@ def prepare_dataset(
         mask_token_id: Id that no response may hold; by default the tokenizer's mask token, if it has one.
         vocab_size: Rows of the model's embedding; every id must be smaller. Unchecked by default.
         truncation: "right" cuts a long response at its end; "filter" drops every row that does not fit.
+        prompt_boundary: Where a chat template's prompt ends: with the assistant's header ("generation_prompt", what a
+            sampler starts from), or before it as in the published code ("user_turn_newline").
         num_proc: Processes; by default this one.
 
     Returns: A Dataset with the columns `input_ids` (list of ids, prompt then response), `prompt_length`
@@ -69,6 +72,8 @@ def prepare_dataset(
     """
     if truncation not in ("right", "filter"):
         raise LiftError(f"truncation must be 'right' or 'filter', got {truncation!r}.")
+    if prompt_boundary not in PROMPT_BOUNDARIES:
+        raise LiftError(f"prompt_boundary must be one of {', '.join(PROMPT_BOUNDARIES)}, got {prompt_boundary!r}.")
     dataset = rows if isinstance(rows, Dataset) else _from_dictionaries(rows)
     if len(dataset) == 0:
         raise LiftError("the data set has no rows; at least one is needed.")
@@ -89,6 +94,7 @@ def prepare_dataset(
             "mask_token_id": tokenizer.mask_token_id if mask_token_id is None else mask_token_id,
             "vocab_size": vocab_size,
             "truncation": truncation,
+            "prompt_boundary": prompt_boundary,
         },
     )
     if len(tokenised) == 0:
@@ -120,12 +126,13 @@ def _tokenise(
     mask_token_id: int | None,
     vocab_size: int | None,
     truncation: str,
+    prompt_boundary: str,
 ) -> dict[str, list[Any]]:
     out: dict[str, list[Any]] = {name: [] for name in _FEATURES}
     for index, *cells in zip(indices, *(batch[name] for name in columns.names), strict=True):
         where = f"row {index} (counted from 0)"
         row = dict(zip(columns.names, cells, strict=True))
-        prompt_ids, response_ids = encode_row(row, columns, tokenizer, where)
+        prompt_ids, response_ids = encode_row(row, columns, tokenizer, where, prompt_boundary)
         length = len(prompt_ids) + len(response_ids)
         if length > max_length and truncation == "filter":
             continue

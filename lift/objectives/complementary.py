@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lift.objectives.batch import DenoisingBatch, denoising_batch
-from lift.objectives.modes import MIDDLE, modes_of
+from lift.objectives.modes import MIDDLE, MODES_OF_METHOD
 
 _LOWEST_TIME = 1e-3
 
@@ -16,7 +16,7 @@ def complementary_problem(method: str) -> str | None:
 
     Only a random mask has a random complement: the complement of the easiest tokens holds every harder one.
     """
-    if method != "sft" and MIDDLE in modes_of(method):
+    if MIDDLE in MODES_OF_METHOD.get(method, ()):
         return None
     return f"complementary masks belong to the middle mode, which method={method!r} never takes: use lift3 or middle."
 

@@ -11,15 +11,15 @@ MODE_SCOPES = ("row", "batch")
 EASY, MIDDLE, HARD = 1, 0, -1  # `order` of lift_kernels.select_tokens
 MODES = {"easy": EASY, "middle": MIDDLE, "hard": HARD}
 _MIN_KEPT_SHARE = 1e-3
-# In the published order, which decides ties.
-_MODES_OF_METHOD = {"lift2": (EASY, HARD), "lift3": (MIDDLE, EASY, HARD)} | {name: (MODES[name],) for name in MODES}
+# Of the methods that select tokens, in the published order, which decides ties.
+MODES_OF_METHOD = {"lift2": (EASY, HARD), "lift3": (MIDDLE, EASY, HARD)} | {name: (MODES[name],) for name in MODES}
 
 
 def modes_of(method: str) -> tuple[int, ...]:
     """Return the modes that `method` (lift2, lift3, or one mode by name) chooses from, first the one that wins ties."""
-    if method not in _MODES_OF_METHOD:
-        raise ValueError(f"method must be one of {', '.join(_MODES_OF_METHOD)}, got {method!r}.")
-    return _MODES_OF_METHOD[method]
+    if method not in MODES_OF_METHOD:
+        raise ValueError(f"method must be one of {', '.join(MODES_OF_METHOD)}, got {method!r}.")
+    return MODES_OF_METHOD[method]
 
 
 def choose_order(timestep: Tensor, method: str, *, scope: str = "row") -> Tensor:

@@ -166,13 +166,13 @@ def test_registered_op_passes_opcheck(backend, device):
     torch.library.opcheck(op, flipped)
 
 
-def test_compiled_equals_eager():
+def test_compiled_equals_eager(backend, device):
     def masked(input_ids, mask_prob, seed):
-        return corrupt_tokens(input_ids, mask_prob, mask_token_id=MASK, seed=seed)
+        return corrupt_tokens(input_ids, mask_prob, mask_token_id=MASK, seed=seed, backend=backend)
 
     compiled = torch.compile(masked, fullgraph=True, backend="aot_eager")
     for seed, length in ((3, 8), (4, 8), (2**62, 13)):  # a new seed and a new length: symbolic from here on
-        arguments = (batch(5, length), torch.rand(5, requires_grad=True), seed)
+        arguments = (batch(5, length).to(device), torch.rand(5, device=device, requires_grad=True), seed)
         for mine, expected in zip(compiled(*arguments), masked(*arguments), strict=True):
             assert mine.equal(expected)
 

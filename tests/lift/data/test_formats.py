@@ -7,6 +7,7 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from lift.data import prepare_dataset
 from lift.data.formats import Columns, encode_prompt, encode_row, find_columns
 from lift.errors import LiftError
 
@@ -101,6 +102,18 @@ def test_chat_template_makes_the_turns(chat_tokenizer: PreTrainedTokenizerFast, 
     else:
         ids = encode(chat_tokenizer, [user], "four")
     assert ids == ([0, 3, 6, 7, 6, 5, 4], [8, 5])
+
+
+def test_the_published_boundary_counts_the_assistants_header_as_response(
+    chat_tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    row = {"prompt": "two plus two", "completion": "four"}
+    ids = encode_row(row, PAIR, chat_tokenizer, "row 3", "user_turn_newline")
+    assert ids == ([0, 3, 6, 7, 6, 5], [4, 8, 5])
+    options = {"max_length": 16, "prompt_boundary": "user_turn_newline"}
+    assert prepare_dataset([row], chat_tokenizer, **options)["prompt_length"] == [6]
+    with pytest.raises(LiftError, match="prompt_boundary must be one of generation_prompt, user_turn_newline"):
+        prepare_dataset([row], chat_tokenizer, max_length=16, prompt_boundary="user_turn")
 
 
 def test_chat_keeps_earlier_turns_in_the_prompt(chat_tokenizer: PreTrainedTokenizerFast) -> None:
