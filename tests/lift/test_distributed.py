@@ -15,12 +15,15 @@ import sys
 from pathlib import Path
 from lift import LiftTrainer
 from lift.tasks import sudoku
-from tests.lift.tiny import tiny_config, tiny_model, tiny_rows
+from tests.lift.tiny import tiny_config, tiny_model, uneven_rows
 
-out, size = Path(sys.argv[1]), int(sys.argv[2])
-config = tiny_config(out, per_device_train_batch_size=size, optim="sgd", learning_rate=0.1)
+out, size, accumulation = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+config = tiny_config(
+    out, per_device_train_batch_size=size, gradient_accumulation_steps=accumulation, optim="sgd", learning_rate=0.1,
+    timestep_distribution="low_discrepancy", pad_in_loss=False,
+)
 trainer = LiftTrainer(
-    model=tiny_model(), args=config, train_dataset=tiny_rows(), processing_class=sudoku.build_tokenizer()
+    model=tiny_model(), args=config, train_dataset=uneven_rows(), processing_class=sudoku.build_tokenizer()
 )
 trainer.train()
 trainer.save_model()
@@ -39,15 +42,17 @@ def launch(command: list[str], root: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
-def test_two_processes_train_as_one(tmp_path: Path):
+def test_two_processes_and_accumulation_train_as_one(tmp_path: Path):
+    """Rows of many lengths, so that micro-batches of a step hold different numbers of tokens."""
     program = tmp_path / "program.py"
     program.write_text(_PROGRAM)
     root = Path(__file__).parents[2]
     launchers = {
-        "one": [sys.executable, str(program), str(tmp_path / "one"), "4"],
+        "one": [sys.executable, str(program), str(tmp_path / "one"), "4", "1"],
+        "accumulated": [sys.executable, str(program), str(tmp_path / "accumulated"), "2", "2"],
         "two": [
             sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(program),
-            str(tmp_path / "two"), "2",
+            str(tmp_path / "two"), "2", "1",
         ],
     }  # fmt: skip
     weights = {}
@@ -55,6 +60,7 @@ def test_two_processes_train_as_one(tmp_path: Path):
         result = launch(command, root)
         assert result.returncode == 0, result.stderr[-3000:]
         weights[name] = load_file(tmp_path / name / "model.safetensors")
-    assert weights["one"].keys() == weights["two"].keys()
-    for name, tensor in weights["one"].items():
-        torch.testing.assert_close(weights["two"][name], tensor, rtol=1e-4, atol=1e-6, msg=name)
+    for other in ("accumulated", "two"):
+        assert weights["one"].keys() == weights[other].keys()
+        for name, tensor in weights["one"].items():
+            torch.testing.assert_close(weights[other][name], tensor, rtol=1e-4, atol=1e-6, msg=f"{other}: {name}")

@@ -11,7 +11,7 @@ from lift import LiftConfig, LiftError, LiftTrainer
 from lift.forward_process import diffusion_time, draw_uniforms, overmask_rate, step_seed
 from lift.tasks import sudoku
 from lift_kernels import reference, select_tokens
-from tests.lift.tiny import tiny_config, tiny_model, tiny_rows
+from tests.lift.tiny import tiny_config, tiny_model, tiny_rows, uneven_rows
 
 
 def make_trainer(tmp_path, model=None, *, callbacks=None, **options) -> LiftTrainer:
@@ -108,16 +108,6 @@ def test_accumulation_changes_nothing_but_rounding(tmp_path):
         ends.append(weights(trainer.model))
     for ours, theirs in zip(*ends, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
-
-
-def uneven_rows(num_rows: int = 24) -> list[dict]:
-    """Responses of 3 to 20 tokens: micro-batches of a step then differ in how many tokens they hold."""
-    generator = torch.Generator().manual_seed(1)
-    lengths = torch.randint(5, 23, (num_rows,), generator=generator).tolist()
-    return [
-        {"input_ids": torch.randint(2, 8, (n,), generator=generator).tolist(), "prompt_length": 2, "example_id": i}
-        for i, n in enumerate(lengths)
-    ]
 
 
 def end_of_run(tmp_path, size, accumulation, **options) -> list[torch.Tensor]:

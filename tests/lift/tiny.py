@@ -28,6 +28,16 @@ def tiny_rows(num_rows: int = 24) -> Dataset:
     return prepare_dataset(sudoku.rows(puzzles), sudoku.build_tokenizer(), max_length=32)
 
 
+def uneven_rows(num_rows: int = 24) -> list[dict]:
+    """Responses of 3 to 20 tokens: micro-batches of a step then differ in how many tokens they hold."""
+    generator = torch.Generator().manual_seed(1)
+    lengths = torch.randint(5, 23, (num_rows,), generator=generator).tolist()
+    return [
+        {"input_ids": torch.randint(2, 8, (n,), generator=generator).tolist(), "prompt_length": 2, "example_id": i}
+        for i, n in enumerate(lengths)
+    ]
+
+
 def tiny_config(output_dir: Path, **options) -> LiftConfig:
     defaults = {
         "per_device_train_batch_size": 4, "max_steps": 4, "learning_rate": 1e-2, "logging_steps": 1,
