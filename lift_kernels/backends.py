@@ -56,7 +56,10 @@ def _obstacle(device: torch.device, dtype: torch.dtype | None) -> str | None:
         return None if os.environ.get("TRITON_INTERPRET") == "1" else "Triton needs a GPU"
     if device.type != "cuda":
         return f"the kernels are not verified on {device.type} devices"
-    if torch.version.hip is None and torch.cuda.get_device_capability(device) < _OLDEST_CAPABILITY:
+    if torch.version.hip is not None:
+        name = torch.cuda.get_device_properties(device).gcnArchName
+        return None if name.startswith("gfx9") else f"on AMD the kernels are for gfx9 (CDNA), and this is {name}"
+    if torch.cuda.get_device_capability(device) < _OLDEST_CAPABILITY:
         return f"a GPU of compute capability {'.'.join(map(str, _OLDEST_CAPABILITY))} or newer is needed"
     return None
 

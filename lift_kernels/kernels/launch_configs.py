@@ -95,10 +95,11 @@ _FLOAT32_TILES = {
     name: _tiles(64, 64, 32, num_warps=8, num_stages=2 if name == "gfx942" else 3) for name in ARCHITECTURES
 }
 
-# One program a row, 16 elements a thread in each step: 128 registers or fewer, so that two programs share a
-# multiprocessor, with 32 KB under way from memory. Threads of gfx942 have twice the registers.
+# One program a row, 16 elements a thread in each step: 128 registers or so, so that four programs share a
+# multiprocessor, with 32 KB under way from memory. `plan` hands out columns in multiples of a block. Warps of gfx942
+# have 64 threads.
 _ROWS = {
-    name: Launch(MappingProxyType({"BLOCK_V": 4096}), num_warps=4 if name == "gfx942" else 8) for name in ARCHITECTURES
+    name: Launch(MappingProxyType({"BLOCK_V": 2048}), num_warps=2 if name == "gfx942" else 4) for name in ARCHITECTURES
 }
 
 # By kernel, operands ("half"; "tf32" or "ieee" for float32, as torch multiplies it) and architecture.

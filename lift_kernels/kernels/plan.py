@@ -13,7 +13,7 @@ _USEFUL_COLUMNS = 2048
 # Logits of one launch stay in the second-level cache (40 MB on an A100, 50 MB on an H100) until they are read back;
 # heads narrower than this width get more of them, so that a product still outlasts its launch.
 _CACHED_BYTES, _CACHED_WIDTH = 32 << 20, 4096
-_ROW_MULTIPLE, _COLUMN_MULTIPLE = 128, 256
+_ROW_MULTIPLE, _COLUMN_MULTIPLE = 128, 2048  # of columns: a block of the row kernel, so that none is half empty
 _ALIGNED_ELEMENTS = 64  # rows of the workspace start at multiples of this: 128 bytes of bfloat16
 
 

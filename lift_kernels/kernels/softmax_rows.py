@@ -107,7 +107,7 @@ def _softmax_rows_kernel(
 @triton.jit
 def _shrink_columns(row_ptr, num_columns, factor, BLOCK_V: tl.constexpr):
     """Multiply the first columns of a row: of the ones that this program wrote, or an earlier launch."""
-    # What this program stored must have reached memory before any of its threads reads it.
+    # What one thread of this program stored, another may read. (gfx9 also waits for stores where it waits for loads.)
     tl.debug_barrier()
     for start in range(0, num_columns, BLOCK_V):
         offs_v = start + tl.arange(0, BLOCK_V)

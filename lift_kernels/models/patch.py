@@ -17,6 +17,7 @@ from lift_kernels.models.families import find_model_family, register_model_famil
 from lift_kernels.ops.lift_cross_entropy import lift_cross_entropy
 from lift_kernels.ops.linear_cross_entropy import linear_cross_entropy
 from lift_kernels.ops.linear_token_stats import TokenStats
+from lift_kernels.ops.wanted_rows import counted_rows
 
 __all__ = ["apply_lift_kernels", "is_patched", "register_model_family", "remove_lift_kernels"]
 
@@ -159,7 +160,7 @@ def _labelled_rows(hidden_states: Tensor, labels: Tensor, num_targets: int | Non
         return hidden_states, None
     is_labelled = labels.flatten() != -100
     if num_targets is not None and labels.device.type != "cpu":
-        index = torch.nonzero_static(is_labelled, size=num_targets)[:, 0]
+        index = counted_rows(is_labelled, num_targets)
     else:
         index = is_labelled.nonzero()[:, 0]
     return hidden_states[index], index

@@ -178,7 +178,7 @@ def _lift_cross_entropy(
     with exactly_as_given(hidden_states):
         rows = WantedRows.find(labels.flatten(), ignore_index, num_targets, None, weight.shape[0])
         is_masked = labels != ignore_index
-        learnability = torch.zeros_like(labels, dtype=row_weight.dtype)
+        learnability = row_weight.new_zeros(labels.shape)
 
         def weigh(log_prob: Tensor) -> Tensor:  # (M,) -> (M,)
             score = rows.spread_values(log_prob, 0).view(labels.shape)

@@ -53,7 +53,8 @@ def linear_cross_entropy(
         denominator: positive float or 0-d tensor that "mean" divides by; by default the number of targets that are
             not ignored, whatever their weights, and at least 1.
         num_targets: that number, where it is known on the host: then nothing synchronises with an accelerator
-            (there, rows of weight 0 are then computed like the others).
+            (there, rows of weight 0 are then computed like the others, and a wrong count stops the device). A CUDA
+            graph needs it, and keeps it: every replay must have as many targets.
         logit_scale: factor on the logits.
         logit_softcap: positive bound of the logits, or None.
         return_stats: also return the statistics of the tokens that were computed.
@@ -89,8 +90,11 @@ def linear_cross_entropy(
             flat_hidden_states, weight, bias, flat_targets, flat_weight, ignore_index, num_targets, logit_scale,
             logit_softcap, return_stats, workspace_bytes, backend,
         )  # fmt: skip
-        nll = -stats[0] if flat_weight is None else -stats[0] * flat_weight
-        loss = torch.where(flat_targets == ignore_index, 0.0, nll).reshape(targets.shape)
+        is_silent = flat_targets == ignore_index
+        nll = -stats[0]
+        if flat_weight is not None:
+            nll, is_silent = nll * flat_weight, is_silent | (flat_weight == 0)
+        loss = torch.where(is_silent, 0.0, nll).reshape(targets.shape)
         return (loss, TokenStats.from_flat(stats, targets.shape)) if return_stats else loss
 
     if flat_weight is None:

@@ -31,7 +31,12 @@ class WantedRows:
         if targets.device.type == "cpu":
             _check_targets(targets[is_target], num_targets, vocab_size)
         elif num_targets is not None and targets.numel() > 0:
-            return cls(torch.nonzero_static(is_target, size=num_targets)[:, 0], targets.shape[0])
+            return cls(counted_rows(is_target, num_targets), targets.shape[0])
+        elif targets.device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+            raise RuntimeError(
+                "num_targets must be given while a CUDA graph is captured: without it the number of targets is read "
+                "back from the device. Pass the count of targets that are not ignored; every replay must have as many."
+            )
         if token_weight is not None:
             is_target = is_target & (token_weight != 0)
         return cls(is_target.nonzero()[:, 0], targets.shape[0])
@@ -57,6 +62,14 @@ class WantedRows:
 
     def spread_values(self, values: Tensor, fill: int) -> Tensor:
         return values.new_full((self.num_rows,), fill).index_copy_(0, self.index, values)
+
+
+def counted_rows(is_target: Tensor, num_targets: int) -> Tensor:
+    """Indices (num_targets,) of the rows of is_target (N,), which must be that many; nothing is read back."""
+    torch._assert_async(
+        is_target.sum() == num_targets, "num_targets must be the number of targets that are not ignored"
+    )
+    return torch.nonzero_static(is_target, size=num_targets)[:, 0]
 
 
 def full_gradients(

@@ -61,6 +61,7 @@ def test_uniform_times_are_the_first_draw():
 
 def test_discrete_times_are_six_and_equally_frequent():
     time = draw_time("discrete", 0, torch.arange(12_000))
+    assert DISCRETE_TIMES == (0.0625, 0.125, 0.25, 0.5, pytest.approx(0.70710678), pytest.approx(0.84089642))
     for value in DISCRETE_TIMES:
         assert (time == torch.tensor(value)).float().mean().item() == pytest.approx(1 / 6, abs=0.015)
     assert torch.equal(time[[40, 3]], draw_time("discrete", 0, torch.tensor([40, 3])))

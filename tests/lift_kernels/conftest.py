@@ -22,6 +22,7 @@ def take_kernel_path(monkeypatch):
         # Logits come 256 columns at a time.
         monkeypatch.setattr(plan, "_CACHED_BYTES", 0)
         monkeypatch.setattr(plan, "_USEFUL_COLUMNS", 256)
+        monkeypatch.setattr(plan, "_COLUMN_MULTIPLE", 256)
         if path == "many-chunks":
             monkeypatch.setattr(plan, "_USEFUL_ROWS", 1)
             monkeypatch.setattr(plan, "_ROW_MULTIPLE", 8)

@@ -191,6 +191,19 @@ def test_it_compiles_as_one_graph(backend):
     assert all(map(torch.equal, *results))
 
 
+def test_labels_of_any_strides(kernel_device):
+    """What the op returns has the strides that its fake promises, or compiled code reads it wrongly."""
+    batch = Batch.random()
+    labels = batch.labels.T.contiguous().T
+    arguments = (batch.head.hidden_states.view(B, L, D), batch.head.weight)
+    rows = (batch.timestep, batch.num_keep, batch.order)
+    expected = lift_cross_entropy(*arguments, batch.labels, *rows, seed=0, return_learnability=True)
+    for ours, true in zip(
+        lift_cross_entropy(*arguments, labels, *rows, seed=0, return_learnability=True), expected, strict=True
+    ):
+        assert torch.equal(ours, true) and ours.is_contiguous()
+
+
 def call(**changes):
     batch = Batch.random()
     arguments = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lift_kernels.ops import registered
+from lift_kernels.ops import registered, saved_gradients
+from lift_kernels.ops.wanted_rows import counted_rows
 from tests.lift_kernels.heads import Head
 
 
@@ -49,3 +50,23 @@ def test_backward_op_passes_opcheck():
             None, True, True, True, None, "torch",
         ),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_gradients_are_scaled_in_float32_and_rounded_once(dtype, monkeypatch):
+    monkeypatch.setattr(saved_gradients, "_STRIP_ELEMENTS", 20)  # several strips
+    gradient, third = torch.randn(7, 8).to(dtype), torch.tensor(1 / 3)
+    ours = saved_gradients._scaled(gradient, third.to(torch.promote_types(dtype, torch.float32)), dtype)
+    assert torch.equal(ours, (gradient.double() * third.double()).to(dtype)) or dtype != torch.bfloat16
+    torch.testing.assert_close(
+        ours.double(), gradient.double() / 3, rtol=2**-8 if dtype == torch.bfloat16 else 1e-6, atol=0
+    )
+
+
+def test_a_wrong_count_is_not_silent():
+    """Without reading it back, as on an accelerator."""
+    is_target = torch.tensor([True, False, True])
+    assert counted_rows(is_target, 2).tolist() == [0, 2]
+    for wrong in (1, 3):
+        with pytest.raises(RuntimeError, match="num_targets must be the number of targets that are not ignored"):
+            counted_rows(is_target, wrong)

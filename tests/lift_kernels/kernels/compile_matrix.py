@@ -121,6 +121,8 @@ def uses() -> Iterator[tuple[str, Any]]:
     for dtype in (half, wide):
         name = str(dtype).removeprefix("torch.")
         yield f"{name} minimal memory statistics", step(dtype, (False, False, False), size=BERT, workspace=1 << 20)
+    statistics = step(half, (False, False, False), size=BERT, workspace=1 << 20, bias=True, softcap=30.0)
+    yield "bfloat16 minimal memory statistics with bias and softcap", statistics
     for num_rows in (1, 32, 64):
         yield f"bfloat16 statistics of {num_rows} rows", step(half, (False, False, False), num_rows=num_rows)
     for length in (4096, 16384):

@@ -57,6 +57,8 @@ def test_nothing_worth_mentioning_is_spilled(reports):
 def spill_budget(report: dict) -> int:
     if report["kernel"] == "_select_tokens_kernel" and "16384" in report["use"]:
         return 256  # 1024 threads have 64 registers each, and a row is held in them
+    if report["architecture"] == "sm100" and report["use"].endswith("statistics with bias and softcap"):
+        return 192  # after the loop over D, once a tile
     return 16
 
 
