@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from lift.errors import LiftError
 
@@ -30,7 +29,8 @@ class MaskedDiffusionCollator:
         pad_to_multiple_of: Round the length up to a multiple of this, also above `max_length`.
 
     Returns (of a call): CPU tensors `input_ids` (B, L) int64, clean; `maskable` (B, L) bool; `example_id`
-        (B,) int64; and only without `pad_in_loss`, `attention_mask` (B, L) int64, 1 on real tokens.
+        (B,) int64; `host_example_id`, the same as a tuple, which no loader moves to a device; and only without
+        `pad_in_loss`, `attention_mask` (B, L) int64, 1 on real tokens.
 
     Raises: LiftError if a call gets no rows, rows without a column, or a row longer than `max_length`.
     """
@@ -51,7 +51,7 @@ class MaskedDiffusionCollator:
         self.max_length = max_length
         self.pad_to_multiple_of = pad_to_multiple_of
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if not rows:
             raise LiftError("a batch must have at least one row, got none; check the data set and the sampler.")
         for row in rows:
@@ -69,10 +69,12 @@ class MaskedDiffusionCollator:
         position = torch.arange(input_ids.shape[1])
         is_real = position < lengths[:, None]  # (B, L)
         maskable = position >= torch.tensor([int(row["prompt_length"]) for row in rows])[:, None]
-        batch = {
+        example_ids = tuple(int(row["example_id"]) for row in rows)
+        batch: dict[str, Any] = {
             "input_ids": input_ids,
             "maskable": maskable if self.pad_in_loss else maskable & is_real,
-            "example_id": torch.tensor([int(row["example_id"]) for row in rows]),
+            "example_id": torch.tensor(example_ids),
+            "host_example_id": example_ids,
         }
         if not self.pad_in_loss:
             batch["attention_mask"] = is_real.long()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lift import objectives
 from lift.config import LiftConfig
-from lift.forward_process import diffusion_time, draw_mode_words, draw_time, draw_uniforms, overmask_rate
+from lift.forward_process import diffusion_time, draw_mode_words, draw_time, draw_uniforms, overmask_rate, step_seed
 from lift.objectives import MIDDLE, DenoisingBatch
 from lift_kernels import TokenStats, corrupt_tokens
 
@@ -142,8 +142,8 @@ class TrainingBatches:
     ) -> TrainingBatch:
         every_row = torch.arange(clean_ids.shape[0], device=clean_ids.device)
         plain = corrupt_tokens(
-            clean_ids, timestep, mask_token_id=self.mask_token_id, seed=draw["seed"], maskable=maskable,
-            row_ids=draw["example_id"],
+            clean_ids, timestep, mask_token_id=self.mask_token_id, maskable=maskable, row_ids=draw["example_id"],
+            seed=step_seed(draw["seed"], 0),  # independent of GIFT's own draw, which drew nothing where this is used
         )  # fmt: skip
         batch = objectives.gift_batch(
             clean_ids, maskable & (clean_ids != self.pad_token_id), timestep,
@@ -171,5 +171,5 @@ class TrainingBatches:
 
 def host_example_id(inputs: dict[str, Any]) -> Tensor:
     """The example ids (B,) on the host; a batch that only has them on a device costs one small copy."""
-    host: Tensor | None = inputs.get("host_example_id")
-    return inputs["example_id"].cpu() if host is None else host
+    host: tuple[int, ...] | None = inputs.get("host_example_id")
+    return inputs["example_id"].cpu() if host is None else torch.tensor(host)

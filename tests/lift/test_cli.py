@@ -147,7 +147,10 @@ FAILING = {
     "empty data set": (lambda f: [*f.model, *f.columns, "--train_data", f.write("empty.jsonl", "")], "empty"),
     "prompt too long": (lambda f: [*f.own, "--max_length", "10"], "max_length"),
     "mask id outside": (lambda f: [*f.own, "--mask_token_id", "500"], "500"),
-    "unknown method": (lambda f: [*f.own, "--method", "lift4"], "method must be one of sft, lift2, lift3, got 'lift4'"),
+    "unknown method": (
+        lambda f: [*f.own, "--method", "lift4"],
+        "method must be one of sft, lift2, lift3, gift, cart, easy, middle, hard, got 'lift4'",
+    ),
     "unknown flag": (lambda f: [*f.own, "--lerning_rate", "1"], "'--lerning_rate', did you mean 'learning_rate'?"),
     "wrong type": (lambda f: [*f.own, "--max_steps", "many"], "invalid int value: 'many'"),
     "unknown preset": (lambda f: ["--preset", "chess"], "unknown preset 'chess': use one of"),
@@ -235,7 +238,10 @@ def test_as_a_real_process(tmp_path):
     ]
     result = subprocess.run(call, capture_output=True, text=True, check=False)
     assert result.returncode == 2 and result.stdout == ""
-    assert result.stderr == "lift train: method must be one of sft, lift2, lift3, got 'x'.\n"
+    assert (
+        result.stderr
+        == "lift train: method must be one of sft, lift2, lift3, gift, cart, easy, middle, hard, got 'x'.\n"
+    )
 
 
 def test_held_out_and_published_puzzles_are_not_trained_on(tmp_path):

@@ -19,17 +19,17 @@ ROWS: list[dict[str, Any]] = [
 
 def test_pads_on_the_right_and_marks_the_response() -> None:
     batch = MaskedDiffusionCollator(11)(ROWS)
-    assert set(batch) == {"input_ids", "maskable", "example_id"}
+    assert set(batch) == {"input_ids", "maskable", "example_id", "host_example_id"}
     assert batch["input_ids"].dtype == batch["example_id"].dtype == torch.int64
     assert batch["input_ids"].tolist() == [[5, 6, 7, 8], [9, 3, 11, 11], [4, 2, 1, 11]]
     assert batch["maskable"].dtype == torch.bool
     assert batch["maskable"].int().tolist() == [[0, 1, 1, 1], [0, 0, 1, 1], [1, 1, 1, 1]]
-    assert batch["example_id"].tolist() == [40, 7, 3_000_000_000]
+    assert batch["example_id"].tolist() == [*batch["host_example_id"]] == [40, 7, 3_000_000_000]
 
 
 def test_padding_out_of_the_loss_is_out_of_attention() -> None:
     batch = MaskedDiffusionCollator(11, pad_in_loss=False)(ROWS)
-    assert set(batch) == {"input_ids", "maskable", "example_id", "attention_mask"}
+    assert set(batch) == {"input_ids", "maskable", "example_id", "host_example_id", "attention_mask"}
     assert batch["maskable"].int().tolist() == [[0, 1, 1, 1], [0, 0, 0, 0], [1, 1, 1, 0]]
     assert batch["attention_mask"].dtype == torch.int64
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 1, 0]]
@@ -70,7 +70,7 @@ def test_draws_no_noise() -> None:
     first, second = MaskedDiffusionCollator(11)(ROWS), MaskedDiffusionCollator(11)(ROWS)
     assert torch.equal(torch.get_rng_state(), before)
     for name, tensor in first.items():
-        assert torch.equal(tensor, second[name])
+        torch.testing.assert_close(tensor, second[name], rtol=0, atol=0)
 
 
 def test_rows_of_a_data_set_in_a_loader() -> None:
@@ -78,7 +78,9 @@ def test_rows_of_a_data_set_in_a_loader() -> None:
     for rows in (dataset, dataset.with_format("torch")):
         (batch,) = DataLoader(rows, batch_size=3, collate_fn=MaskedDiffusionCollator(11, pad_in_loss=False))
         for name, tensor in MaskedDiffusionCollator(11, pad_in_loss=False)(ROWS).items():
-            assert torch.equal(batch[name], tensor)
+            torch.testing.assert_close(
+                tuple(batch[name]) if name == "host_example_id" else batch[name], tensor, rtol=0, atol=0
+            )
 
 
 @pytest.mark.parametrize("column", ["input_ids", "prompt_length", "example_id"])

@@ -136,3 +136,12 @@ def test_one_entropy_of_zero_is_harmless_unless_the_published_division_is_asked_
         assert loss.isnan() == unsafe_division
         assert gradient.isfinite().all() != unsafe_division
         assert batch.token_weight.isfinite().all()
+
+
+def test_a_rate_of_zero_spoils_only_the_published_division(rows):
+    clean, response, _ = rows
+    rates = torch.full((64, 40), 0.5)
+    rates[5, 0] = 0
+    for unsafe_division in (False, True):
+        batch = gift_batch_of_draw(clean, response, rates, mask_token_id=MASK, unsafe_division=unsafe_division)
+        assert batch.denominator.isnan() == unsafe_division
