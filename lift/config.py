@@ -10,7 +10,7 @@ from transformers import TrainingArguments
 from lift.errors import LiftError
 from lift.forward_process import EVALUATION_GRIDS, TIME_DISTRIBUTIONS
 from lift.normalizers import NORMALIZERS
-from lift.objectives import METHODS, MODE_POLICIES, MODE_SCOPES, complementary_problem
+from lift.objectives import METHODS, MODE_POLICIES, MODE_SCOPES, Quirks, complementary_problem
 from lift.score_sources import SCORE_SOURCES
 
 _CHOICES = {
@@ -27,15 +27,10 @@ _CHOICES = {
     "eval_grid": EVALUATION_GRIDS,
     "eval_loss": ("sft", "train"),
 }
-_PUBLISHED = {
-    "mode_scope": "batch",
-    "middle_select": "unordered",
+_OBJECTIVE_QUIRKS = ("mode_scope", "middle_select", "score_dtype", "gift_unsafe_div", "gift_fallback", "eval_grid")
+_PUBLISHED = {name: getattr(Quirks.published(), name) for name in _OBJECTIVE_QUIRKS} | {
     "score_train_mode": True,
-    "score_dtype": "logits",
     "loss_normalizer": "micro_batch",
-    "gift_unsafe_div": True,
-    "gift_fallback": "collator",
-    "eval_grid": "linspace",
     "eval_loss": "train",
     "eval_reseed": False,
 }

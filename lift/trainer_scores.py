@@ -12,7 +12,6 @@ def score_source_for(trainer: Any, vocab_size: int, pad_token_id: int) -> ScoreS
     args, rows = trainer.args, trainer.train_dataset
     if args.score_source == "model":
         return None
-    lengths = [len(row["input_ids"]) for row in rows]
     if args.score_source == "frequency":
         return TokenFrequency.count(
             [row["input_ids"] for row in rows], vocab_size, [row["prompt_length"] for row in rows],
@@ -20,7 +19,7 @@ def score_source_for(trainer: Any, vocab_size: int, pad_token_id: int) -> ScoreS
         )  # fmt: skip
     num_examples = 1 + max((int(row["example_id"]) for row in rows), default=0)
     collator = trainer.data_collator
-    longest = getattr(collator, "max_length", None) or max(lengths, default=1)
+    longest = getattr(collator, "max_length", None) or max((len(row["input_ids"]) for row in rows), default=1)
     multiple = getattr(collator, "pad_to_multiple_of", None) or 1
     return ScoreCache(
         num_examples, -(-longest // multiple) * multiple, decay=args.score_decay, rank=args.process_index,

@@ -104,7 +104,8 @@ class TrainingBatches:
             )
             lift = {
                 "timestep": timestep, "num_keep": taken.num_keep, "order": order, "learnability": args.learnability,
-                "temperature": args.soft_temperature, "seed": seed, "row_ids": inputs["example_id"],
+                "temperature": args.soft_temperature, "time_scaling": args.time_scaling, "seed": seed,
+                "row_ids": inputs["example_id"],
             }  # fmt: skip
             return TrainingBatch(taken.batch, maskable, timestep, rho, order, lift=lift)
 
@@ -141,14 +142,17 @@ class TrainingBatches:
         self, clean_ids: Tensor, maskable: Tensor, timestep: Tensor, statistics: Statistics, draw: dict[str, Any]
     ) -> TrainingBatch:
         every_row = torch.arange(clean_ids.shape[0], device=clean_ids.device)
-        plain = corrupt_tokens(
-            clean_ids, timestep, mask_token_id=self.mask_token_id, maskable=maskable, row_ids=draw["example_id"],
-            seed=step_seed(draw["seed"], 0),  # independent of GIFT's own draw, which drew nothing where this is used
-        )  # fmt: skip
+        fallback = None
+        if self.args.gift_fallback == "collator":
+            # With a seed of its own: it is used where GIFT's draw, of the step's seed, was empty.
+            fallback = corrupt_tokens(
+                clean_ids, timestep, mask_token_id=self.mask_token_id, maskable=maskable, row_ids=draw["example_id"],
+                seed=step_seed(draw["seed"], 0),
+            ).is_masked  # fmt: skip
         batch = objectives.gift_batch(
             clean_ids, maskable & (clean_ids != self.pad_token_id), timestep,
             lambda input_ids, labels: statistics(input_ids, labels, every_row).entropy,
-            fallback=plain.is_masked if self.args.gift_fallback == "collator" else None,
+            fallback=fallback,
             unsafe_division=self.args.gift_unsafe_div, **draw,
         )  # fmt: skip
         return TrainingBatch(batch, maskable, timestep)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from lift_kernels import checks
-from lift_kernels.backends import check_backend, resolve_backend
-from lift_kernels.fallback import corruption as fallback
+from lift_kernels.backends import check_backend
+from lift_kernels.ops.implementation import implementation
 
 _OP = "corrupt_tokens"
 
@@ -87,9 +86,8 @@ def _corrupt_tokens(
     seed: int,
     backend: str,
 ) -> tuple[Tensor, Tensor]:
-    return _implementation(backend, input_ids).corrupt_tokens(
-        input_ids, mask_prob, maskable, row_ids, mask_token_id, seed
-    )
+    compute = implementation("corruption", _OP, backend, input_ids.device)
+    return compute.corrupt_tokens(input_ids, mask_prob, maskable, row_ids, mask_token_id, seed)
 
 
 @_corrupt_tokens.register_fake
@@ -103,12 +101,3 @@ def _(
     backend: str,
 ) -> tuple[Tensor, Tensor]:
     return input_ids.new_empty(input_ids.shape), input_ids.new_empty(input_ids.shape, dtype=torch.bool)
-
-
-def _implementation(backend: str, input_ids: Tensor) -> ModuleType:
-    """The module that runs `backend`, asked for inside the op for the reason that `ops.implementation` gives."""
-    if resolve_backend(_OP, backend, input_ids.device) == "triton":
-        from lift_kernels.kernels import corruption as kernels
-
-        return kernels
-    return fallback

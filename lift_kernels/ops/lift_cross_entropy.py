@@ -10,9 +10,8 @@ from lift_kernels.backends import check_backend
 from lift_kernels.fallback.learnability import soft_learnability
 from lift_kernels.linear_head import LinearHead, Wanted, statistics_dtype
 from lift_kernels.ops.autocast import apply_autocast, exactly_as_given
-from lift_kernels.ops.implementation import implementation
 from lift_kernels.ops.linear_token_stats import TokenStats
-from lift_kernels.ops.registered import empty_gradients, weighted_nll
+from lift_kernels.ops.registered import empty_gradients, head_implementation, weighted_nll
 from lift_kernels.ops.saved_gradients import save_gradients, scale_gradients
 from lift_kernels.ops.select_tokens import registered_select_tokens
 from lift_kernels.ops.wanted_rows import WantedRows, empty_stats, full_gradients
@@ -188,7 +187,7 @@ def _lift_cross_entropy(
                 learnability.copy_(registered_select_tokens(score, is_masked, num_keep, order, seed, row_ids, backend))
             return rows.values((learnability * row_weight[:, None]).flatten())
 
-        compute = implementation(_OP, backend, hidden_states)
+        compute = head_implementation(_OP, backend, hidden_states)
         head = LinearHead(weight, None if bias is None else bias.contiguous(), logit_scale, logit_softcap)
         stats, token_weight, gradients = compute.loss_gradients(
             rows.take(hidden_states, compute), head,

@@ -9,6 +9,8 @@ Optional outputs are empty tensors, as a registered op cannot return None.
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import torch
 from torch import Tensor
 
@@ -42,7 +44,7 @@ def linear_cross_entropy_sum(
         head = LinearHead(weight, None if bias is None else bias.contiguous(), logit_scale, logit_softcap)
         rows = WantedRows.find(targets, ignore_index, num_targets, token_weight, weight.shape[0])
         row_weight = rows.values(token_weight)
-        compute = implementation("linear_cross_entropy", backend, hidden_states)
+        compute = head_implementation("linear_cross_entropy", backend, hidden_states)
         stats, _, gradients = compute.loss_gradients(
             rows.take(hidden_states, compute), head, rows.values(targets), row_weight,
             Wanted(wants_hidden_states, wants_weight, wants_bias), workspace_bytes=workspace_bytes, complete=with_stats,
@@ -69,6 +71,10 @@ def _(
 def weighted_nll(log_prob: Tensor, token_weight: Tensor) -> Tensor:
     """-sum_i token_weight_i log_prob_i, where a weight of 0 also silences a log-probability of -inf."""
     return -torch.dot(log_prob.where(token_weight != 0, 0), token_weight)
+
+
+def head_implementation(op: str, backend: str, hidden_states: Tensor) -> ModuleType:
+    return implementation("linear_cross_entropy", op, backend, hidden_states.device, hidden_states.dtype)
 
 
 def empty_gradients(hidden_states, weight, wants_hidden_states, wants_weight, wants_bias):
@@ -101,7 +107,7 @@ def token_stats(
     """(log_prob, lse, entropy, max_log_prob, argmax), each (N,); log_prob is differentiable, computing again."""
     with exactly_as_given(hidden_states):
         head = LinearHead(weight, None if bias is None else bias.contiguous(), logit_scale, logit_softcap)
-        compute = implementation("linear_token_stats", backend, hidden_states)
+        compute = head_implementation("linear_token_stats", backend, hidden_states)
         if targets is None:
             stats = compute.token_stats(hidden_states, head, None, workspace_bytes=workspace_bytes, complete=complete)
             return torch.zeros_like(stats.lse), *stats[1:]
@@ -145,7 +151,7 @@ def nll_gradients(
     with exactly_as_given(hidden_states):
         head = LinearHead(weight, None if bias is None else bias.contiguous(), logit_scale, logit_softcap)
         rows = WantedRows.find(targets, ignore_index, num_targets, grad_nll, weight.shape[0])
-        compute = implementation("linear_cross_entropy", backend, hidden_states)
+        compute = head_implementation("linear_cross_entropy", backend, hidden_states)
         gradients = compute.gradients_from_stats(
             rows.take(hidden_states, compute), head, rows.values(targets), rows.values(grad_nll), rows.values(lse),
             rows.values(log_prob), Wanted(wants_hidden_states, wants_weight, wants_bias),

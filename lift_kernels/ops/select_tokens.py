@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 import torch
 from torch import Tensor
 
 from lift_kernels import checks
-from lift_kernels.backends import check_backend, resolve_backend
-from lift_kernels.fallback import selection as fallback
+from lift_kernels.backends import check_backend
+from lift_kernels.ops.implementation import implementation
 
 _OP = "select_tokens"
 
@@ -86,7 +84,8 @@ def registered_select_tokens(
 ) -> Tensor:
     if is_masked.device.type == "cpu":
         _check_values(is_masked, num_keep, order, seed)
-    return _implementation(backend, is_masked).select_tokens(score, is_masked, num_keep, order, seed, row_ids)
+    compute = implementation("selection", _OP, backend, is_masked.device)
+    return compute.select_tokens(score, is_masked, num_keep, order, seed, row_ids)
 
 
 @registered_select_tokens.register_fake
@@ -100,15 +99,6 @@ def _(
     backend: str,
 ) -> Tensor:
     return is_masked.new_empty(is_masked.shape)
-
-
-def _implementation(backend: str, is_masked: Tensor) -> ModuleType:
-    """The module that runs `backend`, asked for inside the op for the reason that `ops.implementation` gives."""
-    if resolve_backend(_OP, backend, is_masked.device) == "triton":
-        from lift_kernels.kernels import selection as kernels
-
-        return kernels
-    return fallback
 
 
 def _check_values(is_masked: Tensor, num_keep: Tensor, order: Tensor, seed: int | None) -> None:
