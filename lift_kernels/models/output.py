@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from transformers.utils import ModelOutput
 
+from lift_kernels.models.uncast import Uncast
 from lift_kernels.ops.linear_token_stats import TokenStats
 
 
@@ -16,5 +17,12 @@ class FusedLossOutput(ModelOutput):
 
     loss: Tensor | None = None
     logits: None = None
-    token_stats: TokenStats | None = None
-    learnability: Tensor | None = None
+    tokens: Uncast | None = None  # (token_stats, learnability)
+
+    @property
+    def token_stats(self) -> TokenStats | None:
+        return None if self.tokens is None else self.tokens.value[0]
+
+    @property
+    def learnability(self) -> Tensor | None:
+        return None if self.tokens is None else self.tokens.value[1]

@@ -1,0 +1,165 @@
+"""The loss of a patched model: from hidden states and labels to the ops, and back to the places of the tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from lift_kernels.models import next_token
+from lift_kernels.models.families import ModelFamily
+from lift_kernels.models.head import Job, call_head
+from lift_kernels.ops.lift_cross_entropy import lift_cross_entropy
+from lift_kernels.ops.linear_cross_entropy import linear_cross_entropy
+from lift_kernels.ops.linear_token_stats import TokenStats
+from lift_kernels.ops.wanted_rows import counted_rows
+
+
+class Result(NamedTuple):
+    loss: Tensor
+    token_stats: TokenStats | None = None  # each (B, L)
+    learnability: Tensor | None = None  # (B, L)
+
+
+@dataclass(frozen=True)
+class FusedLoss:
+    """What one call of a patched model asks for; see `apply_lift_kernels`."""
+
+    model_name: str
+    labels: Tensor  # (B, L)
+    token_weight: Tensor | None
+    denominator: float | Tensor | None
+    num_targets: int | None
+    with_stats: bool
+    lift: dict[str, Any] | None
+    predicts_next: bool
+    first_position: str
+
+    def compute(self, family: ModelFamily, model: Any, hidden_states: Tensor, options: dict[str, Any]) -> Result:
+        self._check(hidden_states)
+        options = options | _numbers(family, model)
+        transform = (lambda rows: rows) if family.transform is None else family.transform(model)
+        head = family.head(model)
+        labels, token_weight = self.labels, self.token_weight
+        if self.predicts_next:
+            labels = next_token.to_predictor(labels, -100)
+            token_weight = None if token_weight is None else next_token.to_predictor(token_weight, 0)
+        if self.lift is not None:
+            result = self._one_forward(head, transform(hidden_states), labels, options)
+            if self.predicts_next:
+                assert result.token_stats is not None and result.learnability is not None
+                stats = next_token.stats_to_token(result.token_stats)
+                result = Result(result.loss, stats, next_token.to_token(result.learnability, 0))
+            return result
+        result = self._cross_entropy(head, transform, hidden_states, labels, token_weight, options)
+        return self._at_tokens(result, hidden_states, head) if self.predicts_next else result
+
+    def _check(self, hidden_states: Tensor) -> None:
+        if self.labels.shape != hidden_states.shape[:-1]:
+            raise ValueError(
+                f"{self.model_name}: labels must have shape {tuple(hidden_states.shape[:-1])} to match the hidden "
+                f"states, got {tuple(self.labels.shape)}."
+            )
+        if self.first_position not in next_token.FIRST_POSITION:
+            choices = " or ".join(map(repr, next_token.FIRST_POSITION))
+            raise ValueError(f"{self.model_name}: first_position must be {choices}, got {self.first_position!r}.")
+        if self.lift is None:
+            return
+        if self.token_weight is not None:
+            raise ValueError(f"{self.model_name}: token_weight must be None with lift, which forms the weights.")
+        if self.predicts_next and self.first_position != "ignore":
+            raise ValueError(f"{self.model_name}: first_position must be 'ignore' with lift, which ranks all tokens.")
+
+    def _one_forward(self, head: Any, hidden_states: Tensor, labels: Tensor, options: dict[str, Any]) -> Result:
+        lift = self.lift
+        assert lift is not None
+
+        def job(rows: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, ...]:
+            states = rearrange(rows, "(b l) d -> b l d", b=labels.shape[0])
+            loss, stats, learnability = lift_cross_entropy(
+                states, weight, labels, bias=bias, denominator=self.denominator, num_targets=self.num_targets,
+                return_stats=True, return_learnability=True, **lift, **options,
+            )  # fmt: skip
+            assert isinstance(stats, TokenStats)
+            return (loss, *stats, learnability)  # type: ignore[return-value]
+
+        loss, *stats, learnability = call_head(head, rearrange(hidden_states, "b l d -> (b l) d"), job)
+        return Result(loss, TokenStats(*stats), learnability)
+
+    def _cross_entropy(
+        self, head: Any, transform: Any, hidden_states: Tensor, labels: Tensor, token_weight: Tensor | None,
+        options: dict[str, Any],
+    ) -> Result:  # fmt: skip
+        rows, index = _labelled_rows(rearrange(hidden_states, "b l d -> (b l) d"), labels, self.num_targets)
+        targets = labels.flatten()
+        weights = None if token_weight is None else token_weight.flatten()
+        num_targets = self.num_targets
+        if index is not None:
+            targets, num_targets = targets[index], index.shape[0]
+            weights = None if weights is None else weights[index]
+
+        def job(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | tuple[Tensor, ...]:
+            result = linear_cross_entropy(
+                rows, weight, targets, bias=bias, token_weight=weights, denominator=self.denominator,
+                num_targets=num_targets, return_stats=self.with_stats, **options,
+            )  # fmt: skip
+            return result if isinstance(result, Tensor) else (result[0], *result[1])
+
+        run: Job = job
+        result = call_head(head, transform(rows), run)
+        if isinstance(result, Tensor):
+            return Result(result)
+        loss, *stats = result
+        return Result(loss, _spread(TokenStats(*stats), index, labels))
+
+    def _at_tokens(self, result: Result, hidden_states: Tensor, head: Any) -> Result:
+        """Move statistics to the tokens they are about, and add what the first position counts for."""
+        stats = None if result.token_stats is None else next_token.stats_to_token(result.token_stats)
+        if self.first_position == "ignore":
+            return Result(result.loss, stats)
+        vocab_size = int(head.weight.shape[0])
+        if self.denominator is None:
+            raise ValueError(f"{self.model_name}: first_position='zeros' needs a denominator, got none.")
+        first = next_token.uniform_first_loss(self.labels, self.token_weight, self.denominator, vocab_size)
+        if stats is not None:
+            stats = next_token.with_uniform_first(stats, self.labels, vocab_size)
+        return Result(result.loss + first, stats)
+
+
+def _numbers(family: ModelFamily, model: Any) -> dict[str, Any]:
+    scale = None if family.logit_scale is None else family.logit_scale(model)
+    softcap = None if family.logit_softcap is None else family.logit_softcap(model)
+    return {"logit_scale": 1.0 if scale is None else scale, "logit_softcap": softcap}
+
+
+def _labelled_rows(hidden_states: Tensor, labels: Tensor, num_targets: int | None) -> tuple[Tensor, Tensor | None]:
+    """The rows that have a label and their flat indices, or all rows and None while torch.compile traces.
+
+    Dropping rows here already spares the transform; the loss drops them in any case.
+    """
+    if torch.compiler.is_compiling():
+        return hidden_states, None
+    is_labelled = labels.flatten() != -100
+    if num_targets is not None and labels.device.type != "cpu":
+        index = counted_rows(is_labelled, num_targets)
+    else:
+        index = is_labelled.nonzero()[:, 0]
+    return hidden_states[index], index
+
+
+def _spread(stats: TokenStats, index: Tensor | None, labels: Tensor) -> TokenStats:
+    """Put the rows' statistics back in their places (B, L): 0, and argmax -1, where there is no label."""
+    if index is None:
+        return TokenStats(*(values.view(labels.shape) for values in stats))
+    fills = (0, 0, 0, 0, -1)
+    return TokenStats(
+        *(
+            rearrange(
+                values.new_full((labels.numel(),), fill).index_copy_(0, index, values), "(b l) -> b l", b=len(labels)
+            )
+            for values, fill in zip(stats, fills, strict=True)
+        )
+    )

@@ -1,0 +1,150 @@
+"""Giving a job to the module that owns a head's parameters.
+
+Whoever shards or offloads a module (FSDP, ZeRO-3, accelerate's hooks) makes its parameters whole for the length of a
+call of that module, and sees its gradients only through such a call. So a loss that reads the head's weight is
+computed inside a call of the head: the head's forward is replaced by one that also takes a job.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+# (hidden_states (N, D), weight (V, D), bias (V,) or None) -> a tensor or a flat tuple of tensors
+Job = Callable[[Tensor, Tensor, Tensor | None], Any]
+
+_FORMER_FORWARD = "_lift_kernels_former_forward"
+
+
+def call_head(head: Any, hidden_states: Tensor, job: Job) -> Any:
+    """job(hidden_states, weight, bias) inside a call of `head`, with what PEFT adds to it.
+
+    A LoRA adapter is part of the product: [h, s A(dropout(h))] [W, B]^T = h W^T + s B A(dropout(h)). Such a head costs
+    as much as one that is trained.
+
+    Raises:
+        ValueError: the head is no linear layer, or an adapter of another kind is on it.
+    """
+    if hasattr(head, "modules_to_save"):
+        return call_head(_chosen_copy(head), hidden_states, job)
+    if hasattr(head, "base_layer"):
+        return _call_with_lora(head, hidden_states, job)
+    _check_linear(head)
+    _replace_forward(head)
+    return head(hidden_states, job)
+
+
+def prepare_head(head: Any) -> None:
+    """Let the head take jobs, so that nothing is replaced while it is called.
+
+    Raises:
+        ValueError: the head is no linear layer, or an adapter of another kind is on it.
+    """
+    if hasattr(head, "modules_to_save"):
+        for module in (head.original_module, *head.modules_to_save.values()):
+            prepare_head(module)
+    elif hasattr(head, "base_layer"):
+        for name in _lora_adapters(head):
+            prepare_head(head.lora_B[name])
+        prepare_head(head.base_layer)
+    else:
+        _check_linear(head)
+        _replace_forward(head)
+
+
+def restore_forwards(model: nn.Module) -> None:
+    """Undo what `prepare_head` and `call_head` did to any module of `model`."""
+    for module in model.modules():
+        if _FORMER_FORWARD not in module.__dict__:
+            continue
+        slot, former = module.__dict__.pop(_FORMER_FORWARD)
+        del module.__dict__[slot]
+        if former is not None:
+            module.__dict__[slot] = former
+
+
+def _call_with_lora(head: Any, hidden_states: Tensor, job: Job) -> Any:
+    adapters = [] if head.disable_adapters or head.merged else _lora_adapters(head)
+    low_ranks = []
+    for name in adapters:
+        inputs = head.lora_dropout[name](hidden_states.to(head.lora_A[name].weight.dtype))
+        low_ranks.append((head.lora_A[name](inputs) * head.scaling[name]).to(hidden_states.dtype))  # (N, r)
+    if not adapters:
+        return call_head(head.base_layer, hidden_states, job)
+
+    def inside_calls_of(layers: list[Any], ups: list[Tensor]) -> Any:
+        if layers:
+            return call_head(layers[0], hidden_states, lambda _, up, __: inside_calls_of(layers[1:], [*ups, up]))
+        return call_head(
+            head.base_layer,
+            torch.cat([*low_ranks, hidden_states], dim=1),
+            lambda wide, weight, bias: job(wide, torch.cat([*(up.to(weight.dtype) for up in ups), weight], dim=1), bias),
+        )
+
+    return inside_calls_of([head.lora_B[name] for name in adapters], [])
+
+
+def _lora_adapters(head: Any) -> list[str]:
+    """The adapters in force, all plain LoRA."""
+    if not hasattr(head, "lora_A"):
+        raise _unknown_adapter(head)
+    adapters = [name for name in head.active_adapters if name in head.lora_A]
+    for name in adapters:
+        is_variant = name in getattr(head, "lora_variant", {}) or getattr(head, "use_dora", {}).get(name, False)
+        if is_variant or getattr(head.lora_B[name], "bias", None) is not None:
+            raise _unknown_adapter(head)
+    return adapters
+
+
+def _unknown_adapter(head: Any) -> ValueError:
+    return ValueError(
+        f"apply_lift_kernels: the adapter on the head ({type(head).__module__}.{type(head).__name__}) is not a plain "
+        "LoRA. Leave the head out of target_modules, or train a copy of it with modules_to_save."
+    )
+
+
+def _chosen_copy(head: Any) -> Any:
+    adapters = [name for name in head.active_adapters if name in head.modules_to_save]
+    return head.original_module if head.disable_adapters or not adapters else head.modules_to_save[adapters[0]]
+
+
+def _check_linear(head: Any) -> None:
+    # FSDP2 derives a class of its own from that of a module, so the class itself says little.
+    forward = type(head).forward if isinstance(head, nn.Module) else None
+    if forward not in (nn.Linear.forward, nn.Embedding.forward):
+        raise ValueError(
+            f"apply_lift_kernels: the head must be a plain nn.Linear (or the tied nn.Embedding), got "
+            f"{type(head).__name__}. Keep adapters other than LoRA and quantisation off the head."
+        )
+
+
+def _replace_forward(head: nn.Module) -> None:
+    if _FORMER_FORWARD in head.__dict__:
+        return
+    # accelerate's hooks replace `forward` themselves and keep the one they call under this name.
+    slot = "_old_forward" if "_old_forward" in head.__dict__ else "forward"
+    head.__dict__[_FORMER_FORWARD] = (slot, head.__dict__.get(slot))
+    head.__dict__[slot] = types.MethodType(_forward_with_job, head)
+
+
+def _forward_with_job(self: Any, inputs: Tensor, job: Job | None = None) -> Any:
+    if job is None:
+        _, former = self.__dict__[_FORMER_FORWARD]
+        return type(self).forward(self, inputs) if former is None else former(inputs)
+    bias = getattr(self, "bias", None)
+    return job(inputs, _whole(self.weight), None if bias is None else _whole(bias))
+
+
+def _whole(parameter: Tensor) -> Tensor:
+    """The whole of a parameter that is still a DTensor here: no hook of its owner gathered it."""
+    if not hasattr(parameter, "full_tensor"):
+        return parameter
+    from torch.distributed.tensor import Partial
+
+    # Each process computes the gradient of its own rows. The default would take it for that of all rows.
+    placements = [Partial("avg")] * parameter.device_mesh.ndim
+    return parameter.full_tensor(grad_placements=placements)

@@ -1,0 +1,54 @@
+"""Models whose hidden state at position i predicts the token of position i + 1, such as Dream.
+
+Labels, weights and results are moved by one position, never hidden states or logits. The first position of a row is
+predicted by nothing: the published code gives it all-zero logits, so a constant loss of log V and no gradient (quirk Q4
+of the LIFT specification).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from lift_kernels.ops.linear_token_stats import TokenStats
+
+FIRST_POSITION = ("ignore", "zeros")
+
+
+def to_predictor(values: Tensor, fill: float) -> Tensor:
+    """(B, L) values of the tokens, each at the position that predicts it; `fill` at the last, which predicts none."""
+    return pad(values[:, 1:], (0, 1), value=fill)
+
+
+def to_token(values: Tensor, fill: float) -> Tensor:
+    """The inverse: `fill` at the first position."""
+    return pad(values[:, :-1], (1, 0), value=fill)
+
+
+def stats_to_token(stats: TokenStats) -> TokenStats:
+    *floats, argmax = stats
+    return TokenStats(*(to_token(values, 0) for values in floats), to_token(argmax, -1))
+
+
+def uniform_first_loss(
+    labels: Tensor, token_weight: Tensor | None, denominator: float | Tensor, vocab_size: int
+) -> Tensor:
+    """What labels (B, L) at the first position add to the loss where its logits are all zero."""
+    weight = torch.ones_like(labels[:, 0], dtype=torch.float32) if token_weight is None else token_weight[:, 0]
+    return (weight * (labels[:, 0] != -100)).sum() * math.log(vocab_size) / denominator
+
+
+def with_uniform_first(stats: TokenStats, labels: Tensor, vocab_size: int) -> TokenStats:
+    """The statistics (B, L) where the first position, if it has a label, has all-zero logits."""
+    log_v = math.log(vocab_size)
+    first = (-log_v, log_v, log_v, -log_v, 0)
+    is_labelled = labels[:, 0] != -100
+    out = []
+    for values, value in zip(stats, first, strict=True):
+        values = values.clone()
+        values[:, 0] = torch.where(is_labelled, value, values[:, 0])
+        out.append(values)
+    return TokenStats(*out)
