@@ -26,8 +26,18 @@ _CHOICES = {
     "gift_fallback": ("none", "collator"),
     "eval_grid": EVALUATION_GRIDS,
     "eval_loss": ("sft", "train"),
+    "shift_first": ("exclude", "zeros"),
 }
-_OBJECTIVE_QUIRKS = ("mode_scope", "middle_select", "score_dtype", "gift_unsafe_div", "gift_fallback", "eval_grid")
+_OBJECTIVE_QUIRKS = (
+    "mode_scope",
+    "middle_select",
+    "score_dtype",
+    "gift_unsafe_div",
+    "gift_fallback",
+    "eval_grid",
+    "lift_ignores_shift",
+    "shift_first",
+)
 _PUBLISHED = {name: getattr(Quirks.published(), name) for name in _OBJECTIVE_QUIRKS} | {
     "score_train_mode": True,
     "loss_normalizer": "micro_batch",
@@ -128,11 +138,24 @@ class LiftConfig(TrainingArguments):
     eval_reseed: bool = field(
         default=True, metadata={"help": "Draw the same masks at every evaluation; False draws new ones."}
     )
+    lift_ignores_shift: bool = field(
+        default=False,
+        metadata={
+            "help": "Of models that predict the next token (Dream): the methods that select tokens take the hidden "
+            "state of a position for the prediction of that position itself, as in the published code."
+        },
+    )
+    shift_first: str = field(
+        default="exclude",
+        metadata={
+            "help": "Of such models: never mask the first position (exclude), or give it all-zero logits (zeros)."
+        },
+    )
     reference_quirks: bool = field(
         default=False,
         metadata={
             "help": "Reproduce the published code where it differs: mode_scope, middle_select, score_train_mode, "
-            "score_dtype, loss_normalizer, complementary masks, gift_*, eval_*."
+            "score_dtype, loss_normalizer, complementary masks, gift_*, eval_*, lift_ignores_shift, shift_first."
         },
     )
     mask_token_id: int | None = field(
@@ -180,6 +203,8 @@ class LiftConfig(TrainingArguments):
             raise LiftError(f"one_forward belongs to the methods that select tokens, got method={self.method!r}.")
         if self.learnability == "soft" and not self.one_forward:
             raise LiftError("learnability=soft belongs to one_forward: set one_forward=True, or learnability=hard.")
+        if self.one_forward and self.shift_first == "zeros" and not self.lift_ignores_shift:
+            raise LiftError("shift_first=zeros has no one_forward form: use shift_first=exclude.")
         if self.score_source != "model" and (not has_modes or self.one_forward):
             raise LiftError(
                 f"score_source={self.score_source} replaces the scoring forward, which method={self.method!r}"

@@ -7,9 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lift.attention_mask import as_taken
 from lift.evaluation_mode import evaluation_mode
 from lift_kernels import select_tokens
-from lift_kernels.models.patch import is_patched
+from lift_kernels.models.families import family_of
+from lift_kernels.models.next_token import to_token
+from lift_kernels.models.patch import innermost, is_patched
 
 
 @torch.no_grad()
@@ -68,6 +71,7 @@ def generate(
     input_ids = torch.cat([prompt_ids, prompt_ids.new_full((num_rows, gen_length), mask_token_id)], dim=1)
     if attention_mask is not None:
         attention_mask = torch.cat([attention_mask, attention_mask.new_ones(num_rows, gen_length)], dim=1)
+    attention_mask = as_taken(family_of(innermost(model)), attention_mask, input_ids)
     predict = _predict_from_token_stats if is_patched(model) else _predict_from_logits
     order = torch.ones(num_rows, dtype=torch.int64, device=input_ids.device)
     step = 0
@@ -132,7 +136,11 @@ def _predict_from_logits(
     mask_token_id: int,
 ) -> tuple[Tensor, Tensor]:
     """Most likely token other than [MASK] and its log-probability, (B, block_length) each."""
-    logits = model(input_ids=input_ids, attention_mask=attention_mask).logits[:, block].float()
+    logits = model(input_ids=input_ids, attention_mask=attention_mask).logits
+    family = family_of(innermost(model))
+    if family is not None and family.predicts_next:
+        logits = to_token(logits, 0)
+    logits = logits[:, block].float()
     lse = logits.logsumexp(dim=-1)
     logits[..., mask_token_id] = -torch.inf
     max_logit, prediction = logits.max(dim=-1)

@@ -15,6 +15,7 @@ from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from lift import objectives
+from lift.attention_mask import as_taken
 from lift.collator import MaskedDiffusionCollator
 from lift.config import LiftConfig
 from lift.data import resolve_mask_token_id, resolve_pad_token_id
@@ -28,6 +29,9 @@ from lift.step_statistics import StepStatistics
 from lift.trainer_scores import load_scores, score_source_for
 from lift.training_batch import TrainingBatch, TrainingBatches, host_example_id
 from lift_kernels import TokenStats, apply_lift_kernels
+from lift_kernels.models.families import find_model_family
+from lift_kernels.models.patch import innermost
+from lift_kernels.models.uncast import Uncast
 
 _EVALUATION_STEP = -1  # stands for the optimiser step in the seed of evaluation masks, which never change
 
@@ -40,7 +44,7 @@ class LiftTrainer(Trainer):
     plain SFT loss at fixed times (i + 1/2) / n with fixed masks: two evaluations of one model agree to the bit.
 
     Args:
-        model: a BERT or ModernBERT masked LM, or a family added with `register_model_family`.
+        model: any that `lift_kernels.apply_lift_kernels` knows, with or without PEFT adapters.
         args: `LiftConfig`.
         train_dataset, eval_dataset: from `prepare_dataset`, columns input_ids, prompt_length, example_id.
         processing_class: the tokenizer; gives mask and pad ids and is saved with the checkpoints.
@@ -80,6 +84,7 @@ class LiftTrainer(Trainer):
         super().__init__(model, args, processing_class=processing_class, **kwargs)
         # The Trainer then divides each micro-batch's loss by the number of accumulation steps (`_share`).
         self.model_accepts_loss_kwargs = False
+        self._family = find_model_family(innermost(model))
         self._speed = Speed()
         self._statistics = StepStatistics(self.args.device)
         self._batches = TrainingBatches(
@@ -229,14 +234,16 @@ class LiftTrainer(Trainer):
         if rows.numel() == 0:
             nothing = torch.zeros(labels.shape, dtype=torch.float32, device=labels.device)
             return TokenStats(nothing, nothing, nothing, nothing, torch.full_like(labels, -1))
-        attention_mask = inputs.get("attention_mask")
+        input_ids, attention_mask = corrupted_ids[rows], inputs.get("attention_mask")
+        attention_mask = as_taken(self._family, None if attention_mask is None else attention_mask[rows], input_ids)
         dropout = nullcontext() if self.args.score_train_mode else evaluation_mode(model)
         with torch.no_grad(), dropout:
             stats = model(
-                input_ids=corrupted_ids[rows],
+                input_ids=input_ids,
                 labels=labels[rows],
                 return_token_stats=True,
-                **({} if attention_mask is None else {"attention_mask": attention_mask[rows]}),
+                **({} if attention_mask is None else {"attention_mask": attention_mask}),
+                **self._shift(),
             ).token_stats
         return TokenStats(*(values.new_zeros(labels.shape).index_copy_(0, rows, values) for values in stats))
 
@@ -257,14 +264,29 @@ class LiftTrainer(Trainer):
         )
 
     def _forward(self, model: nn.Module, inputs: dict[str, Tensor], batch: DenoisingBatch, **options: Any) -> Any:
-        arguments: dict[str, Any] = batch._asdict()
         attention_mask = inputs.get("attention_mask")
         if attention_mask is not None:
             views = batch.input_ids.shape[0] // attention_mask.shape[0]
-            arguments["attention_mask"] = attention_mask.repeat(views, 1)
-        if options.get("lift") is not None:
-            del arguments["token_weight"]  # formed inside the loss
-        return model(**arguments, **options)
+            attention_mask = attention_mask.repeat(views, *(1,) * (attention_mask.dim() - 1))
+        attention_mask = as_taken(self._family, attention_mask, batch.input_ids)
+        arguments: dict[str, Any] = {} if attention_mask is None else {"attention_mask": attention_mask}
+        if options.get("lift") is None:
+            arguments["token_weight"] = Uncast(batch.token_weight)
+        else:  # the weights are formed inside the loss
+            options["lift"] = Uncast(options["lift"])
+        return model(
+            input_ids=batch.input_ids, labels=batch.labels, denominator=Uncast(batch.denominator), **arguments,
+            **options, **self._shift(),
+        )  # fmt: skip
+
+    def _shift(self) -> dict[str, Any]:
+        """How a model that predicts the next token is to take labels."""
+        if not self._family.predicts_next:
+            return {}
+        is_lift = self.args.method not in ("sft", "cart", "gift")
+        if self.args.lift_ignores_shift and is_lift:
+            return {"predicts_next": False}
+        return {"first_position": "zeros" if self.args.shift_first == "zeros" else "ignore"}
 
     def _check_ids(self, inputs: dict[str, Tensor]) -> None:
         vocab_size = int(self.model.get_input_embeddings().weight.shape[0])

@@ -29,6 +29,7 @@ FLOORS = {
     "lift_kernels.models": 5,
     "lift_kernels": 6,
     "lift.atomic_write": 11,
+    "lift.attention_mask": 11,
     "lift.errors": 11,
     "lift.evaluation_mode": 11,
     "lift.forward_process": 12,
@@ -51,8 +52,11 @@ FLOORS = {
 }
 # It derives from a class of transformers, imported at its head; so it is itself imported in functions only.
 NEEDS_TRANSFORMERS = "lift_kernels.models.output"
-# The public names, the generator they document, and whether a model is patched.
-OPEN_TO_LIFT = ("lift_kernels", "lift_kernels.philox", "lift_kernels.models.patch")
+# The public names, the generator they document, and what is known of a model and its patch.
+OPEN_TO_LIFT = (
+    "lift_kernels", "lift_kernels.philox", "lift_kernels.models.families", "lift_kernels.models.next_token",
+    "lift_kernels.models.patch", "lift_kernels.models.uncast",
+)  # fmt: skip
 TORCH_ONLY = (
     "lift.atomic_write", "lift.errors", "lift.evaluation_mode", "lift.forward_process", "lift.normalizers",
     "lift.objectives", "lift.step_statistics",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -15,13 +15,17 @@ FindModule = Callable[[Any], nn.Module]
 FindTransform = Callable[[Any], Callable[[Tensor], Tensor]]
 FindNumber = Callable[[Any], float | None]
 
+# What a model takes as attention_mask, 1 or True where attention is allowed: (B, L); (B, 1, L, L) integers, always;
+# (B, 1, L, L) bool; or nothing, as it does not look at it.
+ATTENTION_MASKS = ("tokens", "pairs", "bool_pairs", "ignored")
+
 
 @dataclass(frozen=True)
 class ModelFamily:
     """How a model computes logits = softcap(scale * head(transform(hidden_states))).
 
     The hidden states are the first output of `backbone`; or, in a model whose backbone goes on to the logits, the
-    output of `last_norm`, and exactly one of the two is given.
+    output of `last_norm`, and exactly one of the two is given. `attention_mask` is one of `ATTENTION_MASKS`.
     """
 
     head: FindModule
@@ -31,6 +35,7 @@ class ModelFamily:
     predicts_next: bool = False
     logit_scale: FindNumber | None = None
     logit_softcap: FindNumber | None = None
+    attention_mask: str = "tokens"
 
 
 def _roberta_transform(model: Any) -> Callable[[Tensor], Tensor]:
@@ -56,6 +61,7 @@ _ROBERTA = ModelFamily(
     backbone=lambda model: model.roberta, transform=_roberta_transform, head=lambda model: model.lm_head.decoder
 )
 _DECODER_AND_HEAD = ModelFamily(backbone=lambda model: model.model, head=lambda model: model.lm_head)
+_LLADA2 = replace(_DECODER_AND_HEAD, attention_mask="pairs")
 
 _FAMILIES: dict[str, ModelFamily] = {
     "bert": _BERT,
@@ -74,13 +80,13 @@ _FAMILIES: dict[str, ModelFamily] = {
         last_norm=lambda model: model.model.transformer.ln_f,
         head=_llada_head,
         logit_scale=lambda model: model.model.config.d_model**-0.5 if model.model.config.scale_logits else 1.0,
+        attention_mask="ignored",
     ),
     "lladamoe": _DECODER_AND_HEAD,
-    "llada2_moe": _DECODER_AND_HEAD,
-    "llada2_moe_veomni": _DECODER_AND_HEAD,
-    "Dream": ModelFamily(
-        backbone=lambda model: model.model, head=lambda model: model.lm_head, predicts_next=True
-    ),
+    "llada_moe": _DECODER_AND_HEAD,
+    "llada2_moe": _LLADA2,
+    "llada2_moe_veomni": _LLADA2,
+    "Dream": replace(_DECODER_AND_HEAD, predicts_next=True, attention_mask="bool_pairs"),
     "diffusion_gemma": ModelFamily(
         backbone=lambda model: model.model,
         head=lambda model: model.lm_head,
@@ -99,6 +105,7 @@ def register_model_family(
     predicts_next: bool = False,
     logit_scale: FindNumber | None = None,
     logit_softcap: FindNumber | None = None,
+    attention_mask: str = "tokens",
 ) -> None:
     """Teach `apply_lift_kernels` the architecture whose `config.model_type` is `model_type`.
 
@@ -112,17 +119,22 @@ def register_model_family(
         transform: model -> a module or function between hidden states and head, which works on each row (..., D) alone.
         predicts_next: the hidden state of position i predicts the token of position i + 1, as in Dream.
         logit_scale, logit_softcap: model -> the number, as in `linear_cross_entropy`.
+        attention_mask: what the model takes: "tokens" (B, L), "pairs" (B, 1, L, L) integers and never None,
+            "bool_pairs" (B, 1, L, L), or "ignored".
 
     Raises:
-        ValueError: not exactly one of backbone and last_norm is given.
+        ValueError: not exactly one of backbone and last_norm is given, or attention_mask is none of these.
 
     Example:
         >>> register_model_family("my_mdlm", backbone=lambda m: m.model, head=lambda m: m.lm_head)
     """
     if (backbone is None) == (last_norm is None):
         raise ValueError(f"register_model_family: {model_type!r} needs either backbone or last_norm.")
+    if attention_mask not in ATTENTION_MASKS:
+        choices = ", ".join(map(repr, ATTENTION_MASKS))
+        raise ValueError(f"register_model_family: attention_mask must be one of {choices}, got {attention_mask!r}.")
     _FAMILIES[model_type] = ModelFamily(
-        head, backbone, last_norm, transform, predicts_next, logit_scale, logit_softcap
+        head, backbone, last_norm, transform, predicts_next, logit_scale, logit_softcap, attention_mask
     )
 
 
@@ -131,19 +143,26 @@ def known_model_types() -> Mapping[str, ModelFamily]:
     return MappingProxyType(_FAMILIES)
 
 
+def family_of(model: nn.Module) -> ModelFamily | None:
+    """The family of an unwrapped model by its config, or None."""
+    model_type = getattr(getattr(model, "config", None), "model_type", None)
+    if model_type == "llada" and hasattr(model, "lm_head"):
+        model_type = "lladamoe"  # the mixture of experts calls itself llada too, and has another layout
+    return _FAMILIES.get(str(model_type))
+
+
 def find_model_family(model: nn.Module) -> ModelFamily:
     """Return the family of `model`, by its config.
 
     Raises:
         ValueError: the architecture is unknown; the message names it and says how to add it.
     """
-    model_type = getattr(getattr(model, "config", None), "model_type", None)
-    if model_type == "llada" and hasattr(model, "lm_head"):
-        model_type = "lladamoe"  # the mixture of experts calls itself llada too, and has another layout
-    if model_type not in _FAMILIES:
+    family = family_of(model)
+    if family is None:
+        model_type = getattr(getattr(model, "config", None), "model_type", None)
         known = ", ".join(sorted(_FAMILIES))
         raise ValueError(
             f"apply_lift_kernels: model type {model_type!r} ({type(model).__name__}) is not known, only {known}. "
             "Add it with lift_kernels.register_model_family(model_type, backbone=..., head=...)."
         )
-    return _FAMILIES[model_type]
+    return family

@@ -82,7 +82,9 @@ def _call_with_lora(head: Any, hidden_states: Tensor, job: Job) -> Any:
         return call_head(
             head.base_layer,
             torch.cat([*low_ranks, hidden_states], dim=1),
-            lambda wide, weight, bias: job(wide, torch.cat([*(up.to(weight.dtype) for up in ups), weight], dim=1), bias),
+            lambda wide, weight, bias: job(
+                wide, torch.cat([*(up.to(weight.dtype) for up in ups), weight], dim=1), bias
+            ),
         )
 
     return inside_calls_of([head.lora_B[name] for name in adapters], [])
@@ -139,12 +141,14 @@ def _forward_with_job(self: Any, inputs: Tensor, job: Job | None = None) -> Any:
     return job(inputs, _whole(self.weight), None if bias is None else _whole(bias))
 
 
-def _whole(parameter: Tensor) -> Tensor:
+def _whole(parameter: Any) -> Tensor:
     """The whole of a parameter that is still a DTensor here: no hook of its owner gathered it."""
     if not hasattr(parameter, "full_tensor"):
-        return parameter
+        plain: Tensor = parameter
+        return plain
     from torch.distributed.tensor import Partial
 
     # Each process computes the gradient of its own rows. The default would take it for that of all rows.
     placements = [Partial("avg")] * parameter.device_mesh.ndim
-    return parameter.full_tensor(grad_placements=placements)
+    whole: Tensor = parameter.full_tensor(grad_placements=placements)
+    return whole

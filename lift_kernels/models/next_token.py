@@ -24,13 +24,13 @@ def to_predictor(values: Tensor, fill: float) -> Tensor:
 
 
 def to_token(values: Tensor, fill: float) -> Tensor:
-    """The inverse: `fill` at the first position."""
-    return pad(values[:, :-1], (1, 0), value=fill)
+    """(B, L, ...) values at the positions that predict, each at its token; `fill` at the first, which none predicts."""
+    return pad(values[:, :-1], (0, 0) * (values.dim() - 2) + (1, 0), value=fill)
 
 
 def stats_to_token(stats: TokenStats) -> TokenStats:
-    *floats, argmax = stats
-    return TokenStats(*(to_token(values, 0) for values in floats), to_token(argmax, -1))
+    moved = TokenStats(*(to_token(values, 0) for values in stats))
+    return moved._replace(argmax=to_token(stats.argmax, -1))
 
 
 def uniform_first_loss(

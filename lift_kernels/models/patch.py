@@ -84,16 +84,15 @@ def is_patched(model: nn.Module) -> bool:
 
 def innermost(model: Any) -> Any:
     """The model that has a head, without the wrappers and adapters around it."""
-    while not hasattr(vars(model).get("config"), "model_type"):
+    while True:
         if hasattr(model, "get_base_model"):
             model = model.get_base_model()
             continue
         children = vars(model).get("_modules", {})
         wrapped = next((children[name] for name in _WRAPPED if children.get(name) is not None), None)
-        if wrapped is None:
-            break
+        if wrapped is None or hasattr(vars(model).get("config"), "model_type"):
+            return model
         model = wrapped
-    return model
 
 
 def _fused_forward(

@@ -203,7 +203,8 @@ def test_an_unknown_family_is_named_and_can_be_added(batch, monkeypatch):
     config = GPT2Config(vocab_size=V, n_embd=16, n_layer=1, n_head=2, n_positions=L, bos_token_id=0, eos_token_id=0)
     model = GPT2LMHeadModel(config).eval()
     with pytest.raises(
-        ValueError, match=r"model type 'gpt2' \(GPT2LMHeadModel\) is not known, only .*bert.*, modernbert.*. Add it with"
+        ValueError,
+        match=r"model type 'gpt2' \(GPT2LMHeadModel\) is not known, only .*bert.*, modernbert.*. Add it with",
     ):
         apply_lift_kernels(model)
     register_model_family("gpt2", backbone=lambda m: m.transformer, head=lambda m: m.lm_head)
@@ -231,5 +232,7 @@ def test_a_head_that_is_no_plain_linear_layer_is_refused(model):
     head = Quantised(32, V).double()
     head.weight = model.get_output_embeddings().weight
     model.set_output_embeddings(head)
-    with pytest.raises(ValueError, match=r"must be a plain nn.Linear \(or the tied nn.Embedding\), got Quantised. Keep adapters"):
+    with pytest.raises(
+        ValueError, match=r"must be a plain nn.Linear \(or the tied nn.Embedding\), got Quantised. Keep adapters"
+    ):
         apply_lift_kernels(model)

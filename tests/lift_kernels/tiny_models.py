@@ -1,0 +1,169 @@
+"""One tiny model of every family: real classes of transformers, and doubles of those that live on the Hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, pad
+
+from tests.doubles import dream, llada, llada2_moe, llada_moe
+
+V, D, B, L = 64, 16, 3, 12
+
+
+def _bert_like(kind: str) -> nn.Module:
+    import transformers
+
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=V, hidden_size=D, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
+        max_position_embeddings=L + 4, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    return getattr(transformers, f"{kind}ForMaskedLM")(config)
+
+
+def _distilbert() -> nn.Module:
+    from transformers import DistilBertConfig, DistilBertForMaskedLM
+
+    config = DistilBertConfig(
+        vocab_size=V, dim=D, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=L, dropout=0.0,
+        attention_dropout=0.0,
+    )  # fmt: skip
+    return DistilBertForMaskedLM(config)
+
+
+def _modernbert() -> nn.Module:
+    from transformers import ModernBertConfig, ModernBertForMaskedLM
+
+    config = ModernBertConfig(
+        vocab_size=V, hidden_size=D, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
+        max_position_embeddings=L, pad_token_id=0, bos_token_id=None, eos_token_id=None, cls_token_id=None,
+        sep_token_id=None,
+    )  # fmt: skip
+    return ModernBertForMaskedLM(config)
+
+
+def _diffusion_gemma() -> nn.Module:
+    transformers = pytest.importorskip("transformers")
+    if not hasattr(transformers, "DiffusionGemmaForBlockDiffusion"):
+        pytest.skip(f"transformers {transformers.__version__} has no DiffusionGemma")
+    text = transformers.DiffusionGemmaTextConfig(
+        vocab_size=V, hidden_size=D, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, num_global_key_value_heads=1, head_dim=8, global_head_dim=8, num_experts=2,
+        top_k_experts=1, moe_intermediate_size=8, max_position_embeddings=64,
+        layer_types=["sliding_attention", "full_attention"],
+    )  # fmt: skip
+    vision = transformers.Gemma4VisionConfig(
+        hidden_size=D, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
+        head_dim=8,
+    )  # fmt: skip
+    config = transformers.DiffusionGemmaConfig(
+        text_config=text, vision_config=vision, canvas_length=L, image_token_id=V - 1, boi_token_id=V - 2,
+        eoi_token_id=V - 3,
+    )  # fmt: skip
+    text._experts_implementation = "eager"  # the default's grouped products know no float64
+    model = transformers.DiffusionGemmaForBlockDiffusion(config)
+    model.final_logit_softcapping = 2.0  # so near that it shows
+    return model
+
+
+def _ids(_: nn.Module) -> dict[str, Any]:
+    return {"input_ids": torch.randint(V - 4, (B, L))}
+
+
+def _padded(_: nn.Module) -> dict[str, Any]:
+    mask = torch.ones(B, L, dtype=torch.int64)
+    mask[1, L - 3 :] = 0
+    return {"input_ids": torch.randint(V - 4, (B, L)), "attention_mask": mask}
+
+
+def _pair_masked(_: nn.Module) -> dict[str, Any]:
+    mask = torch.ones(B, 1, L, L, dtype=torch.bool)
+    mask[1, :, :, L - 3 :] = False
+    return {"input_ids": torch.randint(V - 4, (B, L)), "attention_mask": mask}
+
+
+def _canvas(_: nn.Module) -> dict[str, Any]:
+    return {"input_ids": torch.randint(V - 4, (B, 5)), "decoder_input_ids": torch.randint(V - 4, (B, L))}
+
+
+@dataclass(frozen=True)
+class Tiny:
+    build: Callable[[], nn.Module]
+    inputs: Callable[[nn.Module], dict[str, Any]] = _padded
+    predicts_next: bool = False
+    float32_logits: bool = False  # whatever the model's dtype: what they are compared with is then no more exact
+
+
+TINY_MODELS: dict[str, Tiny] = {
+    "bert": Tiny(lambda: _bert_like("Bert")),
+    "roberta": Tiny(lambda: _bert_like("Roberta")),
+    "xlm-roberta": Tiny(lambda: _bert_like("XLMRoberta")),
+    "camembert": Tiny(lambda: _bert_like("Camembert")),
+    "distilbert": Tiny(_distilbert),
+    "modernbert": Tiny(_modernbert),
+    "llada": Tiny(lambda: llada.LLaDAModelLM(llada.LLaDAConfig(vocab_size=V, d_model=D)), _ids),
+    "llada-tied-scaled": Tiny(
+        lambda: llada.LLaDAModelLM(
+            llada.LLaDAConfig(vocab_size=V, d_model=D, weight_tying=True, scale_logits=True, embedding_size=V)
+        ),
+        _ids,
+    ),
+    "llada-bias": Tiny(
+        lambda: llada.LLaDAModelLM(llada.LLaDAConfig(vocab_size=V, d_model=D, include_bias=True, scale_logits=True)),
+        _ids,
+    ),
+    "llada-moe": Tiny(
+        lambda: llada_moe.LLaDAMoEModelLM(llada_moe.LLaDAConfig(vocab_size=V, hidden_size=D)), _ids, float32_logits=True
+    ),
+    "llada2": Tiny(
+        lambda: llada2_moe.LLaDA2MoeModelLM(llada2_moe.LLaDA2MoeConfig(vocab_size=V, hidden_size=D)),
+        _pair_masked,
+        float32_logits=True,
+    ),
+    "dream": Tiny(
+        lambda: dream.DreamModel(dream.DreamConfig(vocab_size=V, hidden_size=D)), _pair_masked, predicts_next=True
+    ),
+    "diffusion-gemma": Tiny(_diffusion_gemma, _canvas, float32_logits=True),
+}
+
+
+def build(name: str, dtype: torch.dtype = torch.float64) -> nn.Module:
+    """The model of that name; whatever starts at zero is random instead, so that it counts."""
+    model = TINY_MODELS[name].build()
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if not parameter.any():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
+    return model.to(dtype)
+
+
+def labels_for(name: str) -> Tensor:
+    """Half of the tokens (B, L); not the first one where nothing predicts it."""
+    labels = torch.randint(V, (B, L)).where(torch.rand(B, L) < 0.5, -100)
+    labels[:, 1] = 3
+    if TINY_MODELS[name].predicts_next:
+        labels[:, 0] = -100
+    return labels
+
+
+def aligned_logits(name: str, model: nn.Module, inputs: dict[str, Any]) -> Tensor:
+    """The model's own logits (B, L, V), at the tokens they predict."""
+    logits: Tensor = model(**inputs).logits
+    return pad(logits[:, :-1], (0, 0, 1, 0)) if TINY_MODELS[name].predicts_next else logits
+
+
+def logits_loss(logits: Tensor, labels: Tensor, token_weight: Tensor, denominator: float) -> Tensor:
+    nll = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
+    return (nll * token_weight.flatten()).sum() / denominator
+
+
+def gradients(model: nn.Module, loss: Tensor) -> dict[str, Tensor]:
+    model.zero_grad()
+    loss.backward()
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
