@@ -77,8 +77,10 @@ class LiftTrainer(Trainer):
             raise LiftError(str(error)) from None
         vocab_size = model.get_output_embeddings().weight.shape[0]
         _check_vocabulary(processing_class, vocab_size)
-        self.mask_token_id = resolve_mask_token_id(processing_class, args.mask_token_id, vocab_size=vocab_size)
-        pad_token_id = resolve_pad_token_id(processing_class)
+        self.mask_token_id = resolve_mask_token_id(
+            processing_class, args.mask_token_id, config=model.config, vocab_size=vocab_size
+        )
+        pad_token_id = resolve_pad_token_id(processing_class, config=model.config, vocab_size=vocab_size)
         if kwargs.get("data_collator") is None:
             kwargs["data_collator"] = MaskedDiffusionCollator(pad_token_id, pad_in_loss=args.pad_in_loss)
         super().__init__(model, args, processing_class=processing_class, **kwargs)

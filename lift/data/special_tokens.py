@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lift.errors import LiftError
 
@@ -10,33 +10,94 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+class _PublishedIds(NamedTuple):
+    mask: int
+    pad: int
+
+
+# Of the published checkpoints, by config.model_type. Their tokenizers name no mask token, or did not always.
+_PUBLISHED_IDS = {
+    "llada": _PublishedIds(mask=126336, pad=126081),  # <|mdm_mask|>, <|endoftext|>
+    "llada_moe": _PublishedIds(mask=156895, pad=156892),  # <|mask|>, <|endoftext|>
+    "llada2_moe": _PublishedIds(mask=156895, pad=156892),
+    "Dream": _PublishedIds(mask=151666, pad=151643),  # <|mask|>, <|endoftext|>
+}
+_OTHER_NAMES = {"lladamoe": "llada_moe", "llada2_moe_veomni": "llada2_moe"}
+
+
 def resolve_mask_token_id(
-    tokenizer: PreTrainedTokenizerBase, mask_token_id: int | None = None, *, vocab_size: int | None = None
+    tokenizer: PreTrainedTokenizerBase,
+    mask_token_id: int | None = None,
+    *,
+    config: Any = None,
+    vocab_size: int | None = None,
 ) -> int:
-    """Return the id that replaces a masked token.
+    """Return the id that replaces a masked token: the first of these that is known.
+
+    1. `mask_token_id`, the user's choice; 2. the tokenizer's mask token; 3. `config.mask_token_id`; 4. the id of the
+    published LLaDA, LLaDA-MoE, LLaDA2 or Dream checkpoints, by `config.model_type`, where the vocabulary reaches that
+    far. The model's name and path are never looked at.
 
     Args:
-        tokenizer: Its `mask_token_id` is used where no id is given.
-        mask_token_id: The user's choice, in [0, vocab_size); it wins over the tokenizer's.
-        vocab_size: Rows of the model's embedding; by default `len(tokenizer)`.
+        tokenizer: The model's tokenizer.
+        mask_token_id: The user's choice, in [0, vocab_size).
+        config: The model's configuration, if it is known.
+        vocab_size: Rows of the model's embedding; by default `config.vocab_size`, else `len(tokenizer)`.
 
-    Raises: LiftError if there is no mask token, or its id lies outside the vocabulary.
+    Raises: LiftError if no mask token is known, or its id lies outside the vocabulary.
     """
-    found = tokenizer.mask_token_id if mask_token_id is None else mask_token_id
-    if found is None:
-        raise LiftError("the tokenizer has no mask token; pass --mask_token_id with the id that the model fills in.")
-    size = len(tokenizer) if vocab_size is None else vocab_size
-    if not 0 <= found < size:
-        raise LiftError(f"mask_token_id must be inside the vocabulary, from 0 to {size - 1}, got {found}.")
-    return int(found)
-
-
-def resolve_pad_token_id(tokenizer: PreTrainedTokenizerBase) -> int:
-    """Return the id that fills a short row: the tokenizer's padding token, else its end-of-sequence token.
-
-    Raises: LiftError if the tokenizer has neither.
-    """
-    for found in (tokenizer.pad_token_id, tokenizer.eos_token_id):
+    size = _vocabulary(tokenizer, config, vocab_size)
+    for found in (mask_token_id, tokenizer.mask_token_id, getattr(config, "mask_token_id", None)):
         if found is not None:
+            if not 0 <= found < size:
+                raise LiftError(f"mask_token_id must be inside the vocabulary, from 0 to {size - 1}, got {found}.")
+            return int(found)
+    published = _published_ids(config, size)
+    if published is not None:
+        return published.mask
+    raise LiftError(
+        "neither the tokenizer nor the model's configuration has a mask token; pass --mask_token_id with the id that "
+        "the model fills in."
+    )
+
+
+def resolve_pad_token_id(
+    tokenizer: PreTrainedTokenizerBase, *, config: Any = None, vocab_size: int | None = None
+) -> int:
+    """Return the id that fills a short row: the first of these that is known.
+
+    1. the tokenizer's padding token; 2. `config.pad_token_id`; 3. the id of the published checkpoints, as for the mask
+    token; 4. the tokenizer's end-of-sequence token.
+
+    Args: as for `resolve_mask_token_id`.
+
+    Raises: LiftError if there is none of these, or its id lies outside the vocabulary.
+    """
+    size = _vocabulary(tokenizer, config, vocab_size)
+    published = _published_ids(config, size)
+    for found in (
+        tokenizer.pad_token_id,
+        getattr(config, "pad_token_id", None),
+        None if published is None else published.pad,
+        tokenizer.eos_token_id,
+    ):
+        if found is not None:
+            if not 0 <= found < size:
+                raise LiftError(
+                    f"pad_token_id must be inside the vocabulary, from 0 to {size - 1}, got {found}: set "
+                    "tokenizer.pad_token to one of the model's tokens."
+                )
             return int(found)
     raise LiftError("the tokenizer has neither a pad token nor an eos token; set tokenizer.pad_token.")
+
+
+def _vocabulary(tokenizer: PreTrainedTokenizerBase, config: Any, vocab_size: int | None) -> int:
+    return vocab_size or getattr(config, "vocab_size", None) or len(tokenizer)
+
+
+def _published_ids(config: Any, vocab_size: int) -> _PublishedIds | None:
+    model_type = getattr(config, "model_type", "")
+    if model_type == "llada" and hasattr(config, "num_experts"):
+        model_type = "llada_moe"  # the published mixture of experts calls itself as the dense model does
+    ids = _PUBLISHED_IDS.get(_OTHER_NAMES.get(model_type, model_type))
+    return ids if ids is not None and max(ids) < vocab_size else None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from transformers import PreTrainedTokenizerFast
@@ -26,7 +27,7 @@ def test_mask_token_outside_the_vocabulary(
 
 
 def test_no_mask_token(chat_tokenizer: PreTrainedTokenizerFast) -> None:
-    with pytest.raises(LiftError, match="the tokenizer has no mask token; pass --mask_token_id"):
+    with pytest.raises(LiftError, match="has a mask token; pass --mask_token_id"):
         resolve_mask_token_id(chat_tokenizer)
     assert resolve_mask_token_id(chat_tokenizer, 1) == 1
 
@@ -42,3 +43,57 @@ def test_pad_token(
     assert resolve_pad_token_id(both) == 2
     with pytest.raises(LiftError, match=r"neither a pad token nor an eos token; set tokenizer\.pad_token"):
         resolve_pad_token_id(word_tokenizer("[UNK] a"))
+
+
+def config(model_type: str, **fields) -> SimpleNamespace:
+    return SimpleNamespace(model_type=model_type, **({"vocab_size": 200_000} | fields))
+
+
+PUBLISHED = [
+    (config("llada"), 126336, 126081),
+    (config("llada", num_experts=64), 156895, 156892),
+    (config("llada_moe"), 156895, 156892),
+    (config("lladamoe", num_experts=64), 156895, 156892),
+    (config("llada2_moe"), 156895, 156892),
+    (config("llada2_moe_veomni"), 156895, 156892),
+    (config("Dream"), 151666, 151643),
+]
+
+
+@pytest.mark.parametrize(("config", "mask", "pad"), PUBLISHED, ids=lambda x: getattr(x, "model_type", None))
+def test_published_models_are_known(word_tokenizer, config, mask, pad) -> None:
+    plain = word_tokenizer("[UNK] a")
+    assert resolve_mask_token_id(plain, config=config) == mask
+    assert resolve_pad_token_id(plain, config=config) == pad
+    with pytest.raises(LiftError, match="pass --mask_token_id"):
+        resolve_mask_token_id(plain, config=config, vocab_size=mask)
+    with pytest.raises(LiftError, match="neither a pad token"):
+        resolve_pad_token_id(plain, config=config, vocab_size=pad)
+
+
+def test_the_order_of_the_sources(word_tokenizer, bert_tokenizer) -> None:
+    plain = word_tokenizer("[UNK] <e> a", eos_token="<e>")
+    known = config("llada", mask_token_id=7, pad_token_id=8)
+    assert resolve_mask_token_id(bert_tokenizer, 9, config=known) == 9
+    assert resolve_mask_token_id(bert_tokenizer, config=known) == 4
+    assert resolve_mask_token_id(plain, config=known) == 7
+    assert resolve_pad_token_id(bert_tokenizer, config=known) == 0
+    assert resolve_pad_token_id(plain, config=known) == 8
+    assert resolve_pad_token_id(plain, config=config("llada")) == 126081
+    assert resolve_pad_token_id(plain, config=config("llada", vocab_size=99)) == 1
+    assert resolve_pad_token_id(plain, config=config("bert", pad_token_id=None)) == 1
+
+
+def test_neither_name_nor_path_is_looked_at(word_tokenizer) -> None:
+    plain = word_tokenizer("[UNK] a")
+    plain.name_or_path = "GSAI-ML/LLaDA-8B-Base"
+    with pytest.raises(LiftError, match="neither the tokenizer nor the model's configuration has a mask token"):
+        resolve_mask_token_id(plain, config=config("qwen2", _name_or_path="Dream-org/Dream-v0-Base-7B"))
+
+
+def test_a_config_that_names_a_token_outside_the_vocabulary_is_refused(word_tokenizer) -> None:
+    plain, broken = word_tokenizer("[UNK] a"), config("Dream", vocab_size=64, mask_token_id=151666, pad_token_id=151643)
+    with pytest.raises(LiftError, match="mask_token_id must be inside the vocabulary, from 0 to 63, got 151666"):
+        resolve_mask_token_id(plain, config=broken)
+    with pytest.raises(LiftError, match=r"pad_token_id must be inside .*, got 151643: set tokenizer\.pad_token"):
+        resolve_pad_token_id(plain, config=broken)
