@@ -70,7 +70,6 @@ class DataArguments:
     prompt_column: str | None = field(default=None, metadata={"help": "By default prompt."})
     completion_column: str | None = field(default=None, metadata={"help": "By default completion."})
     messages_column: str | None = field(default=None, metadata={"help": "By default messages."})
-    max_length: int = field(default=512, metadata={"help": "Longest row in tokens."})
     prompt_boundary: Literal["generation_prompt", "user_turn_newline"] = field(
         default="generation_prompt",
         metadata={
