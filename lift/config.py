@@ -21,6 +21,7 @@ _CHOICES = {
     "score_source": SCORE_SOURCES,
     "timestep_distribution": TIME_DISTRIBUTIONS,
     "loss_normalizer": NORMALIZERS,
+    "pad_to": ("longest", "max_length"),
     "middle_select": ("exact", "unordered"),
     "score_dtype": ("float32", "logits"),
     "gift_fallback": ("none", "collator"),
@@ -105,6 +106,17 @@ class LiftConfig(TrainingArguments):
     min_rho: float = field(default=0.1, metadata={"help": "Lowest over-mask rate rho, in [0, 1)."})
     max_rho: float = field(default=1.0, metadata={"help": "Highest over-mask rate rho, in (0, 1]; at most 1 - t."})
     cart_p: float = field(default=0.1, metadata={"help": "CART's decay with the distance of context, in (0, 1)."})
+    max_length: int = field(
+        default=512,
+        metadata={"help": "Longest row in tokens: where rows are cut, the width of pad_to=max_length and of packing."},
+    )
+    pad_to: str = field(
+        default="longest",
+        metadata={"help": "Pad a batch to its longest row, or to max_length, as the published code does."},
+    )
+    pad_to_multiple_of: int | None = field(
+        default=None, metadata={"help": "Then round the width of a batch up to a multiple of this."}
+    )
     pad_in_loss: bool = field(
         default=True,
         metadata={"help": "Mask, attend to and train pad tokens, as LLaDA does, so that the model learns to stop."},
@@ -184,6 +196,9 @@ class LiftConfig(TrainingArguments):
         _check_range("cart_p", self.cart_p, 0 < self.cart_p < 1, "between 0 and 1, both excluded")
         _check_range("score_decay", self.score_decay, 0 <= self.score_decay < 1, "at least 0 and below 1")
         _check_range("soft_temperature", self.soft_temperature, self.soft_temperature > 0, "above 0")
+        _check_range("max_length", self.max_length, self.max_length >= 1, "at least 1")
+        if self.pad_to_multiple_of is not None:
+            _check_range("pad_to_multiple_of", self.pad_to_multiple_of, self.pad_to_multiple_of >= 1, "at least 1")
         if self.min_keep is not None:
             _check_range("min_keep", self.min_keep, self.min_keep >= 0, "at least 0")
         if self.loss_denominator is not None:

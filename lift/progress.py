@@ -13,6 +13,11 @@ from transformers import TrainerCallback
 from lift.objectives import MODES
 
 
+def shows_progress(args: Any) -> bool:
+    """Whether this process shows bars: one of all processes does, unless `args.disable_tqdm`."""
+    return not args.disable_tqdm and args.process_index == 0
+
+
 class Speed:
     """Tokens that this process trained on since the last log entry, and the seconds it took."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 from transformers import PreTrainedModel, Trainer
 from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
@@ -22,6 +22,7 @@ from lift.data import resolve_mask_token_id, resolve_pad_token_id
 from lift.errors import LiftError
 from lift.evaluation_mode import evaluation_mode
 from lift.forward_process import diffusion_time, evaluation_time, step_seed
+from lift.length_sampler import length_grouped_sampler
 from lift.normalizers import StepCounts, token_weights_and_denominator
 from lift.objectives import DenoisingBatch
 from lift.progress import Speed, TrainingProgress
@@ -82,7 +83,11 @@ class LiftTrainer(Trainer):
         )
         pad_token_id = resolve_pad_token_id(processing_class, config=model.config, vocab_size=vocab_size)
         if kwargs.get("data_collator") is None:
-            kwargs["data_collator"] = MaskedDiffusionCollator(pad_token_id, pad_in_loss=args.pad_in_loss)
+            kwargs["data_collator"] = MaskedDiffusionCollator(
+                pad_token_id, pad_in_loss=args.pad_in_loss,
+                max_length=args.max_length if args.pad_to == "max_length" else None,
+                pad_to_multiple_of=args.pad_to_multiple_of,
+            )  # fmt: skip
         super().__init__(model, args, processing_class=processing_class, **kwargs)
         # The Trainer then divides each micro-batch's loss by the number of accumulation steps (`_share`).
         self.model_accepts_loss_kwargs = False
@@ -186,6 +191,18 @@ class LiftTrainer(Trainer):
             maskables = [self._batches.counted(batch, seed) for batch in batches]
             self._counts = StepCounts.of(maskables, self._sum_over_processes)
         return batches, None
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        grouped = length_grouped_sampler(self.args, rows, size, lambda: int(self.state.epoch or 0))
+        return super()._get_train_sampler(train_dataset) if grouped is None else grouped
+
+    def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int] | None:
+        grouped = length_grouped_sampler(
+            self.args, eval_dataset, self.args.eval_batch_size * self.args.world_size, lambda: 0
+        )
+        return super()._get_eval_sampler(eval_dataset) if grouped is None else grouped
 
     def _sum_over_processes(self, values: Tensor) -> Tensor:
         return values if self.args.world_size == 1 else self.accelerator.reduce(values.to(self.args.device), "sum")

@@ -16,6 +16,7 @@ from transformers import HfArgumentParser
 
 from lift.cli.sentence_parser import SentenceParser
 from lift.config import LiftConfig
+from lift.data import DATA_FORMATS
 from lift.errors import LiftError
 
 
@@ -60,10 +61,15 @@ class DataArguments:
         default=100, metadata={"help": "Rows to evaluate on; taken from the end of train_data without eval_data."}
     )
     max_train_rows: int | None = field(default=None, metadata={"help": "Use only the first rows."})
+    data_format: str | None = field(
+        default=None,
+        metadata={
+            "help": f"Format of a public data set's rows: {', '.join(DATA_FORMATS)}. By default the columns decide."
+        },
+    )
     prompt_column: str | None = field(default=None, metadata={"help": "By default prompt."})
     completion_column: str | None = field(default=None, metadata={"help": "By default completion."})
     messages_column: str | None = field(default=None, metadata={"help": "By default messages."})
-    max_length: int = field(default=512, metadata={"help": "Longest row in tokens."})
     prompt_boundary: Literal["generation_prompt", "user_turn_newline"] = field(
         default="generation_prompt",
         metadata={

@@ -82,9 +82,10 @@ def _open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) -
         return prepare_dataset(
             dataset,
             tokenizer,
-            max_length=data.max_length,
+            max_length=config.max_length,
             truncation=data.truncation,
             prompt_boundary=data.prompt_boundary,
+            data_format=data.data_format,
             prompt_column=data.prompt_column,
             completion_column=data.completion_column,
             messages_column=data.messages_column,

@@ -46,8 +46,8 @@ class SudokuSource(Source):
         return cls(
             description="4x4 Sudoku",
             tokenizer=tokenizer,
-            train=prepare_dataset(sudoku.rows(train), tokenizer, max_length=data.max_length),
-            eval=prepare_dataset(sudoku.rows(test[:_MAX_EVAL_ROWS]), tokenizer, max_length=data.max_length),
+            train=prepare_dataset(sudoku.rows(train), tokenizer, max_length=config.max_length),
+            eval=prepare_dataset(sudoku.rows(test[:_MAX_EVAL_ROWS]), tokenizer, max_length=config.max_length),
             test=test,
             published=published,
         )

@@ -10,6 +10,7 @@ from datasets import Dataset, Features, List, Value
 
 from lift.data.formats import PROMPT_BOUNDARIES, Columns, encode_row, find_columns
 from lift.data.loading import rows_to_dataset
+from lift.data.named_formats import apply_data_format, check_data_format
 from lift.errors import LiftError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def prepare_dataset(
     tokenizer: PreTrainedTokenizerBase,
     *,
     max_length: int,
+    data_format: str | None = None,
     prompt_column: str | None = None,
     completion_column: str | None = None,
     messages_column: str | None = None,
@@ -43,16 +45,18 @@ def prepare_dataset(
 ) -> Dataset:
     """Tokenise rows into prompt and response, unpadded, without noise.
 
-    The columns are the user's, else `prompt` and `completion`, else `messages`. With a chat template the
-    prompt ends exactly where `add_generation_prompt=True` ends it; without one a row is [bos or cls] prompt
-    [sep] completion [eos or sep], as far as the tokenizer has these. Rows are numbered from 0 in the order
-    given, and errors use the same numbers. The result stays in memory: nothing is written beside the user's
+    The columns are those of `data_format`, or the user's, else `prompt` and `completion`, else `messages`. With a
+    chat template the prompt ends exactly where `add_generation_prompt=True` ends it; without one a row is
+    [bos or cls] prompt [sep] completion [eos or sep], as far as the tokenizer has these. Rows are numbered from 0 in
+    the order given, and errors use the same numbers. The result stays in memory: nothing is written beside the user's
     files.
 
     Args:
         rows: A `datasets.Dataset` or dictionaries.
         tokenizer: Its chat template is applied where it has one.
         max_length: Most tokens in a row: prompt, response and special tokens together.
+        data_format: One of `DATA_FORMATS`, such as "gsm8k": how a row of that public data set becomes prompt and
+            response. It names its own columns. By default the columns decide.
         prompt_column: Column of the prompt, a string or a list of messages.
         completion_column: Column of the response, a string or a list of messages, the last the assistant's.
         messages_column: Column of conversations, lists of {role, content}; the last message is the response.
@@ -77,7 +81,16 @@ def prepare_dataset(
     dataset = rows if isinstance(rows, Dataset) else _from_dictionaries(rows)
     if len(dataset) == 0:
         raise LiftError("the data set has no rows; at least one is needed.")
-    columns = find_columns(dataset.column_names, prompt_column, completion_column, messages_column)
+    if data_format is not None:
+        check_data_format(data_format)
+        if (prompt_column, completion_column, messages_column) != (None, None, None):
+            raise LiftError(
+                f"data_format={data_format!r} names its own columns: leave out prompt_column, completion_column and "
+                "messages_column, or data_format."
+            )
+        columns = None
+    else:
+        columns = find_columns(dataset.column_names, prompt_column, completion_column, messages_column)
     tokenised = dataset.with_format(None).map(
         _tokenise,
         batched=True,
@@ -89,6 +102,7 @@ def prepare_dataset(
         desc="Tokenising",
         fn_kwargs={
             "columns": columns,
+            "data_format": data_format,
             "tokenizer": tokenizer,
             "max_length": max_length,
             "mask_token_id": tokenizer.mask_token_id if mask_token_id is None else mask_token_id,
@@ -120,7 +134,8 @@ def _tokenise(
     batch: dict[str, list[Any]],
     indices: list[int],
     *,
-    columns: Columns,
+    columns: Columns | None,
+    data_format: str | None,
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
     mask_token_id: int | None,
@@ -129,10 +144,14 @@ def _tokenise(
     prompt_boundary: str,
 ) -> dict[str, list[Any]]:
     out: dict[str, list[Any]] = {name: [] for name in _FEATURES}
-    for index, *cells in zip(indices, *(batch[name] for name in columns.names), strict=True):
+    names = list(batch) if columns is None else columns.names
+    for index, *cells in zip(indices, *(batch[name] for name in names), strict=True):
         where = f"row {index} (counted from 0)"
-        row = dict(zip(columns.names, cells, strict=True))
-        prompt_ids, response_ids = encode_row(row, columns, tokenizer, where, prompt_boundary)
+        row = dict(zip(names, cells, strict=True))
+        if data_format is not None:
+            row = apply_data_format(data_format, row, where)
+        used = columns or Columns(**{name: name for name in row})
+        prompt_ids, response_ids = encode_row(row, used, tokenizer, where, prompt_boundary)
         length = len(prompt_ids) + len(response_ids)
         if length > max_length and truncation == "filter":
             continue

@@ -144,6 +144,14 @@ FAILING = {
         "prmpt",
     ),
     "no columns named": (lambda f: [*f.model, *f.data], "question"),
+    "unknown format": (
+        lambda f: [*f.model, *f.data, "--data_format", "gsm"],
+        "data_format must be one of s1k, s1k-1.1",
+    ),
+    "rows of another format": (
+        lambda f: [*f.model, *f.data, "--data_format", "gsm8k"],
+        "row 0 (counted from 0) does not have the format 'gsm8k': the field 'answer' has no #### before its result",
+    ),
     "empty data set": (lambda f: [*f.model, *f.columns, "--train_data", f.write("empty.jsonl", "")], "empty"),
     "prompt too long": (lambda f: [*f.own, "--max_length", "10"], "max_length"),
     "mask id outside": (lambda f: [*f.own, "--mask_token_id", "500"], "500"),

@@ -6,11 +6,19 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset
-from transformers import ModernBertConfig, ModernBertForMaskedLM
+from transformers import ModernBertConfig, ModernBertForMaskedLM, TrainingArguments
 
 from lift.config import LiftConfig
 from lift.data import prepare_dataset
 from lift.tasks import sudoku
+
+
+# What transformers calls grouping by length, and what before its release 5.
+GROUPED = (
+    {"train_sampling_strategy": "group_by_length"}
+    if hasattr(TrainingArguments, "train_sampling_strategy")
+    else {"group_by_length": True}
+)
 
 
 def tiny_model(seed: int = 0, *, dropout: float = 0.0) -> ModernBertForMaskedLM:
