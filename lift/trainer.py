@@ -21,6 +21,8 @@ from lift.data import resolve_mask_token_id, resolve_pad_token_id
 from lift.errors import LiftError
 from lift.evaluation_mode import evaluation_mode
 from lift.forward_process import diffusion_time, evaluation_time, step_seed
+from lift.gradient_checkpointing import enable_gradient_checkpointing
+from lift.lora import check_resumable
 from lift.normalizers import StepCounts, token_weights_and_denominator
 from lift.objectives import DenoisingBatch
 from lift.progress import Speed, TrainingProgress
@@ -40,7 +42,8 @@ class LiftTrainer(Trainer):
     plain SFT loss at fixed times (i + 1/2) / n with fixed masks: two evaluations of one model agree to the bit.
 
     Args:
-        model: a BERT or ModernBERT masked LM, or a family added with `register_model_family`.
+        model: a BERT or ModernBERT masked LM, or a family added with `register_model_family`; whole, or wrapped by
+            PEFT, whose adapter alone is then trained and saved.
         args: `LiftConfig`.
         train_dataset, eval_dataset: from `prepare_dataset`, columns input_ids, prompt_length, example_id.
         processing_class: the tokenizer; gives mask and pad ids and is saved with the checkpoints.
@@ -78,6 +81,9 @@ class LiftTrainer(Trainer):
         if kwargs.get("data_collator") is None:
             kwargs["data_collator"] = MaskedDiffusionCollator(pad_token_id, pad_in_loss=args.pad_in_loss)
         super().__init__(model, args, processing_class=processing_class, **kwargs)
+        if self.args.gradient_checkpointing:
+            options: Any = self.args.gradient_checkpointing_kwargs
+            enable_gradient_checkpointing(self.model, options)
         # The Trainer then divides each micro-batch's loss by the number of accumulation steps (`_share`).
         self.model_accepts_loss_kwargs = False
         self._speed = Speed()
@@ -156,6 +162,10 @@ class LiftTrainer(Trainer):
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None and self._scores is not None:
             self._scores = load_scores(self._scores, checkpoint)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        check_resumable(self.model if model is None else model, resume_from_checkpoint)
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:

@@ -32,6 +32,8 @@ FLOORS = {
     "lift.errors": 11,
     "lift.evaluation_mode": 11,
     "lift.forward_process": 12,
+    "lift.gradient_checkpointing": 12,
+    "lift.lora": 12,
     "lift.score_sources": 12,
     "lift.normalizers": 12,
     "lift.objectives": 13,
@@ -54,8 +56,8 @@ NEEDS_TRANSFORMERS = "lift_kernels.models.output"
 # The public names, the generator they document, and whether a model is patched.
 OPEN_TO_LIFT = ("lift_kernels", "lift_kernels.philox", "lift_kernels.models.patch")
 TORCH_ONLY = (
-    "lift.atomic_write", "lift.errors", "lift.evaluation_mode", "lift.forward_process", "lift.normalizers",
-    "lift.objectives", "lift.step_statistics",
+    "lift.atomic_write", "lift.errors", "lift.evaluation_mode", "lift.forward_process", "lift.gradient_checkpointing",
+    "lift.normalizers", "lift.objectives", "lift.step_statistics",
 )  # fmt: skip
 PUBLIC_NAMES = {
     "CorruptedTokens",

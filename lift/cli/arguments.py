@@ -17,11 +17,12 @@ from transformers import HfArgumentParser
 from lift.cli.sentence_parser import SentenceParser
 from lift.config import LiftConfig
 from lift.errors import LiftError
+from lift.lora import LoraArguments
 
 
 @dataclass
-class ModelArguments:
-    """Which model to fine-tune."""
+class ModelArguments(LoraArguments):
+    """Which model to fine-tune, and whether whole or by a LoRA adapter."""
 
     model_name_or_path: str | None = field(
         default=None,
@@ -32,7 +33,9 @@ class ModelArguments:
         metadata={"help": "A configuration (mapping, JSON on the command line) to build a new model from instead."},
     )
     tokenizer_name_or_path: str | None = field(default=None, metadata={"help": "By default the model's own."})
-    dtype: str = field(default="float32", metadata={"help": "float32, bfloat16 or float16."})
+    dtype: str = field(
+        default="float32", metadata={"help": "float32, bfloat16, float16, or auto for that of the saved weights."}
+    )
     trust_remote_code: bool = field(default=False, metadata={"help": "Run code that comes with a Hub model."})
 
 
@@ -60,6 +63,9 @@ class DataArguments:
         default=100, metadata={"help": "Rows to evaluate on; taken from the end of train_data without eval_data."}
     )
     max_train_rows: int | None = field(default=None, metadata={"help": "Use only the first rows."})
+    data_format: str | None = field(
+        default=None, metadata={"help": "A named format of train_data, for instance s1k; by default the columns tell."}
+    )
     prompt_column: str | None = field(default=None, metadata={"help": "By default prompt."})
     completion_column: str | None = field(default=None, metadata={"help": "By default completion."})
     messages_column: str | None = field(default=None, metadata={"help": "By default messages."})
