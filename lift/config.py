@@ -184,7 +184,13 @@ class LiftConfig(TrainingArguments):
     def __post_init__(self) -> None:
         if not torch.accelerator.is_available():
             self.dataloader_pin_memory = False  # pinning without an accelerator only warns
+        for old in ("gradient_checkpointing", "gradient_checkpointing_kwargs"):
+            new = old.replace("gradient", "activation")
+            if getattr(self, new, False) is None:  # transformers 5.23 renamed them, and warns of the names of 4.57
+                setattr(self, new, getattr(self, old))
         super().__post_init__()
+        if self.gradient_checkpointing:
+            self._make_checkpointing_non_reentrant()
         if self.reference_quirks:
             for name, value in _PUBLISHED.items():
                 setattr(self, name, value)
@@ -207,6 +213,17 @@ class LiftConfig(TrainingArguments):
         _check_range("seed", self.seed, self.seed >= 0, "at least 0")
         if self.remove_unused_columns:
             raise LiftError("remove_unused_columns must be False: the collator needs prompt_length and example_id.")
+
+    def _make_checkpointing_non_reentrant(self) -> None:
+        """The reentrant kind, which transformers 4.57 takes by default, fails on a frozen base."""
+        given = self.gradient_checkpointing_kwargs or {}
+        if isinstance(given, str):
+            raise LiftError(
+                f"gradient_checkpointing_kwargs must be a mapping, JSON on the command line, got {given!r}."
+            )
+        self.gradient_checkpointing_kwargs = {"use_reentrant": False, **given}
+        if hasattr(self, "activation_checkpointing_kwargs"):
+            self.activation_checkpointing_kwargs = self.gradient_checkpointing_kwargs
 
     def _check_combinations(self) -> None:
         has_modes = self.method not in ("sft", "gift", "cart")

@@ -22,7 +22,9 @@ from lift.data import resolve_mask_token_id, resolve_pad_token_id
 from lift.errors import LiftError
 from lift.evaluation_mode import evaluation_mode
 from lift.forward_process import diffusion_time, evaluation_time, step_seed
+from lift.gradient_checkpointing import enable_gradient_checkpointing
 from lift.length_sampler import length_grouped_sampler
+from lift.lora import check_resumable
 from lift.normalizers import StepCounts, token_weights_and_denominator
 from lift.objectives import DenoisingBatch
 from lift.progress import Speed, TrainingProgress
@@ -45,7 +47,8 @@ class LiftTrainer(Trainer):
     plain SFT loss at fixed times (i + 1/2) / n with fixed masks: two evaluations of one model agree to the bit.
 
     Args:
-        model: any that `lift_kernels.apply_lift_kernels` knows, with or without PEFT adapters.
+        model: any that `lift_kernels.apply_lift_kernels` knows; whole, or wrapped by PEFT, whose adapter alone is then
+            trained and saved.
         args: `LiftConfig`.
         train_dataset, eval_dataset: from `prepare_dataset`, columns input_ids, prompt_length, example_id.
         processing_class: the tokenizer; gives mask and pad ids and is saved with the checkpoints.
@@ -89,6 +92,9 @@ class LiftTrainer(Trainer):
                 pad_to_multiple_of=args.pad_to_multiple_of,
             )  # fmt: skip
         super().__init__(model, args, processing_class=processing_class, **kwargs)
+        if self.args.gradient_checkpointing:
+            options: Any = self.args.gradient_checkpointing_kwargs
+            enable_gradient_checkpointing(self.model, options)
         # The Trainer then divides each micro-batch's loss by the number of accumulation steps (`_share`).
         self.model_accepts_loss_kwargs = False
         self._family = find_model_family(innermost(model))
@@ -168,6 +174,10 @@ class LiftTrainer(Trainer):
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None and self._scores is not None:
             self._scores = load_scores(self._scores, checkpoint)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        check_resumable(self.model if model is None else model, resume_from_checkpoint)
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:

@@ -33,6 +33,8 @@ FLOORS = {
     "lift.errors": 11,
     "lift.evaluation_mode": 11,
     "lift.forward_process": 12,
+    "lift.gradient_checkpointing": 12,
+    "lift.lora": 12,
     "lift.score_sources": 12,
     "lift.normalizers": 12,
     "lift.objectives": 13,
@@ -59,8 +61,8 @@ OPEN_TO_LIFT = (
     "lift_kernels.models.patch", "lift_kernels.models.uncast",
 )  # fmt: skip
 TORCH_ONLY = (
-    "lift.atomic_write", "lift.errors", "lift.evaluation_mode", "lift.forward_process", "lift.normalizers",
-    "lift.objectives", "lift.step_statistics",
+    "lift.atomic_write", "lift.errors", "lift.evaluation_mode", "lift.forward_process", "lift.gradient_checkpointing",
+    "lift.normalizers", "lift.objectives", "lift.step_statistics",
 )  # fmt: skip
 PUBLIC_NAMES = {
     "CorruptedTokens",

@@ -9,6 +9,7 @@ from importlib import import_module
 _COMMANDS = {
     "train": "fine-tune a model: lift train --preset sudoku --output_dir out",
     "sample": "complete prompts with a trained model: lift sample --model out --prompt 3102200002100320",
+    "merge": "put a LoRA adapter into its base model: lift merge --model out --output_dir merged",
     "doctor": "say what this machine has and which backend each device gets",
 }
 

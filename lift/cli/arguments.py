@@ -18,11 +18,12 @@ from lift.cli.sentence_parser import SentenceParser
 from lift.config import LiftConfig
 from lift.data import DATA_FORMATS
 from lift.errors import LiftError
+from lift.lora import LoraArguments
 
 
 @dataclass
-class ModelArguments:
-    """Which model to fine-tune."""
+class ModelArguments(LoraArguments):
+    """Which model to fine-tune, and whether whole or by a LoRA adapter."""
 
     model_name_or_path: str | None = field(
         default=None,
@@ -33,7 +34,9 @@ class ModelArguments:
         metadata={"help": "A configuration (mapping, JSON on the command line) to build a new model from instead."},
     )
     tokenizer_name_or_path: str | None = field(default=None, metadata={"help": "By default the model's own."})
-    dtype: str = field(default="float32", metadata={"help": "float32, bfloat16 or float16."})
+    dtype: str = field(
+        default="float32", metadata={"help": "float32, bfloat16, float16, or auto for that of the saved weights."}
+    )
     trust_remote_code: bool = field(default=False, metadata={"help": "Run code that comes with a Hub model."})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from importlib import resources
 from pathlib import Path
@@ -11,9 +12,10 @@ import torch
 
 from lift.cli.arguments import ModelArguments
 from lift.errors import LiftError
+from lift.lora import base_of_adapter, four_bit_config, is_adapter, load_adapter
 
 _PACKAGE_PREFIX = "package:"
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "auto": "auto"}
 
 
 def resolve_package_path(name: str) -> str:
@@ -52,8 +54,11 @@ def load_tokenizer(arguments: ModelArguments) -> Any:
         raise LiftError(f"no tokenizer could be loaded from {name}: {_first_sentence(error)}") from None
 
 
-def build_model(arguments: ModelArguments, tokenizer: Any, *, seed: int) -> Any:
+def build_model(arguments: ModelArguments, tokenizer: Any, *, seed: int, use_safetensors: bool | None = None) -> Any:
     """Return a masked language model: pretrained, or new from `model_config` with weights drawn from `seed`.
+
+    An adapter's folder gives its base model with the adapter in it, frozen. With `use_safetensors` pickled weights are
+    refused.
 
     Raises:
         LiftError: neither or both are given, or the model cannot be loaded.
@@ -64,6 +69,9 @@ def build_model(arguments: ModelArguments, tokenizer: Any, *, seed: int) -> Any:
         raise LiftError("pass either --model_name_or_path or --model_config, and only one of them.")
     if arguments.dtype not in _DTYPES:
         raise LiftError(f"dtype must be one of {', '.join(_DTYPES)}, got {arguments.dtype!r}.")
+    if arguments.model_name_or_path is not None and is_adapter(arguments.model_name_or_path):
+        base = dataclasses.replace(arguments, model_name_or_path=base_of_adapter(arguments.model_name_or_path))
+        return load_adapter(build_model(base, tokenizer, seed=seed), arguments.model_name_or_path)
     dtype = _DTYPES[arguments.dtype]
     set_seed(seed)
     if arguments.model_name_or_path is None:
@@ -74,6 +82,8 @@ def build_model(arguments: ModelArguments, tokenizer: Any, *, seed: int) -> Any:
                 resolve_package_path(arguments.model_name_or_path),
                 dtype=dtype,
                 trust_remote_code=arguments.trust_remote_code,
+                use_safetensors=use_safetensors,
+                **({"quantization_config": _four_bit_config(arguments)} if arguments.load_in_4bit else {}),
             )
         except (OSError, ValueError) as error:
             raise LiftError(
@@ -82,6 +92,17 @@ def build_model(arguments: ModelArguments, tokenizer: Any, *, seed: int) -> Any:
     if tokenizer.mask_token_id is not None:
         model.config.mask_token_id = tokenizer.mask_token_id
     return model
+
+
+def _four_bit_config(arguments: ModelArguments) -> Any:
+    from transformers import AutoConfig, AutoModelForMaskedLM
+
+    trust = arguments.trust_remote_code
+    config = AutoConfig.from_pretrained(
+        resolve_package_path(str(arguments.model_name_or_path)), trust_remote_code=trust
+    )
+    with torch.device("meta"):
+        return four_bit_config(AutoModelForMaskedLM.from_config(config, trust_remote_code=trust))
 
 
 def _config(text: str, tokenizer: Any) -> Any:

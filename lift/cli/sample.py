@@ -10,7 +10,9 @@ from lift.errors import LiftError
 
 def run(arguments: Sequence[str]) -> None:
     parser = SentenceParser(prog="lift sample", description="Complete prompts by low-confidence remasking.")
-    parser.add_argument("--model", required=True, help="folder or Hub id of a trained model and its tokenizer")
+    parser.add_argument(
+        "--model", required=True, help="folder or Hub id of a trained model and its tokenizer, or an adapter's folder"
+    )
     parser.add_argument("--prompt", required=True, action="append", help="a prompt; may be given several times")
     parser.add_argument(
         "--gen_length", type=int, default=None, help="tokens to generate; by default as many as the prompt"

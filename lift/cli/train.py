@@ -20,6 +20,7 @@ from lift.cli.loading import build_model
 from lift.cli.sources import Source, open_source
 from lift.config import LiftConfig
 from lift.errors import LiftError
+from lift.lora import add_lora, is_adapter
 from lift.plots import loss_curve
 from lift.trainer import LiftTrainer
 
@@ -49,10 +50,13 @@ def train(
     checkpoint = _checkpoint(config)
     if checkpoint is None:
         _check_output(output, run_arguments)
+    _check_base(model_arguments)
     console = Console(quiet=not config.should_log, highlight=False, width=None if sys.stdout.isatty() else 100)
     transformers.set_seed(config.seed)
     source = open_source(data_arguments, model_arguments, config)
     model = build_model(model_arguments, source.tokenizer, seed=config.seed)
+    if model_arguments.use_peft:
+        model = add_lora(model, model_arguments)
     trainer = LiftTrainer(
         model=model,
         args=config,
@@ -62,6 +66,7 @@ def train(
     )
     console.print(
         f"[bold]{config.method}[/bold] on {source.description}: {model.num_parameters():,} parameters, "
+        f"{_trained(model)}"
         f"{len(source.train):,} rows to train on, {len(source.eval):,} to evaluate on"
     )
     if run_arguments.overwrite_output_dir and checkpoint is None and trainer.is_world_process_zero():
@@ -95,6 +100,23 @@ def train(
     names = sorted(p.name for p in output.iterdir() if p.is_file() and p.suffix in (".png", ".json", ".safetensors"))
     console.print(f"[bold]wrote {output}/[/bold]: {', '.join(names)}")
     return metrics
+
+
+def _check_base(model: ModelArguments) -> None:
+    if model.use_peft and model.model_config is not None:
+        raise LiftError(
+            "use_peft needs a model that was saved, as only the adapter is kept: pass --model_name_or_path."
+        )
+    if model.model_name_or_path is not None and is_adapter(model.model_name_or_path):
+        raise LiftError(
+            f"model_name_or_path {model.model_name_or_path} is an adapter: go on with --resume_from_checkpoint, or "
+            "train the model that lift merge makes of it."
+        )
+
+
+def _trained(model: Any) -> str:
+    trainable = model.num_parameters(only_trainable=True)
+    return "" if trainable == model.num_parameters() else f"{trainable:,} of them trained, "
 
 
 def _evaluate(trainer: LiftTrainer, source: Source) -> dict[str, Any]:

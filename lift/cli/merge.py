@@ -1,0 +1,98 @@
+"""`lift merge`: put a LoRA adapter into its base model and save the result as a model of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lift.cli.sentence_parser import SentenceParser
+from lift.errors import LiftError
+
+
+def run(arguments: Sequence[str]) -> None:
+    parser = SentenceParser(
+        prog="lift merge",
+        description="Add a LoRA adapter to the weights of its base model; write a safetensors checkpoint.",
+    )
+    parser.add_argument("--model", required=True, help="the adapter's folder, as lift train leaves it")
+    parser.add_argument("--output_dir", required=True, help="folder to write, which must be new or empty")
+    parser.add_argument("--base", default=None, help="folder or Hub id of the base; by default the one trained on")
+    parser.add_argument("--trust_remote_code", action="store_true", help="run code that comes with a Hub base")
+    options = parser.parse_args(arguments)
+
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    print(merge(options.model, options.output_dir, base=options.base, trust_remote_code=options.trust_remote_code))
+
+
+def merge(adapter: str, output_dir: str, *, base: str | None = None, trust_remote_code: bool = False) -> str:
+    """Write base + adapter, in the base's dtype, with the tokenizer, to `output_dir`: whole or not at all.
+
+    Args:
+        adapter: a folder with adapter_config.json and adapter_model.safetensors.
+        output_dir: must be new or empty.
+        base: the base model's folder or Hub id; by default the one that the adapter names.
+        trust_remote_code: run code that comes with a Hub base.
+
+    Returns: one line that says what was merged into what.
+
+    Raises:
+        LiftError: `adapter` is none, output_dir is in use, weights are pickled, missing, quantised, not finite, or do
+            not fit.
+    """
+    from lift.atomic_write import atomic_folder
+    from lift.lora import base_of_adapter, is_adapter, load_adapter
+
+    output = Path(output_dir)
+    if not is_adapter(adapter):
+        raise LiftError(f"{adapter} is no adapter: it has no adapter_config.json.")
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise LiftError(f"output_dir {output} is not an empty folder: choose another.")
+    base = base_of_adapter(adapter) if base is None else base
+    tokenizer, model = _load_base(adapter, base, trust_remote_code)
+    model = load_adapter(model, adapter)
+    try:
+        merged = model.merge_and_unload(safe_merge=True)
+    except ValueError as error:
+        raise LiftError(f"the adapter {adapter} cannot be merged: {' '.join(str(error).split())}") from None
+    with atomic_folder(output) as folder:
+        merged.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    dtype = str(merged.dtype).removeprefix("torch.")
+    return f"merged {adapter} into {base}: {merged.num_parameters():,} parameters, {dtype}, in {output}/"
+
+
+def _load_base(adapter: str, base: str, trust_remote_code: bool) -> tuple[Any, Any]:
+    from lift.cli.arguments import ModelArguments
+    from lift.cli.loading import build_model, load_tokenizer, resolve_package_path
+    from lift.lora import is_adapter
+
+    has_tokenizer = (Path(adapter) / "tokenizer_config.json").is_file()
+    arguments = ModelArguments(
+        model_name_or_path=base,
+        tokenizer_name_or_path=adapter if has_tokenizer else None,
+        dtype="auto",
+        trust_remote_code=trust_remote_code,
+    )
+    if is_adapter(base):
+        raise LiftError(f"the base {base} is an adapter itself: merge that one first, and pass the result as --base.")
+    name = resolve_package_path(base)
+    if Path(name).is_dir() and not any(Path(name).glob("*.safetensors")):
+        raise LiftError(f"the base {base} has no .safetensors file, and pickled weights are not read: convert them.")
+    tokenizer = load_tokenizer(arguments)
+    if _is_quantised(name, trust_remote_code):
+        raise LiftError(f"the base {base} is quantised: merge into the model it was made from, with --base.")
+    return tokenizer, build_model(arguments, tokenizer, seed=0, use_safetensors=True)
+
+
+def _is_quantised(base: str, trust_remote_code: bool) -> bool:
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(base, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        raise LiftError(f"no model could be loaded from {base}: {' '.join(str(error).split())}") from None
+    return getattr(config, "quantization_config", None) is not None
