@@ -22,6 +22,7 @@ from lift.data import resolve_mask_token_id, resolve_pad_token_id
 from lift.errors import LiftError
 from lift.evaluation_mode import evaluation_mode
 from lift.forward_process import diffusion_time, evaluation_time, step_seed
+from lift.fsdp import choose_units, shard_on_cpu
 from lift.gradient_checkpointing import enable_gradient_checkpointing
 from lift.length_sampler import length_grouped_sampler
 from lift.lora import check_resumable
@@ -33,6 +34,7 @@ from lift.trainer_scores import load_scores, score_source_for
 from lift.training_batch import TrainingBatch, TrainingBatches, host_example_id
 from lift_kernels import TokenStats, apply_lift_kernels
 from lift_kernels.models.families import find_model_family
+from lift_kernels.models.head import num_rows
 from lift_kernels.models.patch import innermost
 from lift_kernels.models.uncast import Uncast
 
@@ -79,7 +81,7 @@ class LiftTrainer(Trainer):
             apply_lift_kernels(model)
         except ValueError as error:
             raise LiftError(str(error)) from None
-        vocab_size = model.get_output_embeddings().weight.shape[0]
+        vocab_size = num_rows(model.get_output_embeddings())
         _check_vocabulary(processing_class, vocab_size)
         self.mask_token_id = resolve_mask_token_id(
             processing_class, args.mask_token_id, config=model.config, vocab_size=vocab_size
@@ -112,6 +114,14 @@ class LiftTrainer(Trainer):
         if not self.args.disable_tqdm:
             self.remove_callback(ProgressCallback)
             self.add_callback(TrainingProgress())
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        shard_on_cpu(self.accelerator, self.args.fsdp_plugin_args)
+        plugin = getattr(self.accelerator.state, "fsdp_plugin", None)
+        self.is_fsdp_enabled = plugin is not None
+        if self.is_fsdp_enabled:
+            choose_units(plugin, self.model)
 
     def compute_loss(
         self,
@@ -189,14 +199,8 @@ class LiftTrainer(Trainer):
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list[Any], None]:
         """The micro-batches of one optimiser step, each with its place in it, and what the loss is divided by."""
         batches, _ = super().get_batch_samples(*args, **kwargs)
-        world, rank = self.args.world_size, self.args.process_index
         if batches:
-            size = len(batches[0]["example_id"])
-            for i, batch in enumerate(batches):
-                # As one process would see them: a loader deals micro-batches out to the processes in turn.
-                first = (i * world + rank) * size
-                batch["position"] = torch.arange(first, first + len(batch["example_id"]))
-                batch["micro_batch"], batch["num_step_rows"] = i, len(batches) * world * size
+            self._place(batches)
             seed = step_seed(self.args.seed, self.state.global_step)
             maskables = [self._batches.counted(batch, seed) for batch in batches]
             self._counts = StepCounts.of(maskables, self._sum_over_processes)
@@ -213,6 +217,23 @@ class LiftTrainer(Trainer):
             self.args, eval_dataset, self.args.eval_batch_size * self.args.world_size, lambda: 0
         )
         return super()._get_eval_sampler(eval_dataset) if grouped is None else grouped
+
+    def _place(self, batches: list[dict[str, Any]]) -> None:
+        """Tell each row its place in the step, as one process would see it, and blank the repeated rows.
+
+        A loader deals micro-batches out to the processes in turn. Where the last ones of an epoch do not go round, it
+        fills them up with rows from the epoch's start, which must not train twice.
+        """
+        size = len(batches[0]["example_id"])
+        turn, loader = size * self.args.world_size, self.accelerator.gradient_state
+        is_short = loader.end_of_dataloader and loader.remainder > 0
+        num_rows = (len(batches) - 1) * turn + (loader.remainder if is_short else turn)
+        for i, batch in enumerate(batches):
+            first = i * turn + self.args.process_index * size
+            position = torch.arange(first, first + len(batch["example_id"]))
+            batch["position"], batch["micro_batch"], batch["num_step_rows"] = position, i, num_rows
+            if first + len(position) > num_rows:
+                batch["maskable"] = batch["maskable"] & (position < num_rows).to(batch["maskable"].device)[:, None]
 
     def _sum_over_processes(self, values: Tensor) -> Tensor:
         return values if self.args.world_size == 1 else self.accelerator.reduce(values.to(self.args.device), "sum")
@@ -318,7 +339,7 @@ class LiftTrainer(Trainer):
         return {"first_position": "zeros" if self.args.shift_first == "zeros" else "ignore"}
 
     def _check_ids(self, inputs: dict[str, Tensor]) -> None:
-        vocab_size = int(self.model.get_input_embeddings().weight.shape[0])
+        vocab_size = self.model.get_input_embeddings().num_embeddings  # its weight may lie in shards
         is_outside = ((inputs["input_ids"] < 0) | (inputs["input_ids"] >= vocab_size)).any(1)
         if is_outside.any():
             example = inputs["example_id"][is_outside][0].item()

@@ -57,7 +57,8 @@ FLOORS = {
 NEEDS_TRANSFORMERS = "lift_kernels.models.output"
 # The public names, the generator they document, and what is known of a model and its patch.
 OPEN_TO_LIFT = (
-    "lift_kernels", "lift_kernels.philox", "lift_kernels.models.families", "lift_kernels.models.next_token",
+    "lift_kernels", "lift_kernels.philox", "lift_kernels.models.families", "lift_kernels.models.head",
+    "lift_kernels.models.next_token",
     "lift_kernels.models.patch", "lift_kernels.models.uncast",
 )  # fmt: skip
 TORCH_ONLY = (

@@ -56,6 +56,12 @@ def prepare_head(head: Any) -> None:
         _replace_forward(head)
 
 
+def num_rows(head: Any) -> int:
+    """V, without a look at the weight, which may lie in shards."""
+    rows: int = head.num_embeddings if isinstance(head, nn.Embedding) else head.out_features
+    return rows
+
+
 def restore_forwards(model: nn.Module) -> None:
     """Undo what `prepare_head` and `call_head` did to any module of `model`."""
     for module in model.modules():

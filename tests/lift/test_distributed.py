@@ -1,90 +1,139 @@
-"""Two processes with gloo on a CPU: the same training as one process."""
+"""Two processes with gloo on a CPU, in DDP and in FSDP2: the same training as one process."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+import yaml
+from accelerate.state import AcceleratorState
+from transformers import ModernBertForMaskedLM
 
-from tests.lift.tiny import GROUPED
+from tests.lift import distributed_runs
+from tests.lift.distributed_runs import SCENARIOS, weights
 
-_PROGRAM = """
-import json, sys
-from pathlib import Path
-from lift import LiftTrainer
-from lift.tasks import sudoku
-from tests.lift.tiny import tiny_config, tiny_model, uneven_rows
+ROOT = Path(__file__).parents[2]
+MODULE = distributed_runs.__name__
+WRAPPERS = ("ddp", "fsdp2")
 
-out, size, accumulation = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-config = tiny_config(
-    out, per_device_train_batch_size=size, gradient_accumulation_steps=accumulation, optim="sgd", learning_rate=0.1,
-    timestep_distribution="low_discrepancy", pad_in_loss=False, **json.loads(sys.argv[4]),
-)
-trainer = LiftTrainer(
-    model=tiny_model(), args=config, train_dataset=uneven_rows(), processing_class=sudoku.build_tokenizer()
-)
-trainer.train(resume_from_checkpoint=sys.argv[5] if len(sys.argv) > 5 else None)
-trainer.save_model()
-trainer.end()
-"""
+pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
 
 
-def launch(command: list[str], root: Path) -> subprocess.CompletedProcess[str]:
+def launch(*command: str | Path) -> None:
     """Run a command; gloo rarely aborts while processes exit ("terminate called ..."), and only that is tried again."""
-    environment = {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin", "HF_HUB_OFFLINE": "1"}
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""
+    }  # fmt: skip
     for _ in range(3):
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        result = subprocess.run(
+            [sys.executable, "-m", *map(str, command)], env=environment, capture_output=True, text=True, timeout=300
+        )
         if "terminate called without an active exception" not in result.stderr:
             break
-    return result
+    assert result.returncode == 0, result.stdout[-1000:] + result.stderr[-5000:]
 
 
-def ends(folder: Path, runs: dict[str, list[str]]) -> dict[str, dict[str, torch.Tensor]]:
-    """The weights after each run: name -> the program's arguments after the output folder, two processes for "two"."""
-    program = folder / "program.py"
-    program.write_text(_PROGRAM)
-    weights = {}
-    for name, arguments in runs.items():
-        command = [sys.executable, str(program)]
-        if name.startswith("two"):
-            command[1:1] = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-        result = launch([*command, str(folder / name), *arguments], Path(__file__).parents[2])
-        assert result.returncode == 0, result.stderr[-3000:]
-        weights[name] = load_file(folder / name / "model.safetensors")
-    return weights
+def config_file(wrapper: str) -> Path:
+    return Path(str(resources.files("lift") / "accelerate_configs" / f"{wrapper}.yaml"))
 
 
-def assert_same(weights: dict[str, torch.Tensor], truth: dict[str, torch.Tensor], **tolerance: float) -> None:
-    assert weights.keys() == truth.keys()
-    for name, tensor in truth.items():
-        torch.testing.assert_close(weights[name], tensor, **tolerance, msg=name)
+@contextmanager
+def alone_under_fsdp2() -> Iterator[None]:
+    """This process as the only one that `accelerate launch` started with fsdp2.yaml."""
+    variables = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0, "MASTER_ADDR": "localhost", "MASTER_PORT": 0}
+    variables |= {"ACCELERATE_USE_FSDP": "true"} | yaml.safe_load(config_file("fsdp2").read_text())["fsdp_config"]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name.upper(), str(value))
+        try:
+            yield
+        finally:
+            torch.distributed.destroy_process_group()
+            AcceleratorState._reset_state(reset_partial_state=True)
 
 
-@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
-def test_two_processes_and_accumulation_train_as_one(tmp_path: Path):
-    """Rows of many lengths, so that micro-batches of a step hold different numbers of tokens."""
-    weights = ends(tmp_path, {"one": ["4", "1", "{}"], "accumulated": ["2", "2", "{}"], "two": ["2", "1", "{}"]})
-    for other in ("accumulated", "two"):
-        assert_same(weights[other], weights["one"], rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
-def test_two_processes_group_by_length_as_one_and_resume_within_an_epoch(tmp_path: Path):
-    """6 steps are an epoch; two processes stop after 8."""
-    options = json.dumps({**GROUPED, "max_steps": 9, "save_strategy": "steps", "save_steps": 8})
-    weights = ends(
-        tmp_path,
-        {
-            "one": ["4", "1", options],
-            "two": ["2", "1", options],
-            "two_resumed": ["2", "1", options, str(tmp_path / "two" / "checkpoint-8")],
-        },
+def resume(folder: Path, out: Path) -> None:
+    distributed_runs.run(
+        "resumable", out, world=1, dtype="float64", checkpoint=str(folder / "resumable" / "checkpoint-3")
     )
-    assert_same(weights["two"], weights["one"], rtol=1e-4, atol=1e-6)
-    assert_same(weights["two_resumed"], weights["two"], rtol=0, atol=0)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    """Every scenario in one process (one), in two (ddp, fsdp2), and what resumed on another number of processes."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name in SCENARIOS:
+        distributed_runs.run(name, folder / "one" / name, world=1, dtype="float64")
+    launch(
+        "torch.distributed.run", "--standalone", "--nproc_per_node=2", "--module", MODULE, folder / "ddp",
+        "--world", "2", "--resume", folder / "one" / "resumable" / "checkpoint-3",
+    )  # fmt: skip
+    resume(folder / "ddp", folder / "ddp-to-one")
+    with alone_under_fsdp2():
+        distributed_runs.run("resumable", folder / "fsdp2-alone" / "resumable", world=1, dtype="float64")
+    launch(
+        "accelerate.commands.launch", "--config_file", config_file("fsdp2"), "--num_processes", "2",
+        "--main_process_port", "0", "-m", MODULE, folder / "fsdp2", "--world", "2",
+        "--resume", folder / "fsdp2-alone" / "resumable" / "checkpoint-3",
+    )  # fmt: skip
+    with alone_under_fsdp2():
+        resume(folder / "fsdp2", folder / "fsdp2-to-one")
+    return folder
+
+
+def assert_same_weights(ours: Path, truth: Path) -> None:
+    found, expected = weights(ours), weights(truth)
+    for name, tensor in expected.items():
+        assert tensor.dtype == torch.float64
+        torch.testing.assert_close(found[name], tensor, rtol=1e-9, atol=1e-12, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def seen(folder: Path, what: str) -> list[list]:
+    """What each of the two processes remembers."""
+    return [json.loads((folder / f"seen-{rank}.json").read_text())[what] for rank in (0, 1)]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_two_processes_train_as_one(runs, wrapper, name):
+    assert_same_weights(runs / wrapper / name, runs / "one" / name)
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_a_resume_on_another_number_of_processes_is_the_same_run(runs, wrapper):
+    truth = runs / "one" / "resumable"
+    assert_same_weights(runs / wrapper / "resumed", truth)
+    assert_same_weights(runs / f"{wrapper}-to-one", truth)
+
+
+def test_fsdp2_shards_every_parameter(runs):
+    alone = json.loads((runs / "fsdp2-to-one" / "seen-0.json").read_text())["placements"]
+    for placements in [*seen(runs / "fsdp2" / "lift3", "placements"), alone]:
+        assert len(placements) > 10 and set(placements) == {"(Shard(dim=0),)"}
+    assert seen(runs / "ddp" / "lift3", "placements")[0][0] == "Parameter"
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_the_scenarios_are_what_they_are_meant_to_be(runs, wrapper):
+    orders = seen(runs / wrapper / "lift3", "orders")
+    assert any(set(ours) != set(theirs) for ours, theirs in zip(*orders, strict=True))
+    ours, theirs = seen(runs / wrapper / "unmasked", "num_labels")
+    assert any(n == 0 for n in theirs) and all(n > 0 for n in ours)
+    ours, theirs = seen(runs / wrapper / "uneven", "num_labels")
+    assert theirs[-1] == 0 < ours[-1]
+
+
+def test_sharded_weights_load_in_one_process(runs):
+    folder = runs / "fsdp2" / "lift3"
+    model, info = ModernBertForMaskedLM.from_pretrained(folder, output_loading_info=True, dtype=torch.float64)
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    for name, tensor in weights(runs / "one" / "lift3").items():
+        torch.testing.assert_close(model.state_dict()[name], tensor, rtol=1e-9, atol=1e-12)
