@@ -37,11 +37,10 @@ _PUBLISHED = {name: getattr(Quirks.published(), name) for name in _OBJECTIVE_QUI
 
 
 @dataclass
-class LiftConfig(TrainingArguments):
-    """`transformers.TrainingArguments` plus LIFT's own choices; the defaults are the published recipe's.
+class LiftOptions:
+    """LIFT's own choices; the defaults are the published recipe's. Whoever takes them calls `resolve_options`.
 
-    Raises:
-        LiftError: a field is outside its range; the sentence names it.
+    A base of its own, so that `class Config(LiftOptions, SomeTrainingArguments)` adds them to another trainer's.
     """
 
     method: str = field(default="lift3", metadata={"help": f"What to train on: {', '.join(METHODS)}."})
@@ -138,18 +137,13 @@ class LiftConfig(TrainingArguments):
     mask_token_id: int | None = field(
         default=None, metadata={"help": "Id of the mask token; by default the tokenizer's."}
     )
-    remove_unused_columns: bool = field(
-        default=False, metadata={"help": "Must stay False: the collator needs columns that the model does not take."}
-    )
-    disable_tqdm: bool | None = field(default=False, metadata={"help": "Show no progress bar."})
-    logging_nan_inf_filter: bool = field(
-        default=False, metadata={"help": "False, so that a loss that is not finite is seen and stops the run."}
-    )
 
-    def __post_init__(self) -> None:
-        if not torch.accelerator.is_available():
-            self.dataloader_pin_memory = False  # pinning without an accelerator only warns
-        super().__post_init__()
+    def resolve_options(self) -> None:
+        """Set what `reference_quirks` implies, and check.
+
+        Raises:
+            LiftError: a field is outside its range; the sentence names it.
+        """
         if self.reference_quirks:
             for name, value in _PUBLISHED.items():
                 setattr(self, name, value)
@@ -166,9 +160,6 @@ class LiftConfig(TrainingArguments):
         if self.loss_denominator is not None:
             _check_range("loss_denominator", self.loss_denominator, self.loss_denominator > 0, "above 0")
         self._check_combinations()
-        _check_range("seed", self.seed, self.seed >= 0, "at least 0")
-        if self.remove_unused_columns:
-            raise LiftError("remove_unused_columns must be False: the collator needs prompt_length and example_id.")
 
     def _check_combinations(self) -> None:
         has_modes = self.method not in ("sft", "gift", "cart")
@@ -189,6 +180,32 @@ class LiftConfig(TrainingArguments):
             raise LiftError(problem)
         if self.complementary and self.one_forward:
             raise LiftError("complementary masks need a forward of their own: set one_forward=False.")
+
+
+@dataclass
+class LiftConfig(LiftOptions, TrainingArguments):
+    """`transformers.TrainingArguments` plus `LiftOptions`.
+
+    Raises:
+        LiftError: a field is outside its range; the sentence names it.
+    """
+
+    remove_unused_columns: bool = field(
+        default=False, metadata={"help": "Must stay False: the collator needs columns that the model does not take."}
+    )
+    disable_tqdm: bool | None = field(default=False, metadata={"help": "Show no progress bar."})
+    logging_nan_inf_filter: bool = field(
+        default=False, metadata={"help": "False, so that a loss that is not finite is seen and stops the run."}
+    )
+
+    def __post_init__(self) -> None:
+        if not torch.accelerator.is_available():
+            self.dataloader_pin_memory = False  # pinning without an accelerator only warns
+        super().__post_init__()
+        self.resolve_options()
+        _check_range("seed", self.seed, self.seed >= 0, "at least 0")
+        if self.remove_unused_columns:
+            raise LiftError("remove_unused_columns must be False: the collator needs prompt_length and example_id.")
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

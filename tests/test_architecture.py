@@ -41,6 +41,7 @@ FLOORS = {
     "lift.plots": 14,
     "lift.progress": 14,
     "lift.sampler": 14,
+    "lift.scoring": 14,
     "lift.step_statistics": 14,
     "lift.training_batch": 15,
     "lift.trainer_scores": 15,
@@ -48,6 +49,7 @@ FLOORS = {
     "lift.tasks": 16,
     "lift.trainer": 17,
     "lift.cli": 18,
+    "lift.integrations": 18,
     "lift": 19,
 }
 # It derives from a class of transformers, imported at its head; so it is itself imported in functions only.
@@ -58,7 +60,7 @@ LAZY_LIBRARIES = {"lift_kernels.models": "transformers", "lift_kernels.integrati
 OPEN_TO_LIFT = ("lift_kernels", "lift_kernels.philox", "lift_kernels.models.patch")
 TORCH_ONLY = (
     "lift.atomic_write", "lift.errors", "lift.evaluation_mode", "lift.forward_process", "lift.normalizers",
-    "lift.objectives", "lift.step_statistics",
+    "lift.objectives", "lift.scoring", "lift.step_statistics",
 )  # fmt: skip
 PUBLIC_NAMES = {
     "CorruptedTokens",
