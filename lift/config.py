@@ -21,7 +21,6 @@ _CHOICES = {
     "score_source": SCORE_SOURCES,
     "timestep_distribution": TIME_DISTRIBUTIONS,
     "loss_normalizer": NORMALIZERS,
-    "pad_to": ("longest", "max_length"),
     "middle_select": ("exact", "unordered"),
     "score_dtype": ("float32", "logits"),
     "gift_fallback": ("none", "collator"),
@@ -48,11 +47,10 @@ _PUBLISHED = {name: getattr(Quirks.published(), name) for name in _OBJECTIVE_QUI
 
 
 @dataclass
-class LiftConfig(TrainingArguments):
-    """`transformers.TrainingArguments` plus LIFT's own choices; the defaults are the published recipe's.
+class LiftOptions:
+    """LIFT's own choices; the defaults are the published recipe's. Whoever takes them calls `resolve_options`.
 
-    Raises:
-        LiftError: a field is outside its range; the sentence names it.
+    A base of its own, so that `class Config(LiftOptions, SomeTrainingArguments)` adds them to another trainer's.
     """
 
     method: str = field(default="lift3", metadata={"help": f"What to train on: {', '.join(METHODS)}."})
@@ -106,17 +104,6 @@ class LiftConfig(TrainingArguments):
     min_rho: float = field(default=0.1, metadata={"help": "Lowest over-mask rate rho, in [0, 1)."})
     max_rho: float = field(default=1.0, metadata={"help": "Highest over-mask rate rho, in (0, 1]; at most 1 - t."})
     cart_p: float = field(default=0.1, metadata={"help": "CART's decay with the distance of context, in (0, 1)."})
-    max_length: int = field(
-        default=512,
-        metadata={"help": "Longest row in tokens: where rows are cut, the width of pad_to=max_length and of packing."},
-    )
-    pad_to: str = field(
-        default="longest",
-        metadata={"help": "Pad a batch to its longest row, or to max_length, as the published code does."},
-    )
-    pad_to_multiple_of: int | None = field(
-        default=None, metadata={"help": "Then round the width of a batch up to a multiple of this."}
-    )
     pad_in_loss: bool = field(
         default=True,
         metadata={"help": "Mask, attend to and train pad tokens, as LLaDA does, so that the model learns to stop."},
@@ -173,24 +160,13 @@ class LiftConfig(TrainingArguments):
     mask_token_id: int | None = field(
         default=None, metadata={"help": "Id of the mask token; by default the tokenizer's."}
     )
-    remove_unused_columns: bool = field(
-        default=False, metadata={"help": "Must stay False: the collator needs columns that the model does not take."}
-    )
-    disable_tqdm: bool | None = field(default=False, metadata={"help": "Show no progress bar."})
-    logging_nan_inf_filter: bool = field(
-        default=False, metadata={"help": "False, so that a loss that is not finite is seen and stops the run."}
-    )
 
-    def __post_init__(self) -> None:
-        if not torch.accelerator.is_available():
-            self.dataloader_pin_memory = False  # pinning without an accelerator only warns
-        for old in ("gradient_checkpointing", "gradient_checkpointing_kwargs"):
-            new = old.replace("gradient", "activation")
-            if getattr(self, new, False) is None:  # transformers 5.23 renamed them, and warns of the names of 4.57
-                setattr(self, new, getattr(self, old))
-        super().__post_init__()
-        if self.gradient_checkpointing:
-            self._make_checkpointing_non_reentrant()
+    def resolve_options(self) -> None:
+        """Set what `reference_quirks` implies, and check.
+
+        Raises:
+            LiftError: a field is outside its range; the sentence names it.
+        """
         if self.reference_quirks:
             for name, value in _PUBLISHED.items():
                 setattr(self, name, value)
@@ -202,28 +178,11 @@ class LiftConfig(TrainingArguments):
         _check_range("cart_p", self.cart_p, 0 < self.cart_p < 1, "between 0 and 1, both excluded")
         _check_range("score_decay", self.score_decay, 0 <= self.score_decay < 1, "at least 0 and below 1")
         _check_range("soft_temperature", self.soft_temperature, self.soft_temperature > 0, "above 0")
-        _check_range("max_length", self.max_length, self.max_length >= 1, "at least 1")
-        if self.pad_to_multiple_of is not None:
-            _check_range("pad_to_multiple_of", self.pad_to_multiple_of, self.pad_to_multiple_of >= 1, "at least 1")
         if self.min_keep is not None:
             _check_range("min_keep", self.min_keep, self.min_keep >= 0, "at least 0")
         if self.loss_denominator is not None:
             _check_range("loss_denominator", self.loss_denominator, self.loss_denominator > 0, "above 0")
         self._check_combinations()
-        _check_range("seed", self.seed, self.seed >= 0, "at least 0")
-        if self.remove_unused_columns:
-            raise LiftError("remove_unused_columns must be False: the collator needs prompt_length and example_id.")
-
-    def _make_checkpointing_non_reentrant(self) -> None:
-        """The reentrant kind, which transformers 4.57 takes by default, fails on a frozen base."""
-        given = self.gradient_checkpointing_kwargs or {}
-        if isinstance(given, str):
-            raise LiftError(
-                f"gradient_checkpointing_kwargs must be a mapping, JSON on the command line, got {given!r}."
-            )
-        self.gradient_checkpointing_kwargs = {"use_reentrant": False, **given}
-        if hasattr(self, "activation_checkpointing_kwargs"):
-            self.activation_checkpointing_kwargs = self.gradient_checkpointing_kwargs
 
     def _check_combinations(self) -> None:
         has_modes = self.method not in ("sft", "gift", "cart")
@@ -246,6 +205,64 @@ class LiftConfig(TrainingArguments):
             raise LiftError(problem)
         if self.complementary and self.one_forward:
             raise LiftError("complementary masks need a forward of their own: set one_forward=False.")
+
+
+@dataclass
+class LiftConfig(LiftOptions, TrainingArguments):
+    """`transformers.TrainingArguments` plus `LiftOptions`.
+
+    Raises:
+        LiftError: a field is outside its range; the sentence names it.
+    """
+
+    max_length: int = field(
+        default=512,
+        metadata={"help": "Longest row in tokens: where rows are cut, the width of pad_to=max_length and of packing."},
+    )
+    pad_to: str = field(
+        default="longest",
+        metadata={"help": "Pad a batch to its longest row, or to max_length, as the published code does."},
+    )
+    pad_to_multiple_of: int | None = field(
+        default=None, metadata={"help": "Then round the width of a batch up to a multiple of this."}
+    )
+    remove_unused_columns: bool = field(
+        default=False, metadata={"help": "Must stay False: the collator needs columns that the model does not take."}
+    )
+    disable_tqdm: bool | None = field(default=False, metadata={"help": "Show no progress bar."})
+    logging_nan_inf_filter: bool = field(
+        default=False, metadata={"help": "False, so that a loss that is not finite is seen and stops the run."}
+    )
+
+    def __post_init__(self) -> None:
+        if not torch.accelerator.is_available():
+            self.dataloader_pin_memory = False  # pinning without an accelerator only warns
+        for old in ("gradient_checkpointing", "gradient_checkpointing_kwargs"):
+            new = old.replace("gradient", "activation")
+            if getattr(self, new, False) is None:  # transformers 5.23 renamed them, and warns of the names of 4.57
+                setattr(self, new, getattr(self, old))
+        super().__post_init__()
+        if self.gradient_checkpointing:
+            self._make_checkpointing_non_reentrant()
+        self.resolve_options()
+        _check_choice("pad_to", self.pad_to, ("longest", "max_length"))
+        _check_range("max_length", self.max_length, self.max_length >= 1, "at least 1")
+        if self.pad_to_multiple_of is not None:
+            _check_range("pad_to_multiple_of", self.pad_to_multiple_of, self.pad_to_multiple_of >= 1, "at least 1")
+        _check_range("seed", self.seed, self.seed >= 0, "at least 0")
+        if self.remove_unused_columns:
+            raise LiftError("remove_unused_columns must be False: the collator needs prompt_length and example_id.")
+
+    def _make_checkpointing_non_reentrant(self) -> None:
+        """The reentrant kind, which transformers 4.57 takes by default, fails on a frozen base."""
+        given = self.gradient_checkpointing_kwargs or {}
+        if isinstance(given, str):
+            raise LiftError(
+                f"gradient_checkpointing_kwargs must be a mapping, JSON on the command line, got {given!r}."
+            )
+        self.gradient_checkpointing_kwargs = {"use_reentrant": False, **given}
+        if hasattr(self, "activation_checkpointing_kwargs"):
+            self.activation_checkpointing_kwargs = self.gradient_checkpointing_kwargs
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -29,6 +29,7 @@ from lift.lora import check_resumable
 from lift.normalizers import StepCounts, token_weights_and_denominator
 from lift.objectives import DenoisingBatch
 from lift.progress import Speed, TrainingProgress
+from lift.scoring import score_rows
 from lift.step_statistics import StepStatistics
 from lift.trainer_scores import load_scores, score_source_for
 from lift.training_batch import TrainingBatch, TrainingBatches, host_example_id
@@ -104,7 +105,7 @@ class LiftTrainer(Trainer):
         self._statistics = StepStatistics(self.args.device)
         self._batches = TrainingBatches(
             self.args, mask_token_id=self.mask_token_id, pad_token_id=pad_token_id,
-            logits_dtype=model.get_output_embeddings().weight.dtype,
+            logits_dtype=model.get_output_embeddings().weight.dtype, num_processes=self.args.world_size,
         )  # fmt: skip
         self._scores = score_source_for(self, vocab_size, pad_token_id) if self.train_dataset is not None else None
         self._num_evaluations = 0
@@ -281,21 +282,10 @@ class LiftTrainer(Trainer):
         self, model: nn.Module, inputs: dict[str, Tensor], corrupted_ids: Tensor, labels: Tensor, rows: Tensor
     ) -> TokenStats:
         """Statistics (B, L) of the labels in `rows`, dropout off, without gradient; 0 in the other rows."""
-        if rows.numel() == 0:
-            nothing = torch.zeros(labels.shape, dtype=torch.float32, device=labels.device)
-            return TokenStats(nothing, nothing, nothing, nothing, torch.full_like(labels, -1))
-        input_ids, attention_mask = corrupted_ids[rows], inputs.get("attention_mask")
-        attention_mask = as_taken(self._family, None if attention_mask is None else attention_mask[rows], input_ids)
         dropout = nullcontext() if self.args.score_train_mode else evaluation_mode(model)
-        with torch.no_grad(), dropout:
-            stats = model(
-                input_ids=input_ids,
-                labels=labels[rows],
-                return_token_stats=True,
-                **({} if attention_mask is None else {"attention_mask": attention_mask}),
-                **self._shift(),
-            ).token_stats
-        return TokenStats(*(values.new_zeros(labels.shape).index_copy_(0, rows, values) for values in stats))
+        attention_mask = as_taken(self._family, inputs.get("attention_mask"), corrupted_ids)
+        with dropout:
+            return score_rows(model, corrupted_ids, labels, rows, attention_mask, **self._shift())
 
     def _evaluation_seed(self) -> int:
         step = _EVALUATION_STEP if self.args.eval_reseed else _EVALUATION_STEP - self._num_evaluations

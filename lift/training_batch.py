@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lift import objectives
-from lift.config import LiftConfig
+from lift.config import LiftOptions
 from lift.forward_process import diffusion_time, draw_mode_words, draw_time, draw_uniforms, overmask_rate, step_seed
 from lift.objectives import MIDDLE, DenoisingBatch
 from lift_kernels import TokenStats, corrupt_tokens
@@ -42,24 +42,34 @@ class Draws(NamedTuple):
 
 
 class TrainingBatches:
-    """Builds training batches as `args` say. Every draw is a function of the step's seed, the example and its place."""
+    """Builds training batches as `args` say. Every draw is a function of the step's seed, the example and its place.
+
+    `mask_rate` gives the mask rate at a diffusion time, each (B,) in [0, 1]: LIFT's schedule is the identity. The
+    objectives know the rate only.
+    """
 
     def __init__(
-        self, args: LiftConfig, *, mask_token_id: int, pad_token_id: int, logits_dtype: torch.dtype = torch.float32
-    ) -> None:
-        self.args = args
+        self, args: LiftOptions, *, mask_token_id: int, pad_token_id: int, logits_dtype: torch.dtype = torch.float32,
+        num_processes: int = 1, mask_rate: Callable[[Tensor], Tensor] = lambda time: time,
+    ) -> None:  # fmt: skip
+        self.args, self.num_processes, self.mask_rate = args, num_processes, mask_rate
         self.mask_token_id, self.pad_token_id = mask_token_id, pad_token_id
         self.logits_dtype = logits_dtype
 
-    def draws(self, inputs: dict[str, Any], seed: int) -> Draws:
-        """On the host, where the number of rows to score must be known."""
-        args, host_id = self.args, host_example_id(inputs)
-        uniform_time = draw_time(
-            args.timestep_distribution, seed, host_id, fixed_time=args.fixed_timestep,
+    def uniform_time(self, inputs: dict[str, Any], seed: int) -> Tensor:
+        """The diffusion time (B,) of each row before its floor, on the host."""
+        host_id = host_example_id(inputs)
+        return draw_time(
+            self.args.timestep_distribution, seed, host_id, fixed_time=self.args.fixed_timestep,
             position=inputs.get("position", torch.arange(host_id.shape[0])),
             num_rows=inputs.get("num_step_rows", host_id.shape[0]),
         )  # fmt: skip
-        timestep = diffusion_time(uniform_time, epsilon=args.time_epsilon)
+
+    def draws(self, inputs: dict[str, Any], seed: int) -> Draws:
+        """On the host, where the number of rows to score must be known."""
+        args, host_id, time = self.args, host_example_id(inputs), self.uniform_time(inputs, seed)
+        timestep = self.mask_rate(diffusion_time(time, epsilon=args.time_epsilon))
+        uniform_time = self.mask_rate(time)
         if args.method in ("sft", "cart", "gift"):
             nothing = torch.zeros_like(timestep)
             return Draws(timestep, nothing, nothing.long())
@@ -110,7 +120,7 @@ class TrainingBatches:
             return TrainingBatch(taken.batch, maskable, timestep, rho, order, lift=lift)
 
         needs_score = (host.order != MIDDLE).nonzero()[:, 0]
-        if args.world_size > 1:
+        if self.num_processes > 1:
             # Wrappers may communicate in every forward: all processes must run the same number of them.
             needs_score = torch.arange(host.order.shape[0])
         scored: list[Tensor] = []

@@ -27,7 +27,8 @@ FLOORS = {
     "lift_kernels.ops": 3,
     "lift_kernels.modules": 4,
     "lift_kernels.models": 5,
-    "lift_kernels": 6,
+    "lift_kernels.integrations": 6,
+    "lift_kernels": 7,
     "lift.atomic_write": 11,
     "lift.attention_mask": 11,
     "lift.errors": 11,
@@ -43,6 +44,7 @@ FLOORS = {
     "lift.plots": 14,
     "lift.progress": 14,
     "lift.sampler": 14,
+    "lift.scoring": 14,
     "lift.step_statistics": 14,
     "lift.training_batch": 15,
     "lift.trainer_scores": 15,
@@ -51,19 +53,21 @@ FLOORS = {
     "lift.tasks": 16,
     "lift.trainer": 17,
     "lift.cli": 18,
+    "lift.integrations": 18,
     "lift": 19,
 }
 # It derives from a class of transformers, imported at its head; so it is itself imported in functions only.
 NEEDS_TRANSFORMERS = "lift_kernels.models.output"
+# What lift_kernels takes from elsewhere than torch and einops, inside functions only.
+LAZY_LIBRARIES = {"lift_kernels.models": "transformers", "lift_kernels.integrations": "liger_kernel"}
 # The public names, the generator they document, and what is known of a model and its patch.
 OPEN_TO_LIFT = (
     "lift_kernels", "lift_kernels.philox", "lift_kernels.models.families", "lift_kernels.models.head",
-    "lift_kernels.models.next_token",
-    "lift_kernels.models.patch", "lift_kernels.models.uncast",
+    "lift_kernels.models.next_token", "lift_kernels.models.patch", "lift_kernels.models.uncast",
 )  # fmt: skip
 TORCH_ONLY = (
-    "lift.atomic_write", "lift.errors", "lift.evaluation_mode", "lift.forward_process", "lift.gradient_checkpointing",
-    "lift.normalizers", "lift.objectives", "lift.step_statistics",
+    "lift.atomic_write", "lift.attention_mask", "lift.errors", "lift.evaluation_mode", "lift.forward_process",
+    "lift.gradient_checkpointing", "lift.normalizers", "lift.objectives", "lift.scoring", "lift.step_statistics",
 )  # fmt: skip
 PUBLIC_NAMES = {
     "CorruptedTokens",
@@ -170,8 +174,8 @@ def broken_rule(link: Import) -> str | None:
         return None
     if importer.startswith("lift_kernels") and library != "einops":
         is_lazy = link.importer == NEEDS_TRANSFORMERS or not link.at_import_time
-        if library != "transformers" or importer != "lift_kernels.models" or not is_lazy:
-            return "lift_kernels needs torch and einops only (models may import transformers inside a function)"
+        if library != LAZY_LIBRARIES.get(importer) or not is_lazy:
+            return "lift_kernels needs torch and einops only (models and integrations more, inside a function)"
     return "this floor needs torch only" if importer in TORCH_ONLY else None
 
 
@@ -190,6 +194,8 @@ def test_every_module_keeps_to_its_floor():
         ("lift_kernels/models/a.py", "from transformers import BertModel", "torch and einops only"),
         ("lift_kernels/models/a.py", "class A:\n    import transformers", "torch and einops only"),
         ("lift_kernels/models/a.py", "from lift_kernels.models.output import Output", "inside a function"),
+        ("lift_kernels/integrations/a.py", "import liger_kernel", "torch and einops only"),
+        ("lift_kernels/integrations/a.py", "def f():\n    import transformers", "torch and einops only"),
         ("lift_kernels/ops/a.py", "def f():\n    import triton.language", "only lift_kernels.kernels"),
         ("lift_kernels/backends.py", "import triton", "only lift_kernels.kernels"),
         ("lift_kernels/ops/a.py", "from lift_kernels import reference", "tests and benchmarks"),
@@ -223,6 +229,7 @@ def test_a_broken_rule_is_found(tmp_path, path, code, complaint):
         ("lift_kernels/models/output.py", "from transformers.utils import ModelOutput"),
         ("lift_kernels/models/a.py", "def f():\n    from lift_kernels.models.output import Output"),
         ("lift_kernels/models/a.py", "if TYPE_CHECKING:\n    from transformers import BertModel"),
+        ("lift_kernels/integrations/a.py", "def f():\n    from liger_kernel.transformers import a"),
         ("lift_kernels/kernels/a.py", "import triton\nfrom lift_kernels.kernels import b"),
         ("lift_kernels/ops/a.py", "from lift_kernels import checks\nfrom lift_kernels.fallback.b import c"),
         (

@@ -1,0 +1,30 @@
+"""The scoring forward: what the model knows of masked tokens, without gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lift_kernels import TokenStats
+
+
+def score_rows(
+    forward: Callable[..., Any], corrupted_ids: Tensor, labels: Tensor, rows: Tensor, attention_mask: Tensor | None,
+    **options: Any,
+) -> TokenStats:  # fmt: skip
+    """Statistics (B, L) of the labels (B, L) in `rows` (R,), by a patched `forward`; 0 in the other rows."""
+    if rows.numel() == 0:
+        nothing = torch.zeros(labels.shape, dtype=torch.float32, device=labels.device)
+        return TokenStats(nothing, nothing, nothing, nothing, torch.full_like(labels, -1))
+    with torch.no_grad():
+        stats = forward(
+            input_ids=corrupted_ids[rows],
+            labels=labels[rows],
+            return_token_stats=True,
+            **({} if attention_mask is None else {"attention_mask": attention_mask[rows]}),
+            **options,
+        ).token_stats
+    return TokenStats(*(values.new_zeros(labels.shape).index_copy_(0, rows, values) for values in stats))

@@ -1,0 +1,1 @@
+"""Ways into other libraries' switches. Each imports its library only when it is called."""

@@ -1,0 +1,92 @@
+"""`TrainingArguments(use_liger_kernel=True)` for masked-diffusion language models."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from lift_kernels.models import families
+from lift_kernels.models.patch import apply_lift_kernels
+
+_FUSED_FORWARD = "_lift_kernels_fused_forward"  # on the instance, not in a closure, so that a deep copy has its own
+
+
+def register_with_liger() -> None:
+    """Add the model types that `apply_lift_kernels` knows to Liger Kernel's table, where Liger has none of its own.
+
+    Afterwards `transformers.Trainer` with `TrainingArguments(use_liger_kernel=True)` trains them without logits, from
+    `labels` that are not shifted. Call it once, before `train()`; again after `register_model_family`. Evaluation
+    builds logits only where a metric asks for them.
+
+    Raises:
+        ImportError: liger-kernel is not installed.
+
+    Source: the table is Liger Kernel's `MODEL_TYPE_TO_APPLY_LIGER_FN`, under that name from 0.3.0 to 0.8.5.
+    """
+    try:
+        from liger_kernel.transformers.monkey_patch import MODEL_TYPE_TO_APPLY_LIGER_FN
+    except ImportError as error:
+        raise ImportError("register_with_liger needs Liger Kernel: pip install 'liger-kernel>=0.3'.") from error
+    for model_type in families._FAMILIES:
+        MODEL_TYPE_TO_APPLY_LIGER_FN.setdefault(model_type, apply_to_instance)
+
+
+def apply_to_instance(
+    fused_linear_cross_entropy: bool = True,
+    cross_entropy: bool = False,
+    rope: bool = False,
+    rms_norm: bool = False,
+    layer_norm: bool = False,
+    swiglu: bool = False,
+    geglu: bool = False,
+    model: nn.Module | None = None,
+) -> None:
+    """Patch `model`, as Liger's own functions do; each keyword is a kernel of `liger_kernel_config`.
+
+    Raises:
+        ValueError: there is no such kernel here, no instance to patch, or no language-model head on it.
+    """
+    kernels = {
+        "cross_entropy": cross_entropy, "rope": rope, "rms_norm": rms_norm, "layer_norm": layer_norm, "swiglu": swiglu,
+        "geglu": geglu,
+    }  # fmt: skip
+    if wanted := [name for name, is_wanted in kernels.items() if is_wanted]:
+        raise ValueError(
+            f"lift_kernels has no kernel {', '.join(wanted)}, only fused_linear_cross_entropy: leave the others out of "
+            "liger_kernel_config."
+        )
+    if not fused_linear_cross_entropy:
+        return
+    if model is None:
+        raise ValueError("lift_kernels patches a model that exists: pass model=.")
+    try:
+        apply_lift_kernels(model)
+    except AttributeError as error:
+        raise ValueError(
+            f"{type(model).__name__} has no language-model head that lift_kernels could fuse with its loss: set "
+            "use_liger_kernel=False."
+        ) from error
+    inner: Any = model
+    if hasattr(inner, "get_base_model"):
+        inner = inner.get_base_model()
+    inner.__dict__[_FUSED_FORWARD] = inner.forward
+    inner.forward = types.MethodType(_forward_for_trainer(type(inner).forward), inner)
+
+
+def _forward_for_trainer(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)  # the Trainer reads the names of the columns it may keep from the signature
+    def forward(
+        self: Any, *args: Any, num_items_in_batch: Any = None, skip_logits: bool | None = None, **kwargs: Any
+    ) -> Any:
+        if kwargs.get("labels") is not None:
+            if not self.training and not skip_logits:
+                return original(self, *args, **kwargs)
+            if num_items_in_batch is not None:
+                kwargs["denominator"] = num_items_in_batch
+        return self.__dict__[_FUSED_FORWARD](*args, **kwargs)
+
+    return forward
