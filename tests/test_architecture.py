@@ -33,6 +33,7 @@ FLOORS = {
     "lift.attention_mask": 11,
     "lift.errors": 11,
     "lift.evaluation_mode": 11,
+    "lift.fsdp": 12,
     "lift.forward_process": 12,
     "lift.gradient_checkpointing": 12,
     "lift.lora": 12,

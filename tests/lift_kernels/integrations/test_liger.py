@@ -87,7 +87,7 @@ def test_no_logits_in_training_and_evaluation_but_for_metrics_that_ask(tmp_path,
     trainer = make_trainer(tmp_path, model, dataset, max_steps=1, prediction_loss_only=True)
     trainer.train()
     loss = trainer.evaluate()["eval_loss"]
-    assert not [shape for shape in seen if shape[-1] == V and len(shape) == 3]
+    assert not [shape for shape in seen if len(shape) == 3 and shape[-1] == V]
     trainer.args.prediction_loss_only = False
     trainer.compute_metrics = lambda prediction: {"shape": prediction.predictions.shape}
     metrics = trainer.evaluate()
