@@ -33,7 +33,9 @@ class ModelArguments:
     )
     tokenizer_name_or_path: str | None = field(default=None, metadata={"help": "By default the model's own."})
     dtype: str = field(default="float32", metadata={"help": "float32, bfloat16 or float16."})
-    trust_remote_code: bool = field(default=False, metadata={"help": "Run code that comes with a Hub model."})
+    trust_remote_code: bool = field(
+        default=False, metadata={"help": "Run Python code that comes with the model, as LLaDA's and Dream's does."}
+    )
 
 
 @dataclass
