@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
 
 from lift.errors import LiftError
-from lift.remote_code import load_remote_model
+from lift.remote_code import load_remote_model, names_of_transformers_4
 
 _PACKAGE_PREFIX = "package:"
 # The entries of auto_map in which published masked-diffusion models list themselves. LLaDA2's AutoModel has no head.
@@ -118,7 +118,8 @@ def new_config(options: dict[str, Any], tokenizer: Any) -> Any:
 
 def _load(what: str, auto_class: Any, name: str, *, trust_remote_code: bool) -> Any:
     try:
-        return auto_class.from_pretrained(resolve_package_path(name), trust_remote_code=trust_remote_code)
+        with names_of_transformers_4():
+            return auto_class.from_pretrained(resolve_package_path(name), trust_remote_code=trust_remote_code)
     except (ImportError, OSError, ValueError) as error:
         if isinstance(error, LiftError):
             raise

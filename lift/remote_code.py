@@ -1,8 +1,8 @@
 """Checkpoints that bring their own model code, which was mostly written for transformers 4.
 
 Under transformers 5 the published code of LLaDA, Dream, LLaDA-MoE and LLaDA2 fails to import, to build or to load, or
-loads with arbitrary rotary frequencies. `load_remote_config` and `load_remote_model` make up for what changed, touch
-nothing of transformers but for the duration of the call, and change nothing under transformers 4.
+loads with arbitrary rotary frequencies. This makes up for what changed, and changes nothing under transformers 4.
+transformers itself is touched only while code is imported or a model is loaded.
 """
 
 from __future__ import annotations
@@ -30,37 +30,12 @@ _ADDED_ARGUMENTS = {
 _REMOTE_PACKAGE = "transformers_modules"  # where transformers imports the code of checkpoints
 
 
-def adapt_config(config: Any) -> None:
-    """Give the configuration of remote code the field that transformers 5 took from the base class."""
-    if not hasattr(config, "use_cache"):
-        config.use_cache = False
-
-
-def load_remote_model(name_or_path: str, config: Any, auto_class: str, **options: Any) -> Any:
-    """Return the model that `config.auto_map[auto_class]` names, with its weights.
-
-    Args:
-        name_or_path: A folder or a Hub id.
-        config: Its configuration, which has an `auto_map`.
-        auto_class: For instance "AutoModelForCausalLM".
-        options: Passed on to `from_pretrained`.
-    """
-    from transformers.dynamic_module_utils import get_class_from_dynamic_module
-
-    load = getattr(transformers, auto_class).from_pretrained
-    if _IS_TRANSFORMERS_4:
-        return load(name_or_path, config=config, trust_remote_code=True, **options)
-    adapt_config(config)
-    with _names_of_transformers_4():
-        _adapt_class(get_class_from_dynamic_module(config.auto_map[auto_class], name_or_path), config)
-        model = load(name_or_path, config=config, trust_remote_code=True, **options)
-        _restore_buffers(model)
-    return model
-
-
 @contextmanager
-def _names_of_transformers_4() -> Iterator[None]:
-    """Provide the names that the published code takes from transformers 4, and remove them again."""
+def names_of_transformers_4() -> Iterator[None]:
+    """Provide the names that the published code takes from transformers 4, and afterwards remove them again."""
+    if _IS_TRANSFORMERS_4:
+        yield
+        return
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
     from transformers.utils import import_utils
 
@@ -77,6 +52,29 @@ def _names_of_transformers_4() -> Iterator[None]:
             del ROPE_INIT_FUNCTIONS["default"]
         if not has_fx:
             del import_utils.is_torch_fx_available  # type: ignore[attr-defined]
+
+
+def load_remote_model(name_or_path: str, config: Any, auto_class: str, **options: Any) -> Any:
+    """Return the model that `config.auto_map[auto_class]` names, with its weights.
+
+    Args:
+        name_or_path: A folder or a Hub id.
+        config: Its configuration, which has an `auto_map`.
+        auto_class: For instance "AutoModelForCausalLM".
+        options: Passed on to `from_pretrained`.
+    """
+    from transformers.dynamic_module_utils import get_class_from_dynamic_module
+
+    load = getattr(transformers, auto_class).from_pretrained
+    if _IS_TRANSFORMERS_4:
+        return load(name_or_path, config=config, trust_remote_code=True, **options)
+    if not hasattr(config, "use_cache"):
+        config.use_cache = False  # which the base class no longer sets from its keyword arguments
+    with names_of_transformers_4():
+        _adapt_class(get_class_from_dynamic_module(config.auto_map[auto_class], name_or_path), config)
+        model = load(name_or_path, config=config, trust_remote_code=True, **options)
+        _restore_buffers(model)
+    return model
 
 
 def _default_rope(config: Any, device: Any = None, seq_len: int | None = None, **_: Any) -> tuple[Tensor, float]:
