@@ -87,6 +87,7 @@ class LiftTrainer(Trainer):
         self.mask_token_id = resolve_mask_token_id(
             processing_class, args.mask_token_id, config=model.config, vocab_size=vocab_size
         )
+        model.config.mask_token_id = self.mask_token_id  # saved with the model, for its samplers
         pad_token_id = resolve_pad_token_id(processing_class, config=model.config, vocab_size=vocab_size)
         if kwargs.get("data_collator") is None:
             kwargs["data_collator"] = MaskedDiffusionCollator(

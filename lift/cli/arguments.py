@@ -37,7 +37,9 @@ class ModelArguments(LoraArguments):
     dtype: str = field(
         default="float32", metadata={"help": "float32, bfloat16, float16, or auto for that of the saved weights."}
     )
-    trust_remote_code: bool = field(default=False, metadata={"help": "Run code that comes with a Hub model."})
+    trust_remote_code: bool = field(
+        default=False, metadata={"help": "Run Python code that comes with the model, as LLaDA's and Dream's does."}
+    )
 
 
 @dataclass

@@ -67,8 +67,9 @@ def merge(adapter: str, output_dir: str, *, base: str | None = None, trust_remot
 
 def _load_base(adapter: str, base: str, trust_remote_code: bool) -> tuple[Any, Any]:
     from lift.cli.arguments import ModelArguments
-    from lift.cli.loading import build_model, load_tokenizer, resolve_package_path
+    from lift.cli.loading import build_model, load_tokenizer
     from lift.lora import is_adapter
+    from lift.model_loading import resolve_package_path
 
     has_tokenizer = (Path(adapter) / "tokenizer_config.json").is_file()
     arguments = ModelArguments(
@@ -85,7 +86,7 @@ def _load_base(adapter: str, base: str, trust_remote_code: bool) -> tuple[Any, A
     tokenizer = load_tokenizer(arguments)
     if _is_quantised(name, trust_remote_code):
         raise LiftError(f"the base {base} is quantised: merge into the model it was made from, with --base.")
-    return tokenizer, build_model(arguments, tokenizer, seed=0, use_safetensors=True)
+    return tokenizer, build_model(arguments, tokenizer, seed=0)
 
 
 def _is_quantised(base: str, trust_remote_code: bool) -> bool:

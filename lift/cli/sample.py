@@ -19,6 +19,10 @@ def run(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--block_length", type=int, default=None, help="tokens per block; by default one block")
     parser.add_argument("--steps", type=int, default=None, help="forward passes; by default one per token")
+    parser.add_argument("--mask_token_id", type=int, default=None, help="by default the tokenizer's or the model's")
+    parser.add_argument(
+        "--trust_remote_code", choices=("true", "false"), default="false", help="run Python code of the model's own"
+    )
     options = parser.parse_args(arguments)
 
     import torch
@@ -26,15 +30,16 @@ def run(arguments: Sequence[str]) -> None:
 
     from lift.cli.arguments import ModelArguments
     from lift.cli.loading import build_model, load_tokenizer
-    from lift.data import encode_prompt
+    from lift.data import encode_prompt, resolve_mask_token_id
     from lift.sampler import generate
     from lift_kernels import apply_lift_kernels
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    model_arguments = ModelArguments(model_name_or_path=options.model)
+    model_arguments = ModelArguments(model_name_or_path=options.model, trust_remote_code=options.trust_remote_code)
     tokenizer = load_tokenizer(model_arguments)
     model = build_model(model_arguments, tokenizer, seed=0)
+    mask_token_id = resolve_mask_token_id(tokenizer, options.mask_token_id, config=model.config)
     try:
         apply_lift_kernels(model)
         for prompt in options.prompt:
@@ -42,6 +47,7 @@ def run(arguments: Sequence[str]) -> None:
             ids = generate(
                 model,
                 prompt_ids,
+                mask_token_id=mask_token_id,
                 gen_length=prompt_ids.shape[1] if options.gen_length is None else options.gen_length,
                 block_length=options.block_length,
                 steps=options.steps,

@@ -10,10 +10,11 @@ from datasets import Dataset
 from rich.console import Console
 
 from lift.cli.arguments import DataArguments, ModelArguments
-from lift.cli.loading import load_tokenizer, resolve_package_path
+from lift.cli.loading import load_config, load_tokenizer
 from lift.config import LiftConfig
 from lift.data import is_hub_id, load_rows, prepare_dataset, resolve_mask_token_id
 from lift.errors import LiftError
+from lift.model_loading import resolve_package_path
 from lift.tasks import TASKS
 
 Metrics = dict[str, Any]
@@ -76,7 +77,7 @@ def _open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) -
         name = _hub_name(eval_data, data)
         eval_rows = load_rows(eval_data, split=data.eval_split, name=name, limit=data.num_eval_rows)
     tokenizer = load_tokenizer(model)
-    mask_token_id = resolve_mask_token_id(tokenizer, config.mask_token_id, vocab_size=len(tokenizer))
+    mask_token_id = resolve_mask_token_id(tokenizer, config.mask_token_id, config=load_config(model, tokenizer))
 
     def prepare(dataset: Dataset) -> Dataset:
         return prepare_dataset(

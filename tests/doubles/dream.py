@@ -22,6 +22,7 @@ class DreamConfig(PretrainedConfig):
         num_attention_heads: int = 2,
         initializer_range: float = 0.2,
         rms_norm_eps: float = 1e-6,
+        rope_theta: float = 100.0,
         use_cache: bool = False,
         tie_word_embeddings: bool = False,
         mask_token_id: int = 62,
@@ -31,6 +32,7 @@ class DreamConfig(PretrainedConfig):
         self.vocab_size, self.hidden_size, self.intermediate_size = vocab_size, hidden_size, intermediate_size
         self.num_hidden_layers, self.num_attention_heads = num_hidden_layers, num_attention_heads
         self.initializer_range, self.rms_norm_eps = initializer_range, rms_norm_eps
+        self.rope_theta = rope_theta
         super().__init__(tie_word_embeddings=tie_word_embeddings, **kwargs)
         self.mask_token_id, self.pad_token_id, self.use_cache = mask_token_id, pad_token_id, use_cache
 
