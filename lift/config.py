@@ -100,6 +100,13 @@ class LiftConfig(TrainingArguments):
         default=512,
         metadata={"help": "Longest row in tokens: where rows are cut, the width of pad_to=max_length and of packing."},
     )
+    packing: bool = field(
+        default=False,
+        metadata={
+            "help": "Pack short training examples into rows of up to max_length tokens, none of which attends to "
+            "another. A packed row is one row: one time t, one rate rho, one mode; loss_normalizer counts it as one."
+        },
+    )
     pad_to: str = field(
         default="longest",
         metadata={"help": "Pad a batch to its longest row, or to max_length, as the published code does."},
@@ -199,6 +206,12 @@ class LiftConfig(TrainingArguments):
             raise LiftError(
                 f"score_source={self.score_source} replaces the scoring forward, which method={self.method!r}"
                 f"{' with one_forward' if self.one_forward else ''} does not have: use score_source=model."
+            )
+        if self.packing and self.pad_in_loss:
+            raise LiftError("packing leaves no padding to train on: set pad_in_loss=False, or packing=False.")
+        if self.packing and self.method == "cart":
+            raise LiftError(
+                "method='cart' weighs a token by its row's context, and packing would mix in other examples'."
             )
         if self.complementary and (problem := complementary_problem(self.method)):
             raise LiftError(problem)

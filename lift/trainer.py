@@ -17,14 +17,15 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from lift import objectives
 from lift.collator import MaskedDiffusionCollator
 from lift.config import LiftConfig
-from lift.data import resolve_mask_token_id, resolve_pad_token_id
+from lift.data import is_packed, pack_dataset, resolve_mask_token_id, resolve_pad_token_id
 from lift.errors import LiftError
 from lift.evaluation_mode import evaluation_mode
 from lift.forward_process import diffusion_time, evaluation_time, step_seed
 from lift.length_sampler import length_grouped_sampler
 from lift.normalizers import StepCounts, token_weights_and_denominator
 from lift.objectives import DenoisingBatch
-from lift.progress import Speed, TrainingProgress
+from lift.packed_attention import attention_arguments, check_packable
+from lift.progress import Speed, TrainingProgress, shows_progress
 from lift.step_statistics import StepStatistics
 from lift.trainer_scores import load_scores, score_source_for
 from lift.training_batch import TrainingBatch, TrainingBatches, host_example_id
@@ -76,6 +77,7 @@ class LiftTrainer(Trainer):
         _check_vocabulary(processing_class, vocab_size)
         self.mask_token_id = resolve_mask_token_id(processing_class, args.mask_token_id, vocab_size=vocab_size)
         pad_token_id = resolve_pad_token_id(processing_class)
+        kwargs["train_dataset"] = self._packed(model, args, kwargs.get("train_dataset"))
         if kwargs.get("data_collator") is None:
             kwargs["data_collator"] = MaskedDiffusionCollator(
                 pad_token_id, pad_in_loss=args.pad_in_loss,
@@ -197,6 +199,17 @@ class LiftTrainer(Trainer):
         )
         return super()._get_eval_sampler(eval_dataset) if grouped is None else grouped
 
+    @staticmethod
+    def _packed(model: Any, args: LiftConfig, rows: Any) -> Any:
+        if not args.packing:
+            if rows is not None and is_packed(rows):
+                raise LiftError("train_dataset is packed: set packing=True and pad_in_loss=False.")
+            return rows
+        check_packable(model.config)
+        if rows is None or is_packed(rows):
+            return rows
+        return pack_dataset(rows, max_length=args.max_length, show_progress=shows_progress(args))
+
     def _sum_over_processes(self, values: Tensor) -> Tensor:
         return values if self.args.world_size == 1 else self.accelerator.reduce(values.to(self.args.device), "sum")
 
@@ -246,14 +259,13 @@ class LiftTrainer(Trainer):
         if rows.numel() == 0:
             nothing = torch.zeros(labels.shape, dtype=torch.float32, device=labels.device)
             return TokenStats(nothing, nothing, nothing, nothing, torch.full_like(labels, -1))
-        attention_mask = inputs.get("attention_mask")
         dropout = nullcontext() if self.args.score_train_mode else evaluation_mode(model)
         with torch.no_grad(), dropout:
             stats = model(
                 input_ids=corrupted_ids[rows],
                 labels=labels[rows],
                 return_token_stats=True,
-                **({} if attention_mask is None else {"attention_mask": attention_mask[rows]}),
+                **attention_arguments(self.model.config, inputs, rows=rows),
             ).token_stats
         return TokenStats(*(values.new_zeros(labels.shape).index_copy_(0, rows, values) for values in stats))
 
@@ -275,10 +287,8 @@ class LiftTrainer(Trainer):
 
     def _forward(self, model: nn.Module, inputs: dict[str, Tensor], batch: DenoisingBatch, **options: Any) -> Any:
         arguments: dict[str, Any] = batch._asdict()
-        attention_mask = inputs.get("attention_mask")
-        if attention_mask is not None:
-            views = batch.input_ids.shape[0] // attention_mask.shape[0]
-            arguments["attention_mask"] = attention_mask.repeat(views, 1)
+        views = batch.input_ids.shape[0] // inputs["input_ids"].shape[0]
+        arguments |= attention_arguments(self.model.config, inputs, views=views)
         if options.get("lift") is not None:
             del arguments["token_weight"]  # formed inside the loss
         return model(**arguments, **options)

@@ -45,6 +45,7 @@ FLOORS = {
     "lift.trainer_scores": 15,
     "lift.collator": 15,
     "lift.length_sampler": 15,
+    "lift.packed_attention": 15,
     "lift.tasks": 16,
     "lift.trainer": 17,
     "lift.cli": 18,

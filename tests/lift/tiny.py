@@ -12,7 +12,6 @@ from lift.config import LiftConfig
 from lift.data import prepare_dataset
 from lift.tasks import sudoku
 
-
 # What transformers calls grouping by length, and what before its release 5.
 GROUPED = (
     {"train_sampling_strategy": "group_by_length"}
