@@ -14,6 +14,7 @@ from lift.cli.loading import load_tokenizer, resolve_package_path
 from lift.config import LiftConfig
 from lift.data import is_hub_id, load_rows, prepare_dataset, resolve_mask_token_id
 from lift.errors import LiftError
+from lift.progress import shows_progress
 from lift.tasks import TASKS
 
 Metrics = dict[str, Any]
@@ -90,6 +91,7 @@ def _open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) -
             completion_column=data.completion_column,
             messages_column=data.messages_column,
             mask_token_id=mask_token_id,
+            show_progress=shows_progress(config),
         )
 
     return Source(str(data.train_data), tokenizer, train=prepare(rows), eval=prepare(eval_rows))
