@@ -10,7 +10,7 @@ from lift_kernels import __version__
 if TYPE_CHECKING:
     from lift.collator import MaskedDiffusionCollator
     from lift.config import LiftConfig
-    from lift.data import load_rows, prepare_dataset
+    from lift.data import load_rows, pack_dataset, prepare_dataset
     from lift.errors import LiftError
     from lift.sampler import generate
     from lift.trainer import LiftTrainer
@@ -23,6 +23,7 @@ __all__ = [
     "__version__",
     "generate",
     "load_rows",
+    "pack_dataset",
     "prepare_dataset",
 ]
 
@@ -34,6 +35,7 @@ _MODULES = {
     "MaskedDiffusionCollator": "lift.collator",
     "generate": "lift.sampler",
     "load_rows": "lift.data",
+    "pack_dataset": "lift.data",
     "prepare_dataset": "lift.data",
 }
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 
+from lift.data.packing import segments
 from lift.errors import LiftError
 
 _COLUMNS = ("input_ids", "prompt_length", "example_id")
+_PACKED_COLUMNS = ("input_ids", "segment_lengths", "segment_prompt_lengths", "example_id")
 
 
 class MaskedDiffusionCollator:
@@ -24,15 +26,20 @@ class MaskedDiffusionCollator:
         pad_token_id: Id that fills short rows.
         pad_in_loss: Padding counts as response: it may be masked, is trained, and is attended to, as in
             LLaDA's fine-tuning (quirk Q19 of the LIFT specification). False leaves it out of the loss and
-            of attention.
+            of attention; rows of `pack_dataset` need that.
         max_length: Pad every batch to this many tokens; by default to its longest row.
         pad_to_multiple_of: Round the length up to a multiple of this, also above `max_length`.
+        predicts_next: The model predicts position i from the hidden state of i - 1 (Dream): the first position of
+            each example, which nothing predicts, is never masked.
 
     Returns (of a call): CPU tensors `input_ids` (B, L) int64, clean; `maskable` (B, L) bool; `example_id`
         (B,) int64; `host_example_id`, the same as a tuple, which no loader moves to a device; and only without
-        `pad_in_loss`, `attention_mask` (B, L) int64, 1 on real tokens.
+        `pad_in_loss`, `attention_mask` (B, L) int64, 1 on real tokens. Rows of `pack_dataset` have `position_ids`
+        (B, L) int64 instead, which start at 0 with each example, and `attention_mask` (B, 1, L, L) bool, True where
+        both positions belong to one example, or both to padding: L^2 bytes a row.
 
-    Raises: LiftError if a call gets no rows, rows without a column, or a row longer than `max_length`.
+    Raises: LiftError if a call gets no rows, rows without a column, a row longer than `max_length`, or packed rows
+        with `pad_in_loss`.
     """
 
     def __init__(
@@ -42,6 +49,7 @@ class MaskedDiffusionCollator:
         pad_in_loss: bool = True,
         max_length: int | None = None,
         pad_to_multiple_of: int | None = None,
+        predicts_next: bool = False,
     ) -> None:
         for name, value in (("max_length", max_length), ("pad_to_multiple_of", pad_to_multiple_of)):
             if value is not None and value < 1:
@@ -50,35 +58,52 @@ class MaskedDiffusionCollator:
         self.pad_in_loss = pad_in_loss
         self.max_length = max_length
         self.pad_to_multiple_of = pad_to_multiple_of
+        self.predicts_next = predicts_next
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        is_packed = self._check(rows)
+        shape = (len(rows), self._padded_length(rows))
+        input_ids = torch.full(shape, self.pad_token_id, dtype=torch.int64)
+        maskable = torch.zeros(shape, dtype=torch.bool)
+        position_ids = torch.zeros(shape, dtype=torch.int64)
+        segment = torch.full(shape, -1)  # padding is a segment of its own
+        for i, row in enumerate(rows):
+            input_ids[i, : len(row["input_ids"])] = torch.as_tensor(row["input_ids"])
+            for number, (start, end, end_of_prompt) in enumerate(segments(row)):
+                maskable[i, max(end_of_prompt, start + self.predicts_next) : end] = True
+                position_ids[i, start:end] = torch.arange(end - start)
+                segment[i, start:end] = number
+
+        example_ids = tuple(int(row["example_id"]) for row in rows)
+        batch: dict[str, Any] = {
+            "input_ids": input_ids,
+            "maskable": maskable | (segment < 0) if self.pad_in_loss else maskable,
+            "example_id": torch.tensor(example_ids),
+            "host_example_id": example_ids,
+        }
+        if is_packed:
+            batch["position_ids"] = position_ids
+            batch["attention_mask"] = (segment[:, :, None] == segment[:, None, :])[:, None]
+        elif not self.pad_in_loss:
+            batch["attention_mask"] = (segment >= 0).long()
+        return batch
+
+    def _check(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Raise for a bad batch; whether it is packed."""
         if not rows:
             raise LiftError("a batch must have at least one row, got none; check the data set and the sampler.")
+        is_packed = any("segment_lengths" in row for row in rows)
+        if is_packed and self.pad_in_loss:
+            raise LiftError("packed rows cannot train their padding, which is no example's: set pad_in_loss=False.")
         for row in rows:
-            missing = [column for column in _COLUMNS if column not in row]
+            columns = _PACKED_COLUMNS if "segment_lengths" in row else _COLUMNS
+            missing = [column for column in columns if column not in row]
             if missing:
                 raise LiftError(
                     f"a row of the batch lacks {', '.join(missing)} (it has {', '.join(row)}); build the "
                     "data set with prepare_dataset and set remove_unused_columns=False."
                 )
-        lengths = torch.tensor([len(row["input_ids"]) for row in rows])
-        input_ids = torch.full((len(rows), self._padded_length(rows)), self.pad_token_id, dtype=torch.int64)
-        for padded, row in zip(input_ids, rows, strict=True):
-            padded[: len(row["input_ids"])] = torch.as_tensor(row["input_ids"])
-
-        position = torch.arange(input_ids.shape[1])
-        is_real = position < lengths[:, None]  # (B, L)
-        maskable = position >= torch.tensor([int(row["prompt_length"]) for row in rows])[:, None]
-        example_ids = tuple(int(row["example_id"]) for row in rows)
-        batch: dict[str, Any] = {
-            "input_ids": input_ids,
-            "maskable": maskable if self.pad_in_loss else maskable & is_real,
-            "example_id": torch.tensor(example_ids),
-            "host_example_id": example_ids,
-        }
-        if not self.pad_in_loss:
-            batch["attention_mask"] = is_real.long()
-        return batch
+        return is_packed
 
     def _padded_length(self, rows: Sequence[Mapping[str, Any]]) -> int:
         longest = max(rows, key=lambda row: len(row["input_ids"]))

@@ -219,6 +219,13 @@ class LiftConfig(LiftOptions, TrainingArguments):
         default=512,
         metadata={"help": "Longest row in tokens: where rows are cut, the width of pad_to=max_length and of packing."},
     )
+    packing: bool = field(
+        default=False,
+        metadata={
+            "help": "Pack short training examples into rows of up to max_length tokens, none of which attends to "
+            "another. A packed row is one row: one time t, one rate rho, one mode; loss_normalizer counts it as one."
+        },
+    )
     pad_to: str = field(
         default="longest",
         metadata={"help": "Pad a batch to its longest row, or to max_length, as the published code does."},
@@ -246,6 +253,12 @@ class LiftConfig(LiftOptions, TrainingArguments):
             self._make_checkpointing_non_reentrant()
         self.resolve_options()
         _check_choice("pad_to", self.pad_to, ("longest", "max_length"))
+        if self.packing and self.pad_in_loss:
+            raise LiftError("packing leaves no padding to train on: set pad_in_loss=False, or packing=False.")
+        if self.packing and self.method == "cart":
+            raise LiftError(
+                "method='cart' weighs a token by its row's context, and packing would mix in other examples'."
+            )
         _check_range("max_length", self.max_length, self.max_length >= 1, "at least 1")
         if self.pad_to_multiple_of is not None:
             _check_range("pad_to_multiple_of", self.pad_to_multiple_of, self.pad_to_multiple_of >= 1, "at least 1")

@@ -53,7 +53,8 @@ def length_grouped_sampler(
     """
     strategy = getattr(args, "train_sampling_strategy", None)
     is_asked = strategy == "group_by_length" or getattr(args, "group_by_length", False)
-    if not is_asked or rows is None or not has_length(rows):
+    is_sized = has_length(rows)
+    if not is_asked or not is_sized:
         return None
     if args.length_column_name in getattr(rows, "column_names", ()):
         lengths = [int(length) for length in rows[args.length_column_name]]

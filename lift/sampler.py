@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from lift.attention_mask import as_taken
+from lift.attention import mask_as_taken
 from lift.evaluation_mode import evaluation_mode
 from lift_kernels import select_tokens
 from lift_kernels.models.families import family_of
@@ -71,7 +71,7 @@ def generate(
     input_ids = torch.cat([prompt_ids, prompt_ids.new_full((num_rows, gen_length), mask_token_id)], dim=1)
     if attention_mask is not None:
         attention_mask = torch.cat([attention_mask, attention_mask.new_ones(num_rows, gen_length)], dim=1)
-    attention_mask = as_taken(family_of(innermost(model)), attention_mask, input_ids)
+    attention_mask = mask_as_taken(family_of(innermost(model)), attention_mask, input_ids)
     predict = _predict_from_token_stats if is_patched(model) else _predict_from_logits
     order = torch.ones(num_rows, dtype=torch.int64, device=input_ids.device)
     step = 0

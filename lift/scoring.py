@@ -12,10 +12,12 @@ from lift_kernels import TokenStats
 
 
 def score_rows(
-    forward: Callable[..., Any], corrupted_ids: Tensor, labels: Tensor, rows: Tensor, attention_mask: Tensor | None,
-    **options: Any,
-) -> TokenStats:  # fmt: skip
-    """Statistics (B, L) of the labels (B, L) in `rows` (R,), by a patched `forward`; 0 in the other rows."""
+    forward: Callable[..., Any], corrupted_ids: Tensor, labels: Tensor, rows: Tensor, **arguments: Any
+) -> TokenStats:
+    """Statistics (B, L) of the labels (B, L) in `rows` (R,), by a patched `forward`; 0 in the other rows.
+
+    `arguments` of the forward, such as attention_mask, are those of these rows already.
+    """
     if rows.numel() == 0:
         nothing = torch.zeros(labels.shape, dtype=torch.float32, device=labels.device)
         return TokenStats(nothing, nothing, nothing, nothing, torch.full_like(labels, -1))
@@ -24,7 +26,6 @@ def score_rows(
             input_ids=corrupted_ids[rows],
             labels=labels[rows],
             return_token_stats=True,
-            **({} if attention_mask is None else {"attention_mask": attention_mask[rows]}),
-            **options,
+            **arguments,
         ).token_stats
     return TokenStats(*(values.new_zeros(labels.shape).index_copy_(0, rows, values) for values in stats))

@@ -15,10 +15,10 @@ from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from lift import objectives
-from lift.attention_mask import as_taken
+from lift.attention import attention_arguments, check_packable
 from lift.collator import MaskedDiffusionCollator
 from lift.config import LiftConfig
-from lift.data import resolve_mask_token_id, resolve_pad_token_id
+from lift.data import is_packed, pack_dataset, resolve_mask_token_id, resolve_pad_token_id
 from lift.errors import LiftError
 from lift.evaluation_mode import evaluation_mode
 from lift.forward_process import diffusion_time, evaluation_time, step_seed
@@ -28,7 +28,7 @@ from lift.length_sampler import length_grouped_sampler
 from lift.lora import check_resumable
 from lift.normalizers import StepCounts, token_weights_and_denominator
 from lift.objectives import DenoisingBatch
-from lift.progress import Speed, TrainingProgress
+from lift.progress import Speed, TrainingProgress, shows_progress
 from lift.scoring import score_rows
 from lift.step_statistics import StepStatistics
 from lift.trainer_scores import load_scores, score_source_for
@@ -82,6 +82,7 @@ class LiftTrainer(Trainer):
             apply_lift_kernels(model)
         except ValueError as error:
             raise LiftError(str(error)) from None
+        self._family = find_model_family(innermost(model))
         vocab_size = num_rows(model.get_output_embeddings())
         _check_vocabulary(processing_class, vocab_size)
         self.mask_token_id = resolve_mask_token_id(
@@ -89,11 +90,13 @@ class LiftTrainer(Trainer):
         )
         model.config.mask_token_id = self.mask_token_id  # saved with the model, for its samplers
         pad_token_id = resolve_pad_token_id(processing_class, config=model.config, vocab_size=vocab_size)
+        kwargs["train_dataset"] = self._packed(model, args, kwargs.get("train_dataset"))
         if kwargs.get("data_collator") is None:
             kwargs["data_collator"] = MaskedDiffusionCollator(
                 pad_token_id, pad_in_loss=args.pad_in_loss,
                 max_length=args.max_length if args.pad_to == "max_length" else None,
                 pad_to_multiple_of=args.pad_to_multiple_of,
+                predicts_next=self._family.predicts_next and args.shift_first == "exclude",
             )  # fmt: skip
         super().__init__(model, args, processing_class=processing_class, **kwargs)
         if self.args.gradient_checkpointing:
@@ -101,7 +104,6 @@ class LiftTrainer(Trainer):
             enable_gradient_checkpointing(self.model, options)
         # The Trainer then divides each micro-batch's loss by the number of accumulation steps (`_share`).
         self.model_accepts_loss_kwargs = False
-        self._family = find_model_family(innermost(model))
         self._speed = Speed()
         self._statistics = StepStatistics(self.args.device)
         self._batches = TrainingBatches(
@@ -237,6 +239,17 @@ class LiftTrainer(Trainer):
             if first + len(position) > num_rows:
                 batch["maskable"] = batch["maskable"] & (position < num_rows).to(batch["maskable"].device)[:, None]
 
+    @staticmethod
+    def _packed(model: Any, args: LiftConfig, rows: Any) -> Any:
+        if not args.packing:
+            if rows is not None and is_packed(rows):
+                raise LiftError("train_dataset is packed: set packing=True and pad_in_loss=False.")
+            return rows
+        check_packable(model.config)
+        if rows is None or is_packed(rows):
+            return rows
+        return pack_dataset(rows, max_length=args.max_length, show_progress=shows_progress(args))
+
     def _sum_over_processes(self, values: Tensor) -> Tensor:
         return values if self.args.world_size == 1 else self.accelerator.reduce(values.to(self.args.device), "sum")
 
@@ -284,9 +297,9 @@ class LiftTrainer(Trainer):
     ) -> TokenStats:
         """Statistics (B, L) of the labels in `rows`, dropout off, without gradient; 0 in the other rows."""
         dropout = nullcontext() if self.args.score_train_mode else evaluation_mode(model)
-        attention_mask = as_taken(self._family, inputs.get("attention_mask"), corrupted_ids)
+        attention = attention_arguments(self._family, self.model.config, inputs, rows=rows)
         with dropout:
-            return score_rows(model, corrupted_ids, labels, rows, attention_mask, **self._shift())
+            return score_rows(model, corrupted_ids, labels, rows, **attention, **self._shift())
 
     def _evaluation_seed(self) -> int:
         step = _EVALUATION_STEP if self.args.eval_reseed else _EVALUATION_STEP - self._num_evaluations
@@ -305,12 +318,8 @@ class LiftTrainer(Trainer):
         )
 
     def _forward(self, model: nn.Module, inputs: dict[str, Tensor], batch: DenoisingBatch, **options: Any) -> Any:
-        attention_mask = inputs.get("attention_mask")
-        if attention_mask is not None:
-            views = batch.input_ids.shape[0] // attention_mask.shape[0]
-            attention_mask = attention_mask.repeat(views, *(1,) * (attention_mask.dim() - 1))
-        attention_mask = as_taken(self._family, attention_mask, batch.input_ids)
-        arguments: dict[str, Any] = {} if attention_mask is None else {"attention_mask": attention_mask}
+        views = batch.input_ids.shape[0] // inputs["input_ids"].shape[0]
+        arguments = attention_arguments(self._family, self.model.config, inputs, views=views)
         if options.get("lift") is None:
             arguments["token_weight"] = Uncast(batch.token_weight)
         else:  # the weights are formed inside the loss

@@ -30,8 +30,8 @@ FLOORS = {
     "lift_kernels.integrations": 6,
     "lift_kernels": 7,
     "lift.atomic_write": 11,
-    "lift.attention_mask": 11,
     "lift.errors": 11,
+    "lift.attention": 12,
     "lift.evaluation_mode": 11,
     "lift.fsdp": 12,
     "lift.forward_process": 12,
@@ -69,7 +69,7 @@ OPEN_TO_LIFT = (
     "lift_kernels.models.next_token", "lift_kernels.models.patch", "lift_kernels.models.uncast",
 )  # fmt: skip
 TORCH_ONLY = (
-    "lift.atomic_write", "lift.attention_mask", "lift.errors", "lift.evaluation_mode", "lift.forward_process",
+    "lift.atomic_write", "lift.errors", "lift.evaluation_mode", "lift.forward_process",
     "lift.gradient_checkpointing", "lift.normalizers", "lift.objectives", "lift.scoring", "lift.step_statistics",
 )  # fmt: skip
 PUBLIC_NAMES = {

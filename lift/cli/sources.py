@@ -15,6 +15,7 @@ from lift.config import LiftConfig
 from lift.data import is_hub_id, load_rows, prepare_dataset, resolve_mask_token_id
 from lift.errors import LiftError
 from lift.model_loading import resolve_package_path
+from lift.progress import shows_progress
 from lift.tasks import TASKS
 
 Metrics = dict[str, Any]
@@ -91,6 +92,7 @@ def _open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) -
             completion_column=data.completion_column,
             messages_column=data.messages_column,
             mask_token_id=mask_token_id,
+            show_progress=shows_progress(config),
         )
 
     return Source(str(data.train_data), tokenizer, train=prepare(rows), eval=prepare(eval_rows))

@@ -14,6 +14,7 @@ from lift.cli.sources import Metrics, Source
 from lift.config import LiftConfig
 from lift.data import prepare_dataset
 from lift.plots import accuracy_by_difficulty
+from lift.progress import shows_progress
 from lift.sampler import generate
 from lift.tasks import sudoku
 
@@ -43,11 +44,12 @@ class SudokuSource(Source):
             exclude=held_out | {puzzle.clues for puzzle in test},
         )
         tokenizer = sudoku.build_tokenizer()
+        options: dict[str, Any] = {"max_length": config.max_length, "show_progress": shows_progress(config)}
         return cls(
             description="4x4 Sudoku",
             tokenizer=tokenizer,
-            train=prepare_dataset(sudoku.rows(train), tokenizer, max_length=config.max_length),
-            eval=prepare_dataset(sudoku.rows(test[:_MAX_EVAL_ROWS]), tokenizer, max_length=config.max_length),
+            train=prepare_dataset(sudoku.rows(train), tokenizer, **options),
+            eval=prepare_dataset(sudoku.rows(test[:_MAX_EVAL_ROWS]), tokenizer, **options),
             test=test,
             published=published,
         )

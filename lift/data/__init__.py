@@ -5,6 +5,7 @@ from __future__ import annotations
 from lift.data.formats import encode_prompt
 from lift.data.loading import is_hub_id, load_rows
 from lift.data.named_formats import DATA_FORMATS
+from lift.data.packing import is_packed, pack_dataset
 from lift.data.preparation import prepare_dataset
 from lift.data.special_tokens import resolve_mask_token_id, resolve_pad_token_id
 
@@ -12,7 +13,9 @@ __all__ = [
     "DATA_FORMATS",
     "encode_prompt",
     "is_hub_id",
+    "is_packed",
     "load_rows",
+    "pack_dataset",
     "prepare_dataset",
     "resolve_mask_token_id",
     "resolve_pad_token_id",

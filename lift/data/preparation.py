@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
+import datasets
 from datasets import Dataset, Features, List, Value
 
 from lift.data.formats import PROMPT_BOUNDARIES, Columns, encode_row, find_columns
@@ -42,6 +44,7 @@ def prepare_dataset(
     truncation: Literal["right", "filter"] = "right",
     prompt_boundary: Literal["generation_prompt", "user_turn_newline"] = "generation_prompt",
     num_proc: int | None = None,
+    show_progress: bool = True,
 ) -> Dataset:
     """Tokenise rows into prompt and response, unpadded, without noise.
 
@@ -66,6 +69,7 @@ def prepare_dataset(
         prompt_boundary: Where a chat template's prompt ends: with the assistant's header ("generation_prompt", what a
             sampler starts from), or before it as in the published code ("user_turn_newline").
         num_proc: Processes; by default this one.
+        show_progress: Show the bar of `datasets`, unless its `disable_progress_bars` was called.
 
     Returns: A Dataset with the columns `input_ids` (list of ids, prompt then response), `prompt_length`
         (tokens) and `example_id` (row number before any row was dropped).
@@ -91,26 +95,27 @@ def prepare_dataset(
         columns = None
     else:
         columns = find_columns(dataset.column_names, prompt_column, completion_column, messages_column)
-    tokenised = dataset.with_format(None).map(
-        _tokenise,
-        batched=True,
-        with_indices=True,
-        remove_columns=dataset.column_names,
-        features=_FEATURES,
-        keep_in_memory=True,
-        num_proc=num_proc,
-        desc="Tokenising",
-        fn_kwargs={
-            "columns": columns,
-            "data_format": data_format,
-            "tokenizer": tokenizer,
-            "max_length": max_length,
-            "mask_token_id": tokenizer.mask_token_id if mask_token_id is None else mask_token_id,
-            "vocab_size": vocab_size,
-            "truncation": truncation,
-            "prompt_boundary": prompt_boundary,
-        },
-    )
+    with _progress_bars(show_progress):
+        tokenised = dataset.with_format(None).map(
+            _tokenise,
+            batched=True,
+            with_indices=True,
+            remove_columns=dataset.column_names,
+            features=_FEATURES,
+            keep_in_memory=True,
+            num_proc=num_proc,
+            desc="Tokenising",
+            fn_kwargs={
+                "columns": columns,
+                "data_format": data_format,
+                "tokenizer": tokenizer,
+                "max_length": max_length,
+                "mask_token_id": tokenizer.mask_token_id if mask_token_id is None else mask_token_id,
+                "vocab_size": vocab_size,
+                "truncation": truncation,
+                "prompt_boundary": prompt_boundary,
+            },
+        )
     if len(tokenised) == 0:
         raise LiftError(f"none of the {len(dataset)} rows fits into max_length={max_length}; raise it.")
     num_changed = sum(tokenised["is_truncated"]) if truncation == "right" else len(dataset) - len(tokenised)
@@ -118,6 +123,19 @@ def prepare_dataset(
         done = "truncated" if truncation == "right" else "dropped"
         logger.info("%d of %d rows were %s to fit max_length=%d", num_changed, len(dataset), done, max_length)
     return tokenised.remove_columns("is_truncated")
+
+
+@contextmanager
+def _progress_bars(are_shown: bool) -> Iterator[None]:
+    """Without bars of `datasets` unless `are_shown`; it knows them only for the whole process."""
+    hides = not are_shown and not datasets.are_progress_bars_disabled()
+    if hides:
+        datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if hides:
+            datasets.enable_progress_bars()
 
 
 def _from_dictionaries(rows: Iterable[Mapping[str, Any]]) -> Dataset:

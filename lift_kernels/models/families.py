@@ -47,6 +47,11 @@ def _distilbert_transform(model: Any) -> Callable[[Tensor], Tensor]:
     return lambda rows: model.vocab_layer_norm(model.activation(model.vocab_transform(rows)))
 
 
+def _albert_transform(model: Any) -> Callable[[Tensor], Tensor]:
+    head = model.predictions
+    return lambda rows: head.LayerNorm(head.activation(head.dense(rows)))
+
+
 def _llada_head(model: Any) -> nn.Module:
     transformer, config = model.model.transformer, model.model.config
     return transformer.wte if config.weight_tying else transformer.ff_out
@@ -64,6 +69,11 @@ _DECODER_AND_HEAD = ModelFamily(backbone=lambda model: model.model, head=lambda 
 _LLADA2 = replace(_DECODER_AND_HEAD, attention_mask="pairs")
 
 _FAMILIES: dict[str, ModelFamily] = {
+    "albert": ModelFamily(
+        backbone=lambda model: model.albert,
+        transform=_albert_transform,
+        head=lambda model: model.predictions.decoder,
+    ),
     "bert": _BERT,
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
@@ -72,6 +82,11 @@ _FAMILIES: dict[str, ModelFamily] = {
         backbone=lambda model: model.distilbert,
         transform=_distilbert_transform,
         head=lambda model: model.vocab_projector,
+    ),
+    "electra": ModelFamily(
+        backbone=lambda model: model.electra,
+        transform=lambda model: model.generator_predictions,
+        head=lambda model: model.generator_lm_head,
     ),
     "modernbert": ModelFamily(
         backbone=lambda model: model.model, transform=lambda model: model.head, head=lambda model: model.decoder

@@ -47,8 +47,8 @@ def apply_lift_kernels(model: nn.Module, *, backend: str = "auto", workspace_byt
     read inside a call of the head module, so that FSDP, ZeRO-3 or offloading make them whole as in any forward.
 
     Args:
-        model: LLaDA, LLaDA-MoE, LLaDA 2.x, Dream, a masked LM of transformers (BERT, RoBERTa, XLM-RoBERTa, CamemBERT,
-            DistilBERT, ModernBERT), DiffusionGemma (labels of its canvas), or a family added with
+        model: LLaDA, LLaDA-MoE, LLaDA 2.x, Dream, a masked LM of transformers (ALBERT, BERT, RoBERTa, XLM-RoBERTa,
+            CamemBERT, DistilBERT, ELECTRA, ModernBERT), DiffusionGemma (labels of its canvas), or a family added with
             `register_model_family`; it may already be wrapped (PEFT, DDP, FSDP, DeepSpeed, torch.compile).
         backend, workspace_bytes: see `linear_cross_entropy`.
 

@@ -89,6 +89,19 @@ def test_own_rows_train_in_every_method_and_resume(tmp_path, model_folder, rows_
     assert json.loads((out / "metrics.json").read_text())["steps"] == 3
 
 
+def test_own_rows_are_packed(tmp_path, model_folder, rows_file, capsys):
+    arguments = [
+        "train", "--model_name_or_path", str(model_folder), "--train_data", str(rows_file), "--prompt_column", "question",
+        "--completion_column", "answer", "--max_length", "100", "--packing", "true", "--num_eval_rows", "3",
+        "--output_dir", str(tmp_path / "out"), "--num_train_epochs", "2", "--per_device_train_batch_size", "1",
+    ]  # fmt: skip
+    assert main(arguments) == 2
+    assert "packing leaves no padding to train on: set pad_in_loss=False" in capsys.readouterr().err
+    assert main([*arguments, "--pad_in_loss", "false"]) == 0
+    assert "9 examples were packed into 3 rows of at most 100 tokens, 96 % full" in capsys.readouterr().err
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["steps"] == 6
+
+
 def test_published_puzzles_are_kept_out_and_scored(tmp_path, shared_dir):
     out = tmp_path / "out"
     published = shared_dir / "data" / "sudoku_4x4_test.csv"

@@ -90,9 +90,48 @@ def test_missing_column(column: str) -> None:
         MaskedDiffusionCollator(11)(rows)
 
 
+PACKED: list[dict[str, Any]] = [
+    {
+        "input_ids": [5, 6, 7, 8, 9, 3], "segment_lengths": [3, 1, 2], "segment_prompt_lengths": [1, 0, 2], "example_id": 40,
+    },
+    {"input_ids": [4, 2], "segment_lengths": [2], "segment_prompt_lengths": [0], "example_id": 7},
+]  # fmt: skip
+
+
+def test_packed_rows_keep_their_examples_apart() -> None:
+    batch = MaskedDiffusionCollator(11, pad_in_loss=False, max_length=7)(PACKED)
+    assert set(batch) == {"input_ids", "maskable", "example_id", "host_example_id", "attention_mask", "position_ids"}
+    assert batch["input_ids"].tolist() == [[5, 6, 7, 8, 9, 3, 11], [4, 2, 11, 11, 11, 11, 11]]
+    assert batch["maskable"].int().tolist() == [[0, 1, 1, 1, 0, 0, 0], [1, 1, 0, 0, 0, 0, 0]]
+    assert batch["position_ids"].tolist() == [[0, 1, 2, 0, 0, 1, 0], [0, 1, 0, 0, 0, 0, 0]]
+    assert batch["attention_mask"].shape == (2, 1, 7, 7) and batch["attention_mask"].dtype == torch.bool
+    blocks = [torch.ones(n, n, dtype=torch.bool) for n in (3, 1, 2, 1)], [torch.ones(n, n) > 0 for n in (2, 5)]
+    for mask, block in zip(batch["attention_mask"][:, 0], blocks, strict=True):
+        assert torch.equal(mask, torch.block_diag(*block))
+
+
+def test_what_nothing_predicts_is_not_masked() -> None:
+    """A model that predicts the next position says nothing of the first of a row, nor of each packed example."""
+    batch = MaskedDiffusionCollator(11, predicts_next=True)(ROWS)
+    assert batch["maskable"].int().tolist() == [[0, 1, 1, 1], [0, 0, 1, 1], [0, 1, 1, 1]]
+    batch = MaskedDiffusionCollator(11, pad_in_loss=False, predicts_next=True)(PACKED)
+    assert batch["maskable"].int().tolist() == [[0, 1, 1, 0, 0, 0], [0, 1, 0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("column", ["segment_prompt_lengths", "example_id"])
+def test_missing_column_of_a_packed_row(column: str) -> None:
+    rows = [{name: value for name, value in PACKED[0].items() if name != column}]
+    with pytest.raises(LiftError, match=f"a row of the batch lacks {column} "):
+        MaskedDiffusionCollator(11, pad_in_loss=False)(rows)
+
+
 def test_bad_batches_and_options() -> None:
     with pytest.raises(LiftError, match="a batch must have at least one row, got none"):
         MaskedDiffusionCollator(11)([])
+    with pytest.raises(
+        LiftError, match="packed rows cannot train their padding, which is no example's: set pad_in_loss=False"
+    ):
+        MaskedDiffusionCollator(11)(PACKED)
     with pytest.raises(LiftError, match="example 40 has 4 tokens, more than max_length=3; prepare"):
         MaskedDiffusionCollator(11, max_length=3)(ROWS)
     with pytest.raises(LiftError, match="max_length must be at least 1, got 0"):

@@ -16,12 +16,13 @@ from tests.doubles import dream, llada, llada2_moe, llada_moe
 V, D, B, L = 64, 16, 3, 12
 
 
-def _bert_like(kind: str) -> nn.Module:
+def _bert_like(kind: str, **options: int) -> nn.Module:
     import transformers
 
     config = getattr(transformers, f"{kind}Config")(
         vocab_size=V, hidden_size=D, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
         max_position_embeddings=L + 4, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+        **options,
     )  # fmt: skip
     return getattr(transformers, f"{kind}ForMaskedLM")(config)
 
@@ -100,11 +101,13 @@ class Tiny:
 
 
 TINY_MODELS: dict[str, Tiny] = {
+    "albert": Tiny(lambda: _bert_like("Albert", embedding_size=8)),
     "bert": Tiny(lambda: _bert_like("Bert")),
     "roberta": Tiny(lambda: _bert_like("Roberta")),
     "xlm-roberta": Tiny(lambda: _bert_like("XLMRoberta")),
     "camembert": Tiny(lambda: _bert_like("Camembert")),
     "distilbert": Tiny(_distilbert),
+    "electra": Tiny(lambda: _bert_like("Electra", embedding_size=8)),
     "modernbert": Tiny(_modernbert),
     "llada": Tiny(lambda: llada.LLaDAModelLM(llada.LLaDAConfig(vocab_size=V, d_model=D)), _ids),
     "llada-tied-scaled": Tiny(

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 from datasets import Dataset, DatasetDict
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -187,6 +188,24 @@ def test_processes_agree_with_one(bert_tokenizer: PreTrainedTokenizerFast, capfd
 def test_shows_its_progress(bert_tokenizer: PreTrainedTokenizerFast, capfd: pytest.CaptureFixture[str]) -> None:
     prepare_dataset(ROWS, bert_tokenizer, max_length=8)
     assert "Tokenising" in capfd.readouterr().err
+
+
+def test_hides_its_progress_on_request_and_only_its_own(
+    bert_tokenizer: PreTrainedTokenizerFast, capfd: pytest.CaptureFixture[str]
+) -> None:
+    prepare_dataset(ROWS, bert_tokenizer, max_length=8, show_progress=False)
+    with pytest.raises(LiftError, match="is missing"):
+        prepare_dataset([{"prompt": "is"}], bert_tokenizer, max_length=8, data_format="messages", show_progress=False)
+    assert capfd.readouterr().err == ""
+    assert datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    try:
+        for shown in (True, False):  # a user who wants no bars gets none, and is not overruled afterwards
+            prepare_dataset(ROWS, bert_tokenizer, max_length=8, show_progress=shown)
+            assert not datasets.is_progress_bar_enabled()
+    finally:
+        datasets.enable_progress_bars()
+    assert capfd.readouterr().err == ""
 
 
 def test_gsm8k_against_a_tokeniser_in_one_line(shared_dir: Path) -> None:
