@@ -32,7 +32,7 @@ _OLDEST = (5, 1)  # of transformers; before it some of these models overlook a m
 
 def check_packable(config: Any) -> None:
     """Raise LiftError, with the remedy, if the model of this transformers configuration cannot take packed rows."""
-    remedy = "set packing=False; train_sampling_strategy=group_by_length saves padding too."
+    remedy = "set packing=False; grouping rows by length saves padding too."
     if config.model_type not in PACKABLE_MODELS:
         raise LiftError(
             f"packing needs a model known to keep the examples of a row apart ({', '.join(PACKABLE_MODELS)}), and "
