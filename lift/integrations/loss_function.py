@@ -42,14 +42,15 @@ _SUPPORTED = {
 class LiftLoss(TrainerCallback):
     """Loss function, callback and collator in one, for `transformers.Trainer` and what derives from it.
 
-    Pass it twice, and its collator, on rows of `input_ids` and `labels` (not shifted, -100 where nothing may be masked):
+    Pass it twice, and its collator, on rows of `input_ids` and `labels` (not shifted, -100 where nothing is masked):
 
         loss = LiftLoss(model, tokenizer, LiftOptions(method="lift3"))
         Trainer(model, ..., compute_loss_func=loss, callbacks=[loss], data_collator=loss.collator)
 
-    The loss is that of `LiftTrainer` with loss_normalizer=token, however a step is split: divided by the tokens that may
-    be masked in the whole of it, `num_items_in_batch`. Evaluation takes the same loss on masks that never change, batch
-    by batch. `trl.SFTTrainer` adds a forward for metrics that mean nothing here: `lift.integrations.trl` does without.
+    The loss is that of `LiftTrainer` with loss_normalizer=token, however a step is split: it is divided by the tokens
+    that may be masked in the whole of it, `num_items_in_batch`. Evaluation takes the same loss on masks that never
+    change, batch by batch. `trl.SFTTrainer` adds a forward for metrics that mean nothing here, which
+    `lift.integrations.trl` does without.
 
     Args:
         model: as for `LiftTrainer`, patched in place.
