@@ -1,0 +1,58 @@
+"""The tiny rows as trainers for causal language models take them, and runs to compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+
+from lift import LiftTrainer
+from lift.tasks import sudoku
+from tests.lift.tiny import tiny_config, tiny_model, uneven_rows
+
+# What two trainers must share for their runs to be comparable.
+RUN = {
+    "max_steps": 2, "learning_rate": 0.1, "optim": "sgd", "max_grad_norm": 0.0, "logging_steps": 1, "use_cpu": True,
+    "save_strategy": "no", "report_to": "none", "disable_tqdm": True, "lr_scheduler_type": "constant", "warmup_steps": 0,
+    "dataloader_pin_memory": False, "weight_decay": 0.0,
+}  # fmt: skip
+SPLITS = ((4, 1), (2, 2), (1, 4))  # rows of a micro-batch, micro-batches of a step
+
+
+def labelled_rows(num_rows: int = 24) -> Dataset:
+    return Dataset.from_list(
+        [
+            {
+                "input_ids": row["input_ids"],
+                "labels": [-100] * row["prompt_length"] + row["input_ids"][row["prompt_length"] :],
+                "example_id": row["example_id"],
+            }
+            for row in uneven_rows(num_rows)
+        ]
+    )
+
+
+def split(size: int, accumulation: int) -> dict[str, int]:
+    return {"per_device_train_batch_size": size, "gradient_accumulation_steps": accumulation}
+
+
+def weights_of_lift_trainer(tmp_path: Path, **options) -> list[torch.Tensor]:
+    """At the end of the same run of `LiftTrainer`, whose loss is checked against its description elsewhere."""
+    trainer = LiftTrainer(
+        model=tiny_model(), args=tiny_config(tmp_path, **(RUN | split(4, 1) | options)), train_dataset=uneven_rows(),
+        processing_class=sudoku.build_tokenizer(),
+    )  # fmt: skip
+    trainer.train()
+    return weights(trainer.model)
+
+
+def weights(model: torch.nn.Module) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in model.parameters()]
+
+
+def assert_same_run(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> None:
+    start = weights(tiny_model())
+    assert any((a - b).abs().max() > 1e-3 for a, b in zip(theirs, start, strict=True))
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,181 @@
+"""`LiftLoss` in transformers' own Trainer and in TRL's, against LiftTrainer and against logits."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from transformers import Trainer, TrainingArguments
+
+from lift import LiftError, LiftTrainer
+from lift.config import LiftOptions
+from lift.integrations.labelled_rows import LabelledRowsCollator, content_id
+from lift.integrations.loss_function import LiftLoss
+from lift.tasks import sudoku
+from tests.lift.integrations.labelled import (
+    RUN,
+    SPLITS,
+    assert_same_run,
+    labelled_rows,
+    split,
+    weights,
+    weights_of_lift_trainer,
+)
+from tests.lift.test_trainer import expected_loss
+from tests.lift.tiny import tiny_config, tiny_model, uneven_rows
+
+
+def make_trainer(tmp_path, options: LiftOptions, model=None, trainer_class=Trainer, config=TrainingArguments, **more):
+    model = tiny_model() if model is None else model
+    loss = LiftLoss(model, sudoku.build_tokenizer(), options)
+    args = config(output_dir=str(tmp_path), **(RUN | split(4, 1) | {"remove_unused_columns": False} | more))
+    rows = labelled_rows()
+    return trainer_class(
+        model=model, args=args, train_dataset=rows, eval_dataset=rows, processing_class=sudoku.build_tokenizer(),
+        compute_loss_func=loss, callbacks=[loss], data_collator=loss.collator,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("pad_in_loss", [True, False])
+@pytest.mark.parametrize("method", ["sft", "lift3"])
+def test_loss_and_gradients_are_those_of_the_description(tmp_path, method, pad_in_loss):
+    model = tiny_model()
+    twin = copy.deepcopy(model).eval()
+    trainer = make_trainer(tmp_path, LiftOptions(method=method, pad_in_loss=pad_in_loss), model)
+    rows = list(trainer.train_dataset)
+    if not pad_in_loss:  # the description knows no attention mask
+        rows = [row for row in rows if len(row["input_ids"]) == 22]
+        assert len(rows) > 1
+    inputs = trainer.data_collator(rows)
+    trainer.args.method = method
+    truth, _ = expected_loss(twin, inputs, trainer.args)
+    loss = trainer.compute_loss(model.train(), dict(inputs), num_items_in_batch=(inputs["labels"] != -100).sum())
+    torch.testing.assert_close(loss, truth, rtol=1e-5, atol=1e-5)
+    loss.backward()
+    truth.backward()
+    for (name, ours), theirs in zip(model.named_parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("size_and_accumulation", SPLITS, ids=str)
+def test_a_run_is_that_of_lift_trainer_however_its_steps_are_split(tmp_path, size_and_accumulation):
+    options = {"method": "lift3", "pad_in_loss": False}
+    trainer = make_trainer(tmp_path, LiftOptions(**options), **split(*size_and_accumulation))
+    trainer.train()
+    assert_same_run(weights(trainer.model), weights_of_lift_trainer(tmp_path, **options))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "lift2", "pad_in_loss": True},
+        {"method": "lift3", "one_forward": True},
+        {"method": "lift3", "one_forward": True, "learnability": "soft"},
+        {"method": "cart"},
+        {"method": "gift", "loss_denominator": 9.0},
+        {"method": "sft", "loss_denominator": 9.0, "timestep_distribution": "discrete"},
+    ],
+    ids=str,
+)
+def test_every_objective_is_that_of_lift_trainer(tmp_path, options):
+    trainer = make_trainer(tmp_path, LiftOptions(**options))
+    trainer.train()
+    assert_same_run(weights(trainer.model), weights_of_lift_trainer(tmp_path, **options))
+
+
+def test_in_trls_trainer_too(tmp_path):
+    trl = pytest.importorskip("trl", reason="trl is not installed")
+    options = {"method": "lift3", "pad_in_loss": False}
+    with pytest.warns(FutureWarning, match="`compute_loss_func` is deprecated"):
+        trainer = make_trainer(
+            tmp_path, LiftOptions(**options), trainer_class=trl.SFTTrainer, config=trl.SFTConfig, bf16=False,
+            gradient_checkpointing=False, **split(2, 2),
+        )  # fmt: skip
+    trainer.train()
+    assert_same_run(weights(trainer.model), weights_of_lift_trainer(tmp_path, **options))
+
+
+def test_no_logits_and_evaluation_that_agrees_with_itself(tmp_path):
+    trainer = make_trainer(tmp_path, LiftOptions())
+    calls = []
+    trainer.model.decoder.register_forward_hook(lambda module, args, output: calls.append(output.shape))
+    trainer.train()
+    first, second = (trainer.evaluate()["eval_loss"] for _ in range(2))
+    assert first == second and first > 0
+    assert not calls
+    assert trainer.model(torch.ones(1, 4, dtype=torch.int64)).logits.shape == (1, 4, 8)  # as ever, without a batch
+
+
+def test_rows_are_scored_without_their_padding(tmp_path):
+    options = {"method": "lift3", "pad_in_loss": False}
+    ours = make_trainer(tmp_path, LiftOptions(**options), tiny_model(seed=4))
+    theirs = LiftTrainer(
+        model=tiny_model(seed=4), args=tiny_config(tmp_path, **options), processing_class=sudoku.build_tokenizer()
+    )
+    for model in (ours.model, theirs.model):
+        with torch.no_grad():
+            for p in model.parameters():  # far from the start, where all tokens score alike
+                p.mul_(10)
+    inputs = ours.data_collator(list(ours.train_dataset))
+    expected = theirs.compute_loss(theirs.model.train(), theirs.data_collator(uneven_rows()))
+    loss = ours.compute_loss(ours.model.train(), dict(inputs), num_items_in_batch=inputs["maskable"].sum())
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_noise_moves_on_from_step_to_step_but_not_that_of_evaluations(tmp_path):
+    trainer = make_trainer(
+        tmp_path,
+        LiftOptions(method="sft"),
+        max_steps=3,
+        learning_rate=0.0,
+        eval_strategy="steps",
+        eval_steps=1,
+        **split(24, 1),
+    )
+    trainer.train()
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    assert len(set(losses)) == 3
+    evaluations = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    assert len(evaluations) == 3 and len(set(evaluations)) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"loss_normalizer": "sequence"}, "loss_normalizer must be token, got sequence"),
+        ({"timestep_distribution": "antithetic"}, "must be uniform or discrete or fixed, got antithetic"),
+        ({"score_source": "cache"}, "score_source must be model, got cache"),
+        ({"complementary": True}, "complementary must be False, got True"),
+        ({"mode_policy": "random", "mode_scope": "batch"}, "mode_scope must be row, got batch"),
+        ({"method": "gift"}, "method=gift divides by the tokens that it draws"),
+        ({"method": "no"}, "method must be one of"),
+    ],
+)
+def test_what_needs_more_than_a_micro_batch_is_refused(options, sentence):
+    with pytest.raises(LiftError, match=sentence):
+        LiftLoss(tiny_model(), sudoku.build_tokenizer(), LiftOptions(**options))
+
+
+def test_a_forgotten_argument_is_named(tmp_path):
+    model, tokenizer = tiny_model(), sudoku.build_tokenizer()
+    loss = LiftLoss(model, tokenizer)
+    args = TrainingArguments(output_dir=str(tmp_path), **(RUN | split(4, 1) | {"remove_unused_columns": False}))
+    rows = [{"input_ids": [2, 3, 4], "labels": [-100, 3, 4]}] * 8
+    with pytest.raises(LiftError, match=r"callbacks=\[loss\]"):
+        Trainer(model, args, train_dataset=rows, compute_loss_func=loss, data_collator=loss.collator).train()
+    with pytest.raises(LiftError, match=r"data_collator=loss\.collator"):
+        Trainer(model, args, train_dataset=rows, compute_loss_func=loss, callbacks=[loss]).train()
+
+
+def test_rows_are_checked_and_named_by_their_content():
+    collate = LabelledRowsCollator(0)
+    batch = collate([{"input_ids": [2, 3, 4], "labels": [-100, 3, -100]}, {"input_ids": [2], "labels": [2]}])
+    assert batch["maskable"].tolist() == [[False, True, False], [True, True, True]]  # padding too
+    assert batch["host_example_id"] == (content_id([2, 3, 4]), content_id([2]))
+    assert content_id([2, 3, 4]) == content_id(torch.tensor([2, 3, 4])) != content_id([4, 3, 2])
+    with pytest.raises(LiftError, match="lacks labels"):
+        collate([{"input_ids": [2, 3]}])
+    for labels in ([3, 4, -100], [2, 3]):
+        with pytest.raises(LiftError, match="must be the row's own input_ids"):
+            collate([{"input_ids": [2, 3, 4], "labels": labels}])

@@ -1,0 +1,148 @@
+"""`LiftSFTTrainer` on the real TRL, against LiftTrainer and against logits."""
+
+from __future__ import annotations
+
+import copy
+import sys
+
+import pytest
+import torch
+from datasets import Dataset
+
+from lift import LiftError
+from lift.tasks import sudoku
+from tests.lift.integrations.labelled import (
+    RUN,
+    SPLITS,
+    assert_same_run,
+    labelled_rows,
+    split,
+    weights,
+    weights_of_lift_trainer,
+)
+from tests.lift.test_trainer import expected_loss
+from tests.lift.tiny import tiny_model
+
+pytest.importorskip("trl", reason="trl is not installed")
+
+from lift.integrations.trl import LiftSFTConfig, LiftSFTTrainer
+
+# Each turn as it is, and only the assistant's inside {% generation %}.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{% if message['role'] == 'assistant' %}{% generation %}{{ message['content'] }}"
+    "{% endgeneration %}{% else %}{{ message['content'] }}{% endif %}{% endfor %}"
+)
+
+
+def tokenizer_with_end():
+    tokenizer = sudoku.build_tokenizer()
+    tokenizer.eos_token = "0"  # TRL ends each completion with one
+    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.backend_tokenizer.model.unk_token = "0"  # TRL tries a template on words
+    return tokenizer
+
+
+def make_config(tmp_path, **options) -> LiftSFTConfig:
+    defaults = RUN | split(4, 1) | {"bf16": False, "gradient_checkpointing": False}
+    return LiftSFTConfig(output_dir=str(tmp_path), **(defaults | options))
+
+
+def make_trainer(tmp_path, rows, *, model=None, peft_config=None, **options) -> LiftSFTTrainer:
+    return LiftSFTTrainer(
+        model=tiny_model() if model is None else model, args=make_config(tmp_path, **options), train_dataset=rows,
+        eval_dataset=rows, processing_class=tokenizer_with_end(), peft_config=peft_config,
+    )  # fmt: skip
+
+
+def prompts_and_completions() -> Dataset:
+    return Dataset.from_list(sudoku.rows(sudoku.generate_puzzles(24, seed=0)))
+
+
+@pytest.mark.parametrize("method", ["sft", "lift3"])
+def test_prompt_and_completion_give_the_loss_of_the_description(tmp_path, method):
+    model = tiny_model()
+    twin = copy.deepcopy(model).eval()
+    trainer = make_trainer(tmp_path, prompts_and_completions(), model=model, method=method)
+    inputs = trainer.data_collator(list(trainer.train_dataset))
+    # Clues of 16 tokens; a solution of 16 and TRL's end of sequence may be masked.
+    assert inputs["maskable"].tolist() == [[False] * 16 + [True] * 17] * 24
+    assert inputs["example_id"].tolist() == list(range(24))
+    truth, _ = expected_loss(twin, inputs, trainer.args)
+    loss = trainer.compute_loss(model.train(), inputs)
+    torch.testing.assert_close(loss, truth, rtol=1e-5, atol=1e-5)
+    loss.backward()
+    truth.backward()
+    for (name, ours), theirs in zip(model.named_parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_messages_mask_the_turns_of_the_assistant(tmp_path):
+    turns = [("user", "12"), ("assistant", "34"), ("user", "1"), ("assistant", "432")]
+    rows = Dataset.from_list([{"messages": [{"role": role, "content": text} for role, text in turns]}] * 4)
+    trainer = make_trainer(tmp_path, rows, assistant_only_loss=True, method="sft", max_steps=1)
+    batch = trainer.data_collator(list(trainer.train_dataset))
+    assert batch["maskable"][0].tolist() == [False, False, True, True, False, True, True, True]
+    trainer.train()
+    assert trainer.state.log_history[0]["loss"] > 0
+
+
+@pytest.mark.parametrize("size_and_accumulation", SPLITS, ids=str)
+def test_a_run_is_that_of_lift_trainer_however_its_steps_are_split(tmp_path, size_and_accumulation):
+    options = {"method": "lift3", "pad_in_loss": False, "loss_normalizer": "sequence"}
+    trainer = make_trainer(tmp_path, labelled_rows(), **split(*size_and_accumulation), **options)
+    trainer.train()
+    assert_same_run(weights(trainer.model), weights_of_lift_trainer(tmp_path, **options))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"score_source": "cache"}, {"score_source": "frequency"}, {"complementary": True}, {"method": "gift"}],
+    ids=str,
+)
+def test_what_needs_the_whole_step_or_data_set_works_too(tmp_path, options):
+    options = {"pad_in_loss": False, **options}
+    trainer = make_trainer(tmp_path, labelled_rows(), **options)
+    trainer.train()
+    assert_same_run(weights(trainer.model), weights_of_lift_trainer(tmp_path, **options))
+
+
+def test_no_logits_in_training_and_evaluation(tmp_path):
+    trainer = make_trainer(tmp_path, prompts_and_completions())
+    calls = []
+    trainer.model.decoder.register_forward_hook(lambda module, args, output: calls.append(output.shape))
+    trainer.train()
+    assert trainer.evaluate()["eval_loss"] > 0
+    assert trainer.evaluate(prompts_and_completions().select(range(3)))["eval_loss"] > 0
+    assert not calls
+    assert {"loss", "nll", "easy", "kept_log_prob"} <= trainer.state.log_history[0].keys()
+
+
+def test_an_adapter_of_trls_making_is_trained(tmp_path):
+    peft = pytest.importorskip("peft", reason="peft is not installed")
+    adapter = peft.LoraConfig(target_modules=["Wqkv"], r=2)
+    trainer = make_trainer(tmp_path, prompts_and_completions(), peft_config=adapter)
+    trainer.train()
+    assert any(p.abs().sum() > 0 for name, p in trainer.model.named_parameters() if "lora_B" in name)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"method": "nonsense"}, "method must be one of"),
+        ({"packing": True}, "packing and padding_free must be False"),
+        ({"loss_type": "dft"}, "loss_type=dft is TRL's own loss"),
+        ({"remove_unused_columns": True}, "remove_unused_columns must be False"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path, options, sentence):
+    with pytest.raises(LiftError, match=sentence):
+        make_config(tmp_path, **options)
+
+
+def test_without_a_tokenizer_or_without_trl_the_remedy_is_named(tmp_path, monkeypatch):
+    with pytest.raises(LiftError, match="pass processing_class=tokenizer"):
+        LiftSFTTrainer(model=tiny_model(), args=make_config(tmp_path), train_dataset=prompts_and_completions())
+    monkeypatch.setitem(sys.modules, "trl", None)
+    monkeypatch.delitem(sys.modules, "lift.integrations.trl")
+    with pytest.raises(ImportError, match="pip install 'trl"):
+        import lift.integrations.trl  # noqa: F401
