@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 import torch
@@ -149,6 +150,7 @@ class LiftConfig(TrainingArguments):
     def __post_init__(self) -> None:
         if not torch.accelerator.is_available():
             self.dataloader_pin_memory = False  # pinning without an accelerator only warns
+            self._join_processes_on_cpu()
         super().__post_init__()
         if self.reference_quirks:
             for name, value in _PUBLISHED.items():
@@ -169,6 +171,14 @@ class LiftConfig(TrainingArguments):
         _check_range("seed", self.seed, self.seed >= 0, "at least 0")
         if self.remove_unused_columns:
             raise LiftError("remove_unused_columns must be False: the collator needs prompt_length and example_id.")
+
+    def _join_processes_on_cpu(self) -> None:
+        """Without this, processes that a launcher started on a machine without GPUs would each train on their own."""
+        if self.deepspeed or os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true":
+            # accelerate drops DeepSpeed, in silence, where use_cpu is set; with a backend named it finds the others.
+            self.use_cpu, self.ddp_backend = False, self.ddp_backend or "gloo"
+        else:
+            self.use_cpu = True
 
     def _check_combinations(self) -> None:
         has_modes = self.method not in ("sft", "gift", "cart")
