@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 import torch
@@ -244,6 +245,7 @@ class LiftConfig(LiftOptions, TrainingArguments):
     def __post_init__(self) -> None:
         if not torch.accelerator.is_available():
             self.dataloader_pin_memory = False  # pinning without an accelerator only warns
+            self._join_processes_on_cpu()
         for old in ("gradient_checkpointing", "gradient_checkpointing_kwargs"):
             new = old.replace("gradient", "activation")
             if getattr(self, new, False) is None:  # transformers 5.23 renamed them, and warns of the names of 4.57
@@ -265,6 +267,14 @@ class LiftConfig(LiftOptions, TrainingArguments):
         _check_range("seed", self.seed, self.seed >= 0, "at least 0")
         if self.remove_unused_columns:
             raise LiftError("remove_unused_columns must be False: the collator needs prompt_length and example_id.")
+
+    def _join_processes_on_cpu(self) -> None:
+        """Without this, processes that a launcher started on a machine without GPUs would each train on their own."""
+        if self.deepspeed or os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true":
+            # accelerate drops DeepSpeed, in silence, where use_cpu is set; with a backend named it finds the others.
+            self.use_cpu, self.ddp_backend = False, self.ddp_backend or "gloo"
+        else:
+            self.use_cpu = True
 
     def _make_checkpointing_non_reentrant(self) -> None:
         """The reentrant kind, which transformers 4.57 takes by default, fails on a frozen base."""

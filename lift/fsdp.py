@@ -39,9 +39,7 @@ def shard_on_cpu(accelerator: Any, plugin_arguments: dict[str, Any] | None = Non
     if torch.accelerator.is_available():
         raise LiftError("FSDP2 on CPUs needs the GPUs hidden: set CUDA_VISIBLE_DEVICES='', or leave --use_cpu out.")
     if not distributed.is_initialized():
-        if "RANK" not in os.environ:
-            raise LiftError("FSDP2 needs a launcher: start with accelerate launch or torchrun.")
-        distributed.init_process_group("gloo")  # accelerate opens none for a single process
+        raise LiftError("FSDP2 needs a launcher, also for one process: start with accelerate launch or torchrun.")
     if state.mixed_precision != "no":
         plugin.set_mixed_precision(state.mixed_precision)
     # Both states share one dictionary each; these are the very assignments that a GPU run makes.

@@ -167,6 +167,9 @@ class LiftTrainer(Trainer):
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         self._speed.take()  # what came before is no training time
+        if self.args.world_size > 1 and self.model_wrapped is self.model:
+            # An evaluation before has prepared the model, which accelerate (1.15) would then leave out of DDP.
+            vars(self.model)["_is_accelerate_prepared"] = False
         result = super().train(*args, **kwargs)
         self._check_all_finite()
         return result

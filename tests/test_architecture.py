@@ -42,6 +42,7 @@ FLOORS = {
     "lift.objectives": 13,
     "lift.config": 14,
     "lift.data": 14,
+    "lift.fsdp": 14,
     "lift.plots": 14,
     "lift.progress": 14,
     "lift.remote_code": 14,

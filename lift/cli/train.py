@@ -7,12 +7,13 @@ import json
 import logging
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.logging import RichHandler
+from transformers import TrainerCallback
 
 from lift.atomic_write import atomic_write
 from lift.cli.arguments import DataArguments, ModelArguments, RunArguments, parse
@@ -65,20 +66,30 @@ def train(
         processing_class=source.tokenizer,
     )
     console.print(
-        f"[bold]{config.method}[/bold] on {source.description}: {model.num_parameters():,} parameters, "
-        f"{_trained(model)}"
+        f"[bold]{config.method}[/bold] on {source.description}: {_size(model)}, "
         f"{len(source.train):,} rows to train on, {len(source.eval):,} to evaluate on"
     )
     if run_arguments.overwrite_output_dir and checkpoint is None and trainer.is_world_process_zero():
         shutil.rmtree(output, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
-    before = _evaluate(trainer, source)
-    console.print(f"before training: {source.sentence(before)}")
+    before: dict[str, Any] = {}
+
+    def evaluate_before() -> None:
+        before.update(_evaluate(trainer, source))
+        console.print(f"before training: {source.sentence(before)}")
+
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        trainer.add_callback(_AtTheBeginning(evaluate_before))  # they shard the model when training starts
+    else:
+        evaluate_before()
     result = trainer.train(resume_from_checkpoint=checkpoint)
     after = _evaluate(trainer, source)
     console.print(f"after training:  {source.sentence(after)}")
 
+    if trainer.is_fsdp_enabled:
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")  # shards are not written here
     trainer.save_model()
+    source.report(console, trainer.model, output)
     if not config.should_save:
         return {"before": before, "after": after}
     metrics = {
@@ -91,7 +102,6 @@ def train(
     }
     with atomic_write(output / "metrics.json") as file:
         file.write(json.dumps(metrics, indent=2).encode() + b"\n")
-    source.report(console, trainer.model, output)
     if importlib.util.find_spec("matplotlib") is None:
         console.print("no pictures, as matplotlib is not installed: pip install 'lift-kernels[plot]'")
     else:
@@ -114,16 +124,24 @@ def _check_base(model: ModelArguments) -> None:
         )
 
 
-def _trained(model: Any) -> str:
-    trainable = model.num_parameters(only_trainable=True)
-    return "" if trainable == model.num_parameters() else f"{trainable:,} of them trained, "
+def _size(model: Any) -> str:
+    sizes = {p: getattr(p, "ds_numel", p.numel()) for p in model.parameters()}  # ZeRO-3 leaves a parameter empty
+    trained = sum(size for p, size in sizes.items() if p.requires_grad)
+    total = sum(sizes.values())
+    return f"{total:,} parameters" + ("" if trained == total else f", {trained:,} of them trained")
 
 
 def _evaluate(trainer: LiftTrainer, source: Source) -> dict[str, Any]:
-    metrics = {"eval_loss": trainer.evaluate()["eval_loss"]}
-    if trainer.is_world_process_zero():
-        metrics |= source.score(trainer.model)
-    return metrics
+    """In every process alike: a model in shards answers only where all of them ask."""
+    return {"eval_loss": trainer.evaluate()["eval_loss"], **source.score(trainer.model)}
+
+
+class _AtTheBeginning(TrainerCallback):
+    def __init__(self, act: Callable[[], None]) -> None:
+        self._act = act
+
+    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+        self._act()
 
 
 def _checkpoint(config: LiftConfig) -> str | None:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase, TrainerCallback
 
+from lift.attention import attention_arguments
 from lift.config import LiftOptions
 from lift.data import resolve_mask_token_id, resolve_pad_token_id
 from lift.errors import LiftError
@@ -26,6 +27,7 @@ from lift.integrations.labelled_rows import LabelledRowsCollator
 from lift.scoring import score_rows
 from lift.training_batch import TrainingBatches
 from lift_kernels import TokenStats, apply_lift_kernels
+from lift_kernels.models.families import find_model_family
 
 _FUSED_FORWARD = "_lift_fused_forward"  # on the instance, not in a closure, so that a deep copy has its own
 _EVALUATION_STEP = -1
@@ -122,18 +124,22 @@ class LiftLoss(TrainerCallback):
         """Both passes; the loss is the sum that the step's is made of."""
         if self._seed is None:
             raise LiftError("LiftLoss does not know the trainer's seed and step: pass callbacks=[loss] to the trainer.")
-        mask = others.get("attention_mask")
+        family = find_model_family(model)
+        given = {name: others.pop(name, None) for name in ("attention_mask", "position_ids")} | inputs
 
         def statistics(corrupted_ids: Tensor, labels: Tensor, rows: Tensor) -> TokenStats:
             with nullcontext() if self.options.score_train_mode else evaluation_mode(model):
-                return score_rows(forward, corrupted_ids, labels, rows, mask)
+                attention = attention_arguments(family, model.config, given, rows=rows)
+                return score_rows(forward, corrupted_ids, labels, rows, **attention)
 
         seed = step_seed(self._seed, self._step if model.training else _EVALUATION_STEP)
         prepared = self._batches.build(inputs, seed, statistics)
         arguments: dict[str, Any] = prepared.batch._asdict() | {"denominator": 1.0}
         if prepared.lift is not None:
             del arguments["token_weight"]  # formed inside the loss
-        return forward(**arguments, lift=prepared.lift, **others)
+        views = prepared.batch.input_ids.shape[0] // inputs["input_ids"].shape[0]
+        attention = attention_arguments(family, model.config, given, views=views)
+        return forward(**arguments, lift=prepared.lift, **attention, **others)
 
 
 def _check_supported(options: LiftOptions) -> None:

@@ -34,6 +34,7 @@ SCENARIOS = {
     "uneven batches": {"max_steps": -1, "num_train_epochs": 2, "loss_normalizer": "batch"},
     "unmasked": {},
     "clipped": {"max_grad_norm": 0.1},
+    "evaluated first": {},
     "one forward": {"one_forward": True, "learnability": "soft"},
     "complementary": {"complementary": True},
     "cache": {"method": "lift2", "score_source": "cache"},
@@ -49,6 +50,15 @@ ROWS = {
 }
 
 
+def placement(parameter: torch.nn.Parameter) -> str:
+    """Where a parameter lies between two steps."""
+    if isinstance(parameter, DTensor):
+        return str(parameter.placements)
+    if hasattr(parameter, "ds_status"):
+        return str(parameter.ds_status)
+    return type(parameter).__name__
+
+
 class WatchedTrainer(LiftTrainer):
     """Takes rows in their order and remembers what its process did."""
 
@@ -60,9 +70,7 @@ class WatchedTrainer(LiftTrainer):
         return SequentialSampler(self.train_dataset)
 
     def training_step(self, model, *args):
-        self.seen["placements"] = [
-            str(p.placements) if isinstance(p, DTensor) else type(p).__name__ for p in model.parameters()
-        ]
+        self.seen["placements"] = [placement(p) for p in model.parameters()]
         return super().training_step(model, *args)
 
     def _training_batch(self, *args, **kwargs):
@@ -78,12 +86,21 @@ def run(name: str, out: Path, *, world: int, dtype: str, checkpoint: str | None 
         "per_device_train_batch_size": ROWS_PER_STEP // world, "optim": "sgd", "learning_rate": 0.1,
         "max_grad_norm": 0.0, "pad_in_loss": False, "timestep_distribution": "low_discrepancy",
     }  # fmt: skip
+    config = tiny_config(out, **(defaults | SCENARIOS[name] | options))
+    if config.deepspeed_plugin is not None:  # which by default leaves such small parameters whole
+        config.deepspeed_plugin.deepspeed_config["zero_optimization"]["stage3_param_persistence_threshold"] = 0
     trainer = WatchedTrainer(
         model=tiny_model().to(getattr(torch, dtype)),
-        args=tiny_config(out, **(defaults | SCENARIOS[name] | options)),
+        args=config,
         train_dataset=ROWS.get(name, uneven_rows)(),
+        eval_dataset=uneven_rows(7),
         processing_class=sudoku.build_tokenizer(),
     )
+    if name == "evaluated first":
+        if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+            trainer.args.eval_on_start = True  # their wrappers come with the training
+        else:
+            trainer.evaluate()
     trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_model()
     (out / f"seen-{trainer.args.process_index}.json").write_text(json.dumps(trainer.seen))

@@ -240,7 +240,10 @@ def test_help_doctor_and_unknown_commands(capsys):
     assert main([]) == main(["--help"]) == 0
     assert "commands:" in capsys.readouterr().out
     assert main(["doctor"]) == 0
-    assert "cpu: torch" in capsys.readouterr().out
+    report = capsys.readouterr().out
+    assert "cpu: torch" in report
+    configurations = Path(report.strip().splitlines()[-1].partition("--config_file: ")[2])
+    assert {path.name for path in configurations.iterdir()} == {"ddp.yaml", "fsdp2.yaml", "zero2.yaml", "zero3.yaml"}
     assert main(["trian"]) == 2
     assert capsys.readouterr().err.startswith("lift: unknown command 'trian': use one of train")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -14,9 +15,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.state import AcceleratorState
+from accelerate.utils import FullyShardedDataParallelPlugin
+from accelerate.utils.launch import prepare_multi_gpu_env
 from transformers import ModernBertForMaskedLM
 
+from lift.errors import LiftError
 from tests.lift import distributed_runs
 from tests.lift.distributed_runs import SCENARIOS, weights
 
@@ -137,3 +142,36 @@ def test_sharded_weights_load_in_one_process(runs):
     assert not info["missing_keys"] and not info["unexpected_keys"]
     for name, tensor in weights(runs / "one" / "lift3").items():
         torch.testing.assert_close(model.state_dict()[name], tensor, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("wrapper", ["ddp", "fsdp2", "zero2", "zero3"])
+def test_accelerate_takes_each_configuration(wrapper):
+    arguments = launch_command_parser().parse_args(["--config_file", str(config_file(wrapper)), "-m", "lift.cli"])
+    arguments, config, _ = _validate_launch_command(arguments)
+    assert arguments.num_processes == 2 and arguments.mixed_precision == "no"
+    assert (arguments.multi_gpu, arguments.use_fsdp, arguments.use_deepspeed) == (
+        wrapper == "ddp", wrapper == "fsdp2", wrapper.startswith("zero"),
+    )  # fmt: skip
+    if wrapper == "fsdp2":
+        known = {f"fsdp_{field.name}" for field in dataclasses.fields(FullyShardedDataParallelPlugin)}
+        assert config.fsdp_config.keys() <= known | {"fsdp_version"}
+        assert prepare_multi_gpu_env(arguments)["FSDP_VERSION"] == "2"
+    overridden = launch_command_parser().parse_args(
+        ["--config_file", str(config_file(wrapper)), "--num_processes", "8", "x"]
+    )
+    assert _validate_launch_command(overridden)[0].num_processes == 8
+
+
+class TestFsdpOnCpuThatCannotBeHad:
+    """An error, where accelerate alone would train with DDP."""
+
+    def test_version_1(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+        with pytest.raises(LiftError, match="FSDP1 does not train on CPUs: set fsdp_version: 2"):
+            distributed_runs.run("lift3", tmp_path, world=1, dtype="float32")
+
+    def test_no_launcher(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+        monkeypatch.setenv("FSDP_VERSION", "2")
+        with pytest.raises(LiftError, match="FSDP2 needs a launcher, also for one process"):
+            distributed_runs.run("lift3", tmp_path, world=1, dtype="float32")
