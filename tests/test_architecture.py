@@ -33,7 +33,6 @@ FLOORS = {
     "lift.errors": 11,
     "lift.attention": 12,
     "lift.evaluation_mode": 11,
-    "lift.fsdp": 12,
     "lift.forward_process": 12,
     "lift.gradient_checkpointing": 12,
     "lift.lora": 12,
