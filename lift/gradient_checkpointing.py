@@ -43,7 +43,7 @@ def enable_gradient_checkpointing(model: nn.Module, options: Mapping[str, Any] |
             "leave offload out."
         )
     for block in list(_blocks(inner))[::every_n_layers]:
-        if _OPTIONS not in block.__dict__ and "forward" in block.__dict__:
+        if "forward" in block.__dict__:
             block.__dict__[_INNER_FORWARD] = block.__dict__["forward"]
         block.__dict__[_OPTIONS] = options
         block.forward = types.MethodType(_checkpointed_forward, block)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -60,36 +59,33 @@ def add_lora(model: nn.Module, arguments: LoraArguments) -> Any:
 
 def _resolve_targets(model: nn.Module, arguments: LoraArguments) -> tuple[str | list[str], str | None]:
     """Return peft's target_modules, and the pattern of exclude_modules that keeps the head out."""
-    names = [name for name, _ in model.named_modules() if name]
+    is_all_linear = arguments.lora_target_modules == [ALL_LINEAR]
+    targeted = [] if is_all_linear else [_reached(name, model) for name in arguments.lora_target_modules]
+    saved = [_reached(name, model) for name in arguments.lora_modules_to_save or ()]
     heads = set(head_names(model))
+    adapted = set().union(*targeted)
+    by_accident = bool(adapted & heads) and not any(found <= heads for found in targeted)
+    if by_accident:
+        adapted -= heads
+        _logger.warning(
+            "lora_target_modules reaches the output head %s along with other layers: the head gets no adapter; to give "
+            "it one, name it by its whole path.", ", ".join(sorted(heads)),
+        )  # fmt: skip
+    _check_not_shared(model, adapted.union(*saved))
     keep_out = "|".join(map(re.escape, sorted(heads))) or None
-    reached = {name: _reached(name, names) for name in arguments.lora_modules_to_save or ()}
-    if arguments.lora_target_modules != [ALL_LINEAR]:
-        reached |= {name: _reached(name, names) for name in arguments.lora_target_modules}
-    for name, found in reached.items():
-        if not found:
-            raise LiftError(
-                f"no module of {type(model).__name__} is called {name!r}; its linear layers are called "
-                f"{', '.join(_linear_names(model))}: name those in lora_target_modules."
-            )
-    if arguments.lora_target_modules == [ALL_LINEAR]:
-        _check_not_shared(model, set().union(*reached.values()))
-        return ALL_LINEAR, keep_out
-    means_head = any(found and found <= heads for found in reached.values())
-    adapted = set().union(*reached.values())
-    if means_head or not adapted & heads:
-        _check_not_shared(model, adapted)
-        return arguments.lora_target_modules, None
-    _check_not_shared(model, adapted - heads)
-    _logger.warning(
-        "lora_target_modules reaches the output head %s along with other layers: the head gets no adapter; to give it "
-        "one, name it by its whole path.", ", ".join(sorted(heads)),
-    )  # fmt: skip
-    return arguments.lora_target_modules, keep_out
+    targets = ALL_LINEAR if is_all_linear else arguments.lora_target_modules
+    return targets, keep_out if is_all_linear or by_accident else None
 
 
-def _reached(target: str, names: Iterable[str]) -> set[str]:
-    return {name for name in names if name == target or name.endswith(f".{target}")}
+def _reached(target: str, model: nn.Module) -> set[str]:
+    """The paths of the modules that a name stands for, as peft reads it."""
+    found = {name for name, _ in model.named_modules() if name == target or name.endswith(f".{target}")}
+    if not found:
+        raise LiftError(
+            f"no module of {type(model).__name__} is called {target!r}; its linear layers are called "
+            f"{', '.join(_linear_names(model))}: use names that there are."
+        )
+    return found
 
 
 def head_names(model: Any) -> list[str]:

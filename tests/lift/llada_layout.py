@@ -17,7 +17,7 @@ class LladaLayoutConfig(PretrainedConfig):
     def __init__(
         self, vocab_size: int = 8, d_model: int = 16, n_layers: int = 3, dropout: float = 0.0, **kwargs
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"tie_word_embeddings": False} | kwargs)
         self.vocab_size, self.d_model, self.n_layers, self.dropout = vocab_size, d_model, n_layers, dropout
 
 

@@ -102,6 +102,11 @@ def pickle_base(base: Path, adapter: Path) -> None:
     (base / "model.safetensors").unlink()
 
 
+def pickle_base_beside_others(base: Path, adapter: Path) -> None:
+    save_file({"other": torch.zeros(1)}, base / "other.safetensors")
+    pickle_base(base, adapter)
+
+
 def pickle_adapter(base: Path, adapter: Path) -> None:
     torch.save(load_file(adapter / "adapter_model.safetensors"), adapter / "adapter_model.bin")
     (adapter / "adapter_model.safetensors").unlink()
@@ -115,6 +120,7 @@ def quantise_base(base: Path, adapter: Path) -> None:
 
 REFUSED = {
     "pickled base": (pickle_base, "has no .safetensors file, and pickled weights are not read: convert them."),
+    "pickled base beside others": (pickle_base_beside_others, "no model could be loaded from"),
     "pickled adapter": (pickle_adapter, "has no adapter_model.safetensors, and pickled weights are not read"),
     "no adapter": (lambda base, adapter: shutil.rmtree(adapter), "is no adapter: it has no adapter_config.json."),
     "not finite": (set_nan, "cannot be merged: NaNs detected"),
