@@ -52,7 +52,9 @@ def load_config(name_or_path: str, *, trust_remote_code: bool = False) -> Any:
     return _load("model", AutoConfig, name_or_path, trust_remote_code=trust_remote_code)
 
 
-def load_model(name_or_path: str, *, dtype: torch.dtype = torch.float32, trust_remote_code: bool = False) -> Any:
+def load_model(
+    name_or_path: str, *, dtype: torch.dtype | str = torch.float32, trust_remote_code: bool = False, **options: Any
+) -> Any:
     """Return a masked language model with its pretrained weights.
 
     It is a masked LM of transformers, or what the checkpoint's own code offers as one: that code's
@@ -60,15 +62,16 @@ def load_model(name_or_path: str, *, dtype: torch.dtype = torch.float32, trust_r
 
     Args:
         name_or_path: A folder, a Hub id, or `package:NAME/FOLDER` for weights inside an installed package.
-        dtype: The weights' dtype.
+        dtype: The weights' dtype; "auto" is the checkpoint's own.
         trust_remote_code: Run Python code that comes with the checkpoint, as LLaDA, LLaDA-MoE, LLaDA2 and Dream need.
+        options: Other arguments of `from_pretrained`, for instance quantization_config or attn_implementation.
 
     Raises:
         LiftError: nothing can be loaded from there, or only with code that is not trusted; the model is no masked
             language model; or its weights are pickled.
     """
     config = load_config(name_or_path, trust_remote_code=trust_remote_code)
-    options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
+    options |= {"dtype": dtype, "use_safetensors": True}
     auto_map = getattr(config, "auto_map", None) or {}
     auto_class = next((name for name in _AUTO_CLASSES if name in auto_map), None)
     try:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 _PROGRAM = """
 import sys
 from pathlib import Path
+import torch
 from lift import LiftTrainer
 from lift.tasks import sudoku
 from tests.lift.tiny import tiny_config, tiny_model, uneven_rows
@@ -27,7 +28,8 @@ trainer = LiftTrainer(
 )
 trainer.train()
 trainer.save_model()
-trainer.end()
+if torch.distributed.is_initialized():
+    torch.distributed.destroy_process_group()
 """
 
 
