@@ -106,7 +106,12 @@ def parse(arguments: Sequence[str]) -> tuple[ModelArguments, DataArguments, RunA
         LiftError: an unknown flag, key or preset, a value of the wrong type, or no output_dir.
     """
     rest, defaults = _take_files(list(arguments))
-    parser = _Parser(GROUPS, prog="lift train", usage="lift train [CONFIG.yaml] [--preset NAME] [--flag value ...]")
+    parser = _Parser(
+        GROUPS,
+        prog="lift train",
+        usage="lift train [CONFIG.yaml] [--preset NAME] [--flag value ...]",
+        conflict_handler="resolve",  # the TrainingArguments of transformers 4 have an overwrite_output_dir too
+    )
     known = {f.name for group in GROUPS for f in dataclasses.fields(group) if f.init}
     for key in defaults:
         if key not in known:

@@ -51,8 +51,9 @@ def test_code_runs_only_where_it_is_trusted(family, tmp_path):
 def test_a_masked_lm_of_transformers_needs_no_trust_and_comes_in_the_dtype_asked_for(tmp_path):
     saved = tiny_model().eval()
     saved.save_pretrained(tmp_path)
-    loaded = load_model(str(tmp_path), dtype=torch.bfloat16)
+    loaded = load_model(str(tmp_path), dtype=torch.bfloat16, attn_implementation="eager")
     assert type(loaded) is type(saved) and loaded.dtype == torch.bfloat16
+    assert loaded.config._attn_implementation == "eager"
     for name, weight in loaded.state_dict().items():
         assert torch.equal(weight, saved.state_dict()[name].bfloat16()), name
 
