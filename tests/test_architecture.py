@@ -56,8 +56,8 @@ FLOORS = {
 NEEDS_TRANSFORMERS = "lift_kernels.models.output"
 # What lift_kernels takes from elsewhere than torch and einops, inside functions only.
 LAZY_LIBRARIES = {"lift_kernels.models": "transformers", "lift_kernels.integrations": "liger_kernel"}
-# The public names, the generator they document, and whether a model is patched.
-OPEN_TO_LIFT = ("lift_kernels", "lift_kernels.philox", "lift_kernels.models.patch")
+# The public names, the generator they document, whether a model is patched, and what its family says of it.
+OPEN_TO_LIFT = ("lift_kernels", "lift_kernels.philox", "lift_kernels.models.patch", "lift_kernels.models.families")
 TORCH_ONLY = (
     "lift.atomic_write", "lift.errors", "lift.evaluation_mode", "lift.forward_process", "lift.normalizers",
     "lift.objectives", "lift.scoring", "lift.step_statistics",
