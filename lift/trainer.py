@@ -314,7 +314,7 @@ class LiftTrainer(Trainer):
         return objectives.sft_batch(
             inputs["input_ids"],
             inputs["maskable"],
-            diffusion_time(uniform, epsilon=self.args.time_epsilon),
+            self._batches.mask_rate(diffusion_time(uniform, epsilon=self.args.time_epsilon)),
             mask_token_id=self.mask_token_id,
             seed=self._evaluation_seed(),
             example_id=example_id,

@@ -29,21 +29,24 @@ def micro_batch(trainer: LiftTrainer, rows=range(8)):
     return trainer.data_collator([trainer.train_dataset[i] for i in rows])
 
 
-def expected_loss(model, inputs, config: LiftConfig, *, step: int = 0, mask_token_id: int = 1):
+def expected_loss(
+    model, inputs, config: LiftConfig, *, step: int = 0, mask_token_id: int = 1, rate=lambda time: time, weight=None
+):
     """LIFT from its description, row by row and through full logits: no op of ours but the reference generator."""
     seed = step_seed(config.seed, step)
     u, r = draw_uniforms(seed, inputs["example_id"])
-    time, rho = diffusion_time(u), overmask_rate(u, r)
+    time, rho = rate(diffusion_time(u)), overmask_rate(rate(u), r)
+    weights = 1 / time if weight is None else weight(diffusion_time(u))
     total, modes = 0.0, []
     for row, example in enumerate(inputs["example_id"].tolist()):
         clean, maskable = inputs["input_ids"][row], inputs["maskable"][row]
-        t, rate = time[row].item(), 0.0 if config.method == "sft" else rho[row].item()
+        t, extra = time[row].item(), 0.0 if config.method == "sft" else rho[row].item()
         draws = [reference.random_word(seed, example, p, 0) >> 8 for p in range(len(clean))]
-        mask = [p for p, d in enumerate(draws) if maskable[p] and d * 2.0**-24 < (time[row] + rate).item()]
+        mask = [p for p, d in enumerate(draws) if maskable[p] and d * 2.0**-24 < (time[row] + extra).item()]
         kept = mask
         if config.method != "sft":
             low, high = (1 / 2, 1 / 2) if config.method == "lift2" else (1 / 3, 2 / 3)
-            count = round(len(mask) * max(t / (t + rate), 1e-3))
+            count = round(len(mask) * max(t / (t + extra), 1e-3))
             corrupted = clean.clone()
             corrupted[mask] = mask_token_id
             with torch.no_grad():
@@ -62,7 +65,7 @@ def expected_loss(model, inputs, config: LiftConfig, *, step: int = 0, mask_toke
         noisy = clean.clone()
         noisy[kept] = mask_token_id
         log_probs = model(noisy[None]).logits[0].log_softmax(-1)
-        total = total - sum(log_probs[p, clean[p]] for p in kept) / t
+        total = total - sum(log_probs[p, clean[p]] for p in kept) * weights[row]
     return total / inputs["maskable"].sum(), modes
 
 

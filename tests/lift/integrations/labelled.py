@@ -19,6 +19,12 @@ RUN = {
 }  # fmt: skip
 SPLITS = ((4, 1), (2, 2), (1, 4))  # rows of a micro-batch, micro-batches of a step
 
+# Each turn as it is, and only the assistant's inside {% generation %}.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{% if message['role'] == 'assistant' %}{% generation %}{{ message['content'] }}"
+    "{% endgeneration %}{% else %}{{ message['content'] }}{% endif %}{% endfor %}"
+)
+
 
 def labelled_rows(num_rows: int = 24) -> Dataset:
     return Dataset.from_list(
@@ -56,3 +62,15 @@ def assert_same_run(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> Non
     assert any((a - b).abs().max() > 1e-3 for a, b in zip(theirs, start, strict=True))
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+def tokenizer_with_end():
+    tokenizer = sudoku.build_tokenizer()
+    tokenizer.eos_token = "0"  # TRL ends each completion with one
+    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.backend_tokenizer.model.unk_token = "0"  # TRL tries a template on words
+    return tokenizer
+
+
+def prompts_and_completions() -> Dataset:
+    return Dataset.from_list(sudoku.rows(sudoku.generate_puzzles(24, seed=0)))

@@ -10,13 +10,14 @@ import torch
 from datasets import Dataset
 
 from lift import LiftError
-from lift.tasks import sudoku
 from tests.lift.integrations.labelled import (
     RUN,
     SPLITS,
     assert_same_run,
     labelled_rows,
+    prompts_and_completions,
     split,
+    tokenizer_with_end,
     weights,
     weights_of_lift_trainer,
 )
@@ -26,20 +27,6 @@ from tests.lift.tiny import tiny_model
 pytest.importorskip("trl", reason="trl is not installed")
 
 from lift.integrations.trl import LiftSFTConfig, LiftSFTTrainer
-
-# Each turn as it is, and only the assistant's inside {% generation %}.
-CHAT_TEMPLATE = (
-    "{% for message in messages %}{% if message['role'] == 'assistant' %}{% generation %}{{ message['content'] }}"
-    "{% endgeneration %}{% else %}{{ message['content'] }}{% endif %}{% endfor %}"
-)
-
-
-def tokenizer_with_end():
-    tokenizer = sudoku.build_tokenizer()
-    tokenizer.eos_token = "0"  # TRL ends each completion with one
-    tokenizer.chat_template = CHAT_TEMPLATE
-    tokenizer.backend_tokenizer.model.unk_token = "0"  # TRL tries a template on words
-    return tokenizer
 
 
 def make_config(tmp_path, **options) -> LiftSFTConfig:
@@ -52,10 +39,6 @@ def make_trainer(tmp_path, rows, *, model=None, peft_config=None, **options) -> 
         model=tiny_model() if model is None else model, args=make_config(tmp_path, **options), train_dataset=rows,
         eval_dataset=rows, processing_class=tokenizer_with_end(), peft_config=peft_config,
     )  # fmt: skip
-
-
-def prompts_and_completions() -> Dataset:
-    return Dataset.from_list(sudoku.rows(sudoku.generate_puzzles(24, seed=0)))
 
 
 @pytest.mark.parametrize("method", ["sft", "lift3"])

@@ -1,0 +1,216 @@
+"""`LiftMDLMMixin` on a stand-in with dLLM's public behaviour, against logits; and on dLLM where it is installed."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import DataCollatorForSeq2Seq
+
+from lift import LiftError
+from lift.config import LiftOptions
+from lift.integrations.dllm import LiftMDLMMixin
+from lift.integrations.labelled_rows import content_id
+from lift.tasks import sudoku
+from tests.lift.integrations import mdlm_stand_in as stand_in
+from tests.lift.integrations.labelled import RUN, labelled_rows, split, weights
+from tests.lift.test_trainer import expected_loss
+from tests.lift.tiny import tiny_model
+
+
+@dataclass
+class Config(LiftOptions, stand_in.MDLMConfig):
+    pass
+
+
+class MDLM(LiftMDLMMixin, stand_in.MDLMTrainer):
+    pass
+
+
+def rows() -> Dataset:
+    """With a column that neither model nor collator can take: dLLM leaves it to the Trainer to drop."""
+    table = labelled_rows().remove_columns("example_id")
+    return table.add_column("text", ["a"] * len(table))
+
+
+def make_trainer(
+    tmp_path, *, model=None, trainer_class=MDLM, scheduler=None, config=Config, trains_padding=True, **options
+):
+    tokenizer = sudoku.build_tokenizer()
+    return trainer_class(
+        model=tiny_model() if model is None else model,
+        args=config(output_dir=str(tmp_path), **(RUN | split(4, 1) | options)),
+        scheduler=scheduler,
+        train_dataset=rows(),
+        eval_dataset=rows(),
+        tokenizer=tokenizer,
+        data_collator=trained_padding(tokenizer) if trains_padding else DataCollatorForSeq2Seq(tokenizer),
+    )
+
+
+def trained_padding(tokenizer):
+    """dLLM's own choice: padding is trained and attended to."""
+    collate = DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=tokenizer.pad_token_id)
+
+    def without_attention_mask(rows):
+        batch = collate(rows)
+        del batch["attention_mask"]
+        return batch
+
+    return without_attention_mask
+
+
+def whole_batch(trainer):
+    rows = trainer.train_dataset.remove_columns("text")
+    return trainer._clean(trainer.data_collator(list(rows)))
+
+
+def test_dllms_defaults_stay(tmp_path):
+    assert Config(output_dir=str(tmp_path), report_to="none", use_cpu=True).learning_rate == 2e-5
+
+
+@pytest.mark.parametrize("scheduler", [stand_in.Linear(), stand_in.Cosine()], ids=["linear", "cosine"])
+@pytest.mark.parametrize("method", ["sft", "lift3"])
+def test_loss_and_gradients_are_those_of_the_description(tmp_path, method, scheduler):
+    model = tiny_model()
+    twin = copy.deepcopy(model).eval()
+    trainer = make_trainer(tmp_path, model=model, scheduler=scheduler, method=method)
+    inputs = whole_batch(trainer)
+    assert inputs["host_example_id"] == tuple(content_id(row["input_ids"]) for row in trainer.train_dataset)
+    truth, modes = expected_loss(
+        twin, inputs, trainer.args, rate=lambda time: 1 - scheduler(time), weight=scheduler.weight
+    )
+    assert method == "sft" or len(set(modes)) == 3
+    loss = trainer.compute_loss(model.train(), inputs)
+    torch.testing.assert_close(loss, truth, rtol=1e-5, atol=1e-5)
+    assert trainer.meter.mean("train") == pytest.approx(loss.item(), rel=1e-5)
+    loss.backward()
+    truth.backward()
+    for (name, ours), theirs in zip(model.named_parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("one_forward", [False, True])
+@pytest.mark.parametrize("norm", ["token", "sequence", "batch"])
+def test_the_loss_norm_sees_the_step_as_a_whole(tmp_path, norm, one_forward):
+    options, ends = {"one_forward": one_forward}, []
+    for size, accumulation in ((6, 1), (2, 3)):
+        # Padding depends on the split, so it is not trained here.
+        options |= {"trains_padding": False, "learning_rate": 0.01, **split(size, accumulation)}
+        trainer = make_trainer(tmp_path, loss_norm_type=norm, **options)
+        trainer.train()
+        ends.append(weights(trainer.model))
+    assert any((a - b).abs().max() > 1e-3 for a, b in zip(ends[0], weights(tiny_model()), strict=True))
+    for a, b in zip(*ends, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_what_each_loss_norm_divides_by(tmp_path):
+    losses = {}
+    for norm in ("token", "sequence", "batch"):
+        trainer = make_trainer(tmp_path, method="sft", loss_norm_type=norm, loss_weight_type="uniform")
+        inputs = whole_batch(trainer)
+        losses[norm] = trainer.compute_loss(trainer.model, inputs).item()
+    batch = trainer._training_batch(trainer.model, inputs).batch
+    with torch.no_grad():
+        log_probs = trainer.model(batch.input_ids).logits.log_softmax(-1)
+    gold = log_probs.gather(-1, inputs["input_ids"][..., None])[..., 0]
+    terms, lengths = -gold.where(batch.labels != -100, 0), inputs["maskable"].sum(1)  # no weights: uniform
+    assert losses["token"] == pytest.approx((terms.sum() / lengths.sum()).item(), rel=1e-5)
+    assert losses["sequence"] == pytest.approx((terms.sum(1) / lengths).mean().item(), rel=1e-5)
+    assert losses["batch"] == pytest.approx((terms.sum() / 24).item(), rel=1e-5)
+
+
+def test_weights_of_a_subclass_are_taken(tmp_path):
+    """Dream's cart, for instance: weights for each token, from what is masked."""
+
+    class Doubling(MDLM):
+        def _compute_loss_weights(self, t, inputs, masked_mask):
+            assert torch.equal(masked_mask, inputs["input_ids"] == self.mask_token_id)
+            return 2.0 * masked_mask
+
+    losses = []
+    for trainer_class, kind in ((MDLM, "uniform"), (Doubling, "cart[geo_p:0.3]")):
+        trainer = make_trainer(tmp_path, trainer_class=trainer_class, loss_weight_type=kind)
+        losses.append(trainer.compute_loss(trainer.model, whole_batch(trainer)).item())
+    assert losses[1] == pytest.approx(2 * losses[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("scheduler", [stand_in.Linear(), stand_in.Cosine()], ids=["linear", "cosine"])
+def test_training_and_evaluation_without_logits(tmp_path, scheduler):
+    trainer = make_trainer(tmp_path, scheduler=scheduler)
+    calls = []
+    trainer.model.decoder.register_forward_hook(lambda module, args, output: calls.append(output.shape))
+    trainer.train()
+    first, second = (trainer.evaluate()["eval_loss"] for _ in range(2))
+    assert first == second and not calls
+    assert {"loss", "nll", "easy"} <= trainer.state.log_history[0].keys()
+
+
+def test_the_evaluation_meter_and_weights_are_dllms(tmp_path):
+    scheduler = stand_in.Cosine()
+    trainer = make_trainer(tmp_path, scheduler=scheduler, per_device_eval_batch_size=24)
+    loss = trainer.evaluate()["eval_loss"]
+    assert trainer.meter.mean("eval") == pytest.approx(loss, rel=1e-5)
+    inputs = whole_batch(trainer)
+    batch = trainer._evaluation_batch(inputs)
+    u = (inputs["example_id"] % 24 + 0.5) / 24
+    time = 1e-3 + (1 - 1e-3) * u
+    torch.testing.assert_close(batch.token_weight[:, 0], scheduler.weight(time))
+    share = (batch.labels != -100).sum() / inputs["maskable"].sum()
+    assert share.item() == pytest.approx((1 - scheduler(time)).mean().item(), abs=0.1)
+    with torch.no_grad():
+        log_probs = trainer.model(batch.input_ids).logits.log_softmax(-1)
+    gold = log_probs.gather(-1, inputs["input_ids"][..., None])[..., 0]
+    total = -(batch.token_weight * gold).where(batch.labels != -100, 0).sum()
+    assert loss == pytest.approx((total / inputs["maskable"].sum()).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"config": stand_in.MDLMConfig}, "MDLMConfig lacks LIFT's fields: put LiftOptions first"),
+        ({"method": "nonsense"}, "method must be one of"),
+        ({"complementary": True}, "cannot take dLLM's weights"),
+        ({"one_forward": True, "loss_weight_type": "cart[geo_p:0.3]"}, "cannot take dLLM's weights"),
+        ({"right_shift_logits": True}, "right_shift_logits=True is not how lift_kernels knows ModernBertForMaskedLM"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path, options, sentence):
+    with pytest.raises(LiftError, match=sentence):
+        make_trainer(tmp_path, **options)
+
+
+def test_shifted_labels_are_refused(tmp_path):
+    trainer = make_trainer(tmp_path)
+    with pytest.raises(LiftError, match="not shifted and not corrupted"):
+        trainer.data_collator([{"input_ids": [2, 3, 4], "labels": [3, 4, -100]}])
+
+
+def test_in_dllm_itself(tmp_path):
+    trainers = pytest.importorskip(
+        "dllm.core.trainers", reason="dllm is not installed: it is on no package index, clone github.com/ZHZisZZ/dllm"
+    )
+
+    @dataclass
+    class RealConfig(LiftOptions, trainers.MDLMConfig):
+        group_by_length: bool = False  # dLLM 0.1.0 reads it, transformers 5 has dropped it
+
+    class RealTrainer(LiftMDLMMixin, trainers.MDLMTrainer):
+        pass
+
+    trainer = make_trainer(
+        tmp_path, trainer_class=RealTrainer, config=RealConfig, bf16=False, warmup_ratio=0.0, eval_steps=1, save_steps=1,
+        per_device_eval_batch_size=24,
+    )  # fmt: skip
+    inputs = whole_batch(trainer)
+    truth, _ = expected_loss(copy.deepcopy(trainer.model).eval(), inputs, trainer.args, weight=trainer.scheduler.weight)
+    torch.testing.assert_close(trainer.compute_loss(trainer.model, inputs), truth, rtol=1e-5, atol=1e-5)
+    trainer.train()  # dLLM evaluates meanwhile, and logs what its meters hold
+    history = trainer.state.log_history
+    evaluations = [entry["eval_loss"] for entry in history if "eval_loss" in entry]
+    assert [entry["eval_nll"] for entry in history if "eval_nll" in entry] == pytest.approx(evaluations, rel=1e-5)
+    assert len(evaluations) == 2

@@ -1,0 +1,46 @@
+"""Two processes with gloo on a CPU: the same training as LiftTrainer in one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.lift.integrations.labelled import weights_of_lift_trainer
+from tests.lift.test_distributed import launch
+from tests.lift.tiny import tiny_model
+
+_PROGRAM = """
+import sys
+from pathlib import Path
+from lift.config import LiftOptions
+from tests.lift.integrations import test_loss_function, test_trl
+
+out = Path(sys.argv[1])
+size = {"per_device_train_batch_size": 2}
+loss_function = test_loss_function.make_trainer(out, LiftOptions(method="lift3", pad_in_loss=False), **size)
+sft = test_trl.make_trainer(out, test_trl.labelled_rows(), method="lift3", pad_in_loss=False, **size)
+for name, trainer in {"loss_function": loss_function, "sft": sft}.items():
+    trainer.train()
+    trainer.save_model(out / name)
+sft.end()
+"""
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
+def test_two_processes_train_as_one(tmp_path: Path):
+    pytest.importorskip("trl", reason="trl is not installed")
+    program = tmp_path / "program.py"
+    program.write_text(_PROGRAM)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    result = launch([*command, str(program), str(tmp_path)], Path(__file__).parents[3])
+    assert result.returncode == 0, result.stderr[-3000:]
+    names = [name for name, _ in tiny_model().named_parameters()]
+    expected = dict(zip(names, weights_of_lift_trainer(tmp_path, method="lift3", pad_in_loss=False), strict=True))
+    for trainer in ("loss_function", "sft"):
+        found = load_file(tmp_path / trainer / "model.safetensors")
+        for name, tensor in found.items():
+            torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-6, msg=f"{trainer}: {name}")
