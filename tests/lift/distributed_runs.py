@@ -31,7 +31,7 @@ SCENARIOS = {
     "lift3": {},
     "accumulated": {"gradient_accumulation_steps": 2, "loss_normalizer": "sequence"},
     "uneven": {"gradient_accumulation_steps": 2, "max_steps": -1, "num_train_epochs": 2},
-    "uneven batches": {"max_steps": -1, "num_train_epochs": 2, "loss_normalizer": "batch"},
+    "uneven batches": {"max_steps": -1, "num_train_epochs": 2, "loss_normalizer": "batch", "learning_rate": 0.01},
     "unmasked": {},
     "clipped": {"max_grad_norm": 0.1},
     "evaluated first": {},
@@ -89,8 +89,12 @@ def run(name: str, out: Path, *, world: int, dtype: str, checkpoint: str | None 
     config = tiny_config(out, **(defaults | SCENARIOS[name] | options))
     if config.deepspeed_plugin is not None:  # which by default leaves such small parameters whole
         config.deepspeed_plugin.deepspeed_config["zero_optimization"]["stage3_param_persistence_threshold"] = 0
+    model = tiny_model().to(getattr(torch, dtype))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(10 if parameter.dim() > 1 else 1)  # else scores differ by little more than their rounding
     trainer = WatchedTrainer(
-        model=tiny_model().to(getattr(torch, dtype)),
+        model=model,
         args=config,
         train_dataset=ROWS.get(name, uneven_rows)(),
         eval_dataset=uneven_rows(7),

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -24,30 +20,12 @@ from transformers import ModernBertForMaskedLM
 from lift.errors import LiftError
 from tests.lift import distributed_runs
 from tests.lift.distributed_runs import SCENARIOS, weights
+from tests.lift.launchers import accelerate, config_file, seen, torchrun
 
-ROOT = Path(__file__).parents[2]
 MODULE = distributed_runs.__name__
 WRAPPERS = ("ddp", "fsdp2")
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
-
-
-def launch(*command: str | Path) -> None:
-    """Run a command; gloo rarely aborts while processes exit ("terminate called ..."), and only that is tried again."""
-    environment = os.environ | {
-        "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""
-    }  # fmt: skip
-    for _ in range(3):
-        result = subprocess.run(
-            [sys.executable, "-m", *map(str, command)], env=environment, capture_output=True, text=True, timeout=300
-        )
-        if "terminate called without an active exception" not in result.stderr:
-            break
-    assert result.returncode == 0, result.stdout[-1000:] + result.stderr[-5000:]
-
-
-def config_file(wrapper: str) -> Path:
-    return Path(str(resources.files("lift") / "accelerate_configs" / f"{wrapper}.yaml"))
 
 
 @contextmanager
@@ -77,16 +55,15 @@ def runs(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     for name in SCENARIOS:
         distributed_runs.run(name, folder / "one" / name, world=1, dtype="float64")
-    launch(
-        "torch.distributed.run", "--standalone", "--nproc_per_node=2", "--module", MODULE, folder / "ddp",
-        "--world", "2", "--resume", folder / "one" / "resumable" / "checkpoint-3",
+    torchrun(
+        2, "--module", MODULE, folder / "ddp", "--world", "2",
+        "--resume", folder / "one" / "resumable" / "checkpoint-3",
     )  # fmt: skip
     resume(folder / "ddp", folder / "ddp-to-one")
     with alone_under_fsdp2():
         distributed_runs.run("resumable", folder / "fsdp2-alone" / "resumable", world=1, dtype="float64")
-    launch(
-        "accelerate.commands.launch", "--config_file", config_file("fsdp2"), "--num_processes", "2",
-        "--main_process_port", "0", "-m", MODULE, folder / "fsdp2", "--world", "2",
+    accelerate(
+        "fsdp2", 2, "-m", MODULE, folder / "fsdp2", "--world", "2",
         "--resume", folder / "fsdp2-alone" / "resumable" / "checkpoint-3",
     )  # fmt: skip
     with alone_under_fsdp2():
@@ -99,11 +76,6 @@ def assert_same_weights(ours: Path, truth: Path) -> None:
     for name, tensor in expected.items():
         assert tensor.dtype == torch.float64
         torch.testing.assert_close(found[name], tensor, rtol=1e-9, atol=1e-12, msg=lambda m, n=name: f"{n}: {m}")
-
-
-def seen(folder: Path, what: str) -> list[list]:
-    """What each of the two processes remembers."""
-    return [json.loads((folder / f"seen-{rank}.json").read_text())[what] for rank in (0, 1)]
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
