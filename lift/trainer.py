@@ -244,7 +244,7 @@ class LiftTrainer(Trainer):
 
     @staticmethod
     def _packed(model: Any, args: LiftConfig, rows: Any) -> Any:
-        if not args.packing:
+        if not getattr(args, "packing", False):  # other configurations have no such field
             if rows is not None and is_packed(rows):
                 raise LiftError("train_dataset is packed: set packing=True and pad_in_loss=False.")
             return rows

@@ -24,7 +24,6 @@ from lift.integrations.labelled_rows import content_id
 from lift.objectives import DenoisingBatch
 from lift.trainer import LiftTrainer
 from lift.training_batch import TrainingBatch
-from lift_kernels.models.families import find_model_family
 
 
 class _CleanBatches(Trainer):
@@ -87,7 +86,7 @@ class LiftMDLMMixin(LiftTrainer, _CleanBatches):
             model, args, data_collator=_NamedRows(data_collator), processing_class=processing_class or tokenizer,
             **kwargs,
         )  # fmt: skip
-        if args.right_shift_logits != getattr(find_model_family(model), "predicts_next", False):
+        if args.right_shift_logits != self._family.predicts_next:
             raise LiftError(
                 f"right_shift_logits={args.right_shift_logits} is not how lift_kernels knows {type(model).__name__}: "
                 "change it, or the family with register_model_family."
