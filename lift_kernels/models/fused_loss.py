@@ -11,7 +11,8 @@ from torch import Tensor
 
 from lift_kernels.models import next_token
 from lift_kernels.models.families import ModelFamily
-from lift_kernels.models.head import Job, call_head, num_rows
+from lift_kernels.models.head import call_head, num_rows
+from lift_kernels.models.uncast import Uncast
 from lift_kernels.ops.lift_cross_entropy import lift_cross_entropy
 from lift_kernels.ops.linear_cross_entropy import linear_cross_entropy
 from lift_kernels.ops.linear_token_stats import TokenStats
@@ -77,17 +78,16 @@ class FusedLoss:
         lift = self.lift
         assert lift is not None
 
-        def job(rows: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, ...]:
+        def job(rows: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Any, Uncast]:
             states = rearrange(rows, "(b l) d -> b l d", b=labels.shape[0])
             loss, stats, learnability = lift_cross_entropy(
                 states, weight, labels, bias=bias, denominator=self.denominator, num_targets=self.num_targets,
                 return_stats=True, return_learnability=True, **lift, **options,
             )  # fmt: skip
-            assert isinstance(stats, TokenStats)
-            return (loss, *stats, learnability)  # type: ignore[return-value]
+            return loss, Uncast((stats, learnability))
 
-        loss, *stats, learnability = call_head(head, rearrange(hidden_states, "b l d -> (b l) d"), job)
-        return Result(loss, TokenStats(*stats), learnability)
+        loss, tokens = call_head(head, rearrange(hidden_states, "b l d -> (b l) d"), job)
+        return Result(loss, *tokens.value)
 
     def _cross_entropy(
         self, head: Any, transform: Any, hidden_states: Tensor, labels: Tensor, token_weight: Tensor | None,
@@ -101,19 +101,15 @@ class FusedLoss:
             targets, num_targets = targets[index], index.shape[0]
             weights = None if weights is None else weights[index]
 
-        def job(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | tuple[Tensor, ...]:
+        def job(rows: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Any, Uncast]:
             result = linear_cross_entropy(
                 rows, weight, targets, bias=bias, token_weight=weights, denominator=self.denominator,
                 num_targets=num_targets, return_stats=self.with_stats, **options,
             )  # fmt: skip
-            return result if isinstance(result, Tensor) else (result[0], *result[1])
+            return (result, Uncast(None)) if isinstance(result, Tensor) else (result[0], Uncast(result[1]))
 
-        run: Job = job
-        result = call_head(head, transform(rows), run)
-        if isinstance(result, Tensor):
-            return Result(result)
-        loss, *stats = result
-        return Result(loss, _spread(TokenStats(*stats), index, labels))
+        loss, stats = call_head(head, transform(rows), job)
+        return Result(loss, None if stats.value is None else _spread(stats.value, index, labels))
 
     def _at_tokens(self, result: Result, hidden_states: Tensor, head: Any) -> Result:
         """Move statistics to the tokens they are about, and add what the first position counts for."""

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# (hidden_states (N, D), weight (V, D), bias (V,) or None) -> a tensor or a flat tuple of tensors
+# (hidden_states (N, D), weight (V, D), bias (V,) or None) -> the loss, and what wrappers must not touch as an `Uncast`
 Job = Callable[[Tensor, Tensor, Tensor | None], Any]
 
 _FORMER_FORWARD = "_lift_kernels_former_forward"

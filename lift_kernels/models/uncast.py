@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass(frozen=True)
 class Uncast:
     """Holds tensors, in any nesting, among the arguments or the results of a forward.
 
     FSDP2 and DeepSpeed cast every floating tensor that they find there to their compute dtype. In bfloat16 a count of
-    tokens is then off by up to 0.4 %, and scores that differ become ties. They do not look into an object they do not
-    know, such as this one.
+    tokens is then off by up to 0.4 %, and scores that differ become ties. They look into tuples, mappings and
+    dataclasses, but not into an object they do not know, such as this one.
     """
 
-    value: Any
+    def __init__(self, value: Any) -> None:
+        self.value = value
 
 
 def uncast(value: Any) -> Any:

@@ -12,6 +12,7 @@ from lift_kernels import apply_lift_kernels, reference, remove_lift_kernels
 from lift_kernels.models.patch import innermost, is_patched
 from tests.accuracy import assert_gradient_close
 from tests.lift_kernels.tiny_models import (
+    TINY,
     TINY_MODELS,
     B,
     L,
@@ -33,7 +34,7 @@ def name(request) -> str:
 
 
 def batch_for(name: str, model: nn.Module, dtype: torch.dtype):
-    return TINY_MODELS[name].inputs(model), labels_for(name), torch.rand(B, L).to(dtype) * 10
+    return TINY_MODELS[name].inputs(TINY), labels_for(name), torch.rand(B, L).to(dtype) * 10
 
 
 def expect_equal(ours: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], tolerance: float) -> None:

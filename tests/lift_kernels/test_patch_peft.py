@@ -13,6 +13,7 @@ from lift_kernels import apply_lift_kernels, remove_lift_kernels
 from lift_kernels.models.patch import innermost
 from tests.lift_kernels.test_model_families import expect_equal
 from tests.lift_kernels.tiny_models import (
+    TINY,
     TINY_MODELS,
     B,
     L,
@@ -41,7 +42,7 @@ def adapted(name: str, **options) -> peft.PeftModel:
 
 def compare(name: str, model: nn.Module) -> dict[str, torch.Tensor]:
     """Loss and gradients of what is trained, unpatched and patched; returns the gradients."""
-    inputs, labels, token_weight = TINY_MODELS[name].inputs(model), labels_for(name), torch.rand(B, L).double() * 10
+    inputs, labels, token_weight = TINY_MODELS[name].inputs(TINY), labels_for(name), torch.rand(B, L).double() * 10
     tolerance = 1e-5 if TINY_MODELS[name].float32_logits else 1e-9
     remove_lift_kernels(model)
     expected_loss = logits_loss(aligned_logits(name, model, inputs), labels, token_weight, 17.0)
@@ -88,7 +89,7 @@ def test_the_scope_of_an_adapter_on_the_head_is_followed():
     model.base_model.set_adapter(["default", "second"])
     assert len(compare("dream", model)) == 4
     with model.disable_adapter():
-        inputs, labels = TINY_MODELS["dream"].inputs(model), labels_for("dream")
+        inputs, labels = TINY_MODELS["dream"].inputs(TINY), labels_for("dream")
         expected = logits_loss(aligned_logits("dream", model, inputs), labels, torch.ones(B, L).double(), 17.0)
         torch.testing.assert_close(model(**inputs, labels=labels, denominator=17.0).loss, expected)
     model.merge_adapter()
@@ -110,7 +111,7 @@ def test_patched_before_peft():
     model = peft.get_peft_model(
         apply_lift_kernels(build("llada")), peft.LoraConfig(r=2, target_modules=["ff_out"], lora_dropout=0.0)
     )
-    inputs, labels = TINY_MODELS["llada"].inputs(model), labels_for("llada")
+    inputs, labels = TINY_MODELS["llada"].inputs(TINY), labels_for("llada")
     fused = model(**inputs, labels=labels, denominator=17.0).loss
     expected = logits_loss(aligned_logits("llada", model, inputs), labels, torch.ones(B, L).double(), 17.0)
     torch.testing.assert_close(fused, expected, check_dtype=False)
@@ -136,7 +137,7 @@ def test_other_adapters_on_the_head_are_refused_by_name(config):
 
 def test_a_deep_copy_of_an_adapted_head_keeps_its_own():
     model = apply_lift_kernels(adapted("dream", target_modules=["lm_head"]))
-    inputs, labels = TINY_MODELS["dream"].inputs(model), labels_for("dream")
+    inputs, labels = TINY_MODELS["dream"].inputs(TINY), labels_for("dream")
     twin = copy.deepcopy(model)
     before = model(**inputs, labels=labels).loss
     with torch.no_grad():

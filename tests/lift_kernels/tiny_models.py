@@ -16,55 +16,73 @@ from tests.doubles import dream, llada, llada2_moe, llada_moe
 V, D, B, L = 64, 16, 3, 12
 
 
-def _bert_like(kind: str, **options: int) -> nn.Module:
+@dataclass(frozen=True)
+class Sizes:
+    """Vocabulary, width, rows and positions."""
+
+    vocab: int = V
+    width: int = D
+    rows: int = B
+    length: int = L
+
+
+TINY = Sizes()
+
+
+def _bert_like(kind: str, sizes: Sizes, **options: int) -> nn.Module:
     import transformers
 
     config = getattr(transformers, f"{kind}Config")(
-        vocab_size=V, hidden_size=D, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
-        max_position_embeddings=L + 4, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
-        **options,
+        vocab_size=sizes.vocab, hidden_size=sizes.width, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=24, max_position_embeddings=sizes.length + 4, hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0, **options,
     )  # fmt: skip
     return getattr(transformers, f"{kind}ForMaskedLM")(config)
 
 
-def _distilbert() -> nn.Module:
+def _distilbert(sizes: Sizes) -> nn.Module:
     from transformers import DistilBertConfig, DistilBertForMaskedLM
 
     config = DistilBertConfig(
-        vocab_size=V, dim=D, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=L, dropout=0.0,
-        attention_dropout=0.0,
+        vocab_size=sizes.vocab, dim=sizes.width, n_layers=2, n_heads=2, hidden_dim=24,
+        max_position_embeddings=sizes.length, dropout=0.0, attention_dropout=0.0,
     )  # fmt: skip
     return DistilBertForMaskedLM(config)
 
 
-def _modernbert() -> nn.Module:
+def _modernbert(sizes: Sizes) -> nn.Module:
     from transformers import ModernBertConfig, ModernBertForMaskedLM
 
     config = ModernBertConfig(
-        vocab_size=V, hidden_size=D, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
-        max_position_embeddings=L, pad_token_id=0, bos_token_id=None, eos_token_id=None, cls_token_id=None,
-        sep_token_id=None,
+        vocab_size=sizes.vocab, hidden_size=sizes.width, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=24, max_position_embeddings=sizes.length, pad_token_id=0, bos_token_id=None,
+        eos_token_id=None, cls_token_id=None, sep_token_id=None,
     )  # fmt: skip
     return ModernBertForMaskedLM(config)
 
 
-def _diffusion_gemma() -> nn.Module:
-    transformers = pytest.importorskip("transformers")
+def _llada(sizes: Sizes, **options: Any) -> nn.Module:
+    return llada.LLaDAModelLM(llada.LLaDAConfig(vocab_size=sizes.vocab, d_model=sizes.width, **options))
+
+
+def _diffusion_gemma(sizes: Sizes) -> nn.Module:
+    import transformers
+
     if not hasattr(transformers, "DiffusionGemmaForBlockDiffusion"):
         pytest.skip(f"transformers {transformers.__version__} has no DiffusionGemma")
     text = transformers.DiffusionGemmaTextConfig(
-        vocab_size=V, hidden_size=D, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, num_global_key_value_heads=1, head_dim=8, global_head_dim=8, num_experts=2,
-        top_k_experts=1, moe_intermediate_size=8, max_position_embeddings=64,
+        vocab_size=sizes.vocab, hidden_size=sizes.width, intermediate_size=24, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=1, num_global_key_value_heads=1, head_dim=8, global_head_dim=8,
+        num_experts=2, top_k_experts=1, moe_intermediate_size=8, max_position_embeddings=sizes.length + 64,
         layer_types=["sliding_attention", "full_attention"],
     )  # fmt: skip
     vision = transformers.Gemma4VisionConfig(
-        hidden_size=D, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
+        hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
         head_dim=8,
     )  # fmt: skip
     config = transformers.DiffusionGemmaConfig(
-        text_config=text, vision_config=vision, canvas_length=L, image_token_id=V - 1, boi_token_id=V - 2,
-        eoi_token_id=V - 3,
+        text_config=text, vision_config=vision, canvas_length=sizes.length, image_token_id=sizes.vocab - 1,
+        boi_token_id=sizes.vocab - 2, eoi_token_id=sizes.vocab - 3,
     )  # fmt: skip
     text._experts_implementation = "eager"  # the default's grouped products know no float64
     model = transformers.DiffusionGemmaForBlockDiffusion(config)
@@ -72,72 +90,71 @@ def _diffusion_gemma() -> nn.Module:
     return model
 
 
-def _ids(_: nn.Module) -> dict[str, Any]:
-    return {"input_ids": torch.randint(V - 4, (B, L))}
+def _ids(sizes: Sizes) -> dict[str, Any]:
+    return {"input_ids": torch.randint(sizes.vocab - 4, (sizes.rows, sizes.length))}
 
 
-def _padded(_: nn.Module) -> dict[str, Any]:
-    mask = torch.ones(B, L, dtype=torch.int64)
-    mask[1, L - 3 :] = 0
-    return {"input_ids": torch.randint(V - 4, (B, L)), "attention_mask": mask}
+def _padded(sizes: Sizes) -> dict[str, Any]:
+    mask = torch.ones(sizes.rows, sizes.length, dtype=torch.int64)
+    mask[1, sizes.length - 3 :] = 0
+    return _ids(sizes) | {"attention_mask": mask}
 
 
-def _pair_masked(_: nn.Module) -> dict[str, Any]:
-    mask = torch.ones(B, 1, L, L, dtype=torch.bool)
-    mask[1, :, :, L - 3 :] = False
-    return {"input_ids": torch.randint(V - 4, (B, L)), "attention_mask": mask}
+def _pair_masked(sizes: Sizes) -> dict[str, Any]:
+    mask = torch.ones(sizes.rows, 1, sizes.length, sizes.length, dtype=torch.bool)
+    mask[1, :, :, sizes.length - 3 :] = False
+    return _ids(sizes) | {"attention_mask": mask}
 
 
-def _canvas(_: nn.Module) -> dict[str, Any]:
-    return {"input_ids": torch.randint(V - 4, (B, 5)), "decoder_input_ids": torch.randint(V - 4, (B, L))}
+def _canvas(sizes: Sizes) -> dict[str, Any]:
+    prompt = torch.randint(sizes.vocab - 4, (sizes.rows, 5))
+    return {"input_ids": prompt, "decoder_input_ids": _ids(sizes)["input_ids"]}
 
 
 @dataclass(frozen=True)
 class Tiny:
-    build: Callable[[], nn.Module]
-    inputs: Callable[[nn.Module], dict[str, Any]] = _padded
+    build: Callable[[Sizes], nn.Module]
+    inputs: Callable[[Sizes], dict[str, Any]] = _padded
     predicts_next: bool = False
     float32_logits: bool = False  # whatever the model's dtype: what they are compared with is then no more exact
 
 
 TINY_MODELS: dict[str, Tiny] = {
-    "albert": Tiny(lambda: _bert_like("Albert", embedding_size=8)),
-    "bert": Tiny(lambda: _bert_like("Bert")),
-    "roberta": Tiny(lambda: _bert_like("Roberta")),
-    "xlm-roberta": Tiny(lambda: _bert_like("XLMRoberta")),
-    "camembert": Tiny(lambda: _bert_like("Camembert")),
+    "albert": Tiny(lambda sizes: _bert_like("Albert", sizes, embedding_size=8)),
+    "bert": Tiny(lambda sizes: _bert_like("Bert", sizes)),
+    "roberta": Tiny(lambda sizes: _bert_like("Roberta", sizes)),
+    "xlm-roberta": Tiny(lambda sizes: _bert_like("XLMRoberta", sizes)),
+    "camembert": Tiny(lambda sizes: _bert_like("Camembert", sizes)),
     "distilbert": Tiny(_distilbert),
-    "electra": Tiny(lambda: _bert_like("Electra", embedding_size=8)),
+    "electra": Tiny(lambda sizes: _bert_like("Electra", sizes, embedding_size=8)),
     "modernbert": Tiny(_modernbert),
-    "llada": Tiny(lambda: llada.LLaDAModelLM(llada.LLaDAConfig(vocab_size=V, d_model=D)), _ids),
-    "llada-tied-scaled": Tiny(
-        lambda: llada.LLaDAModelLM(
-            llada.LLaDAConfig(vocab_size=V, d_model=D, weight_tying=True, scale_logits=True, embedding_size=V)
-        ),
-        _ids,
-    ),
-    "llada-bias": Tiny(
-        lambda: llada.LLaDAModelLM(llada.LLaDAConfig(vocab_size=V, d_model=D, include_bias=True, scale_logits=True)),
-        _ids,
-    ),
+    "llada": Tiny(_llada, _ids),
+    "llada-tied-scaled": Tiny(lambda sizes: _llada(sizes, weight_tying=True, scale_logits=True), _ids),
+    "llada-bias": Tiny(lambda sizes: _llada(sizes, include_bias=True, scale_logits=True), _ids),
     "llada-moe": Tiny(
-        lambda: llada_moe.LLaDAMoEModelLM(llada_moe.LLaDAConfig(vocab_size=V, hidden_size=D)), _ids, float32_logits=True
+        lambda sizes: llada_moe.LLaDAMoEModelLM(llada_moe.LLaDAConfig(vocab_size=sizes.vocab, hidden_size=sizes.width)),
+        _ids,
+        float32_logits=True,
     ),
     "llada2": Tiny(
-        lambda: llada2_moe.LLaDA2MoeModelLM(llada2_moe.LLaDA2MoeConfig(vocab_size=V, hidden_size=D)),
+        lambda sizes: llada2_moe.LLaDA2MoeModelLM(
+            llada2_moe.LLaDA2MoeConfig(vocab_size=sizes.vocab, hidden_size=sizes.width)
+        ),
         _pair_masked,
         float32_logits=True,
     ),
     "dream": Tiny(
-        lambda: dream.DreamModel(dream.DreamConfig(vocab_size=V, hidden_size=D)), _pair_masked, predicts_next=True
+        lambda sizes: dream.DreamModel(dream.DreamConfig(vocab_size=sizes.vocab, hidden_size=sizes.width)),
+        _pair_masked,
+        predicts_next=True,
     ),
     "diffusion-gemma": Tiny(_diffusion_gemma, _canvas, float32_logits=True),
 }
 
 
-def build(name: str, dtype: torch.dtype = torch.float64) -> nn.Module:
+def build(name: str, dtype: torch.dtype = torch.float64, sizes: Sizes = TINY) -> nn.Module:
     """The model of that name; whatever starts at zero is random instead, so that it counts."""
-    model = TINY_MODELS[name].build()
+    model = TINY_MODELS[name].build(sizes)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -146,9 +163,10 @@ def build(name: str, dtype: torch.dtype = torch.float64) -> nn.Module:
     return model.to(dtype)
 
 
-def labels_for(name: str) -> Tensor:
+def labels_for(name: str, sizes: Sizes = TINY) -> Tensor:
     """Half of the tokens (B, L); not the first one where nothing predicts it."""
-    labels = torch.randint(V, (B, L)).where(torch.rand(B, L) < 0.5, -100)
+    shape = (sizes.rows, sizes.length)
+    labels = torch.randint(sizes.vocab, shape).where(torch.rand(shape) < 0.5, -100)
     labels[:, 1] = 3
     if TINY_MODELS[name].predicts_next:
         labels[:, 0] = -100

@@ -143,7 +143,9 @@ def test_weights_of_a_subclass_are_taken(tmp_path):
 def test_training_and_evaluation_without_logits(tmp_path, scheduler):
     trainer = make_trainer(tmp_path, scheduler=scheduler)
     calls = []
-    trainer.model.decoder.register_forward_hook(lambda module, args, output: calls.append(output.shape))
+    trainer.model.decoder.register_forward_hook(
+        lambda module, args, output: calls.extend([output] if isinstance(output, torch.Tensor) else [])
+    )
     trainer.train()
     first, second = (trainer.evaluate()["eval_loss"] for _ in range(2))
     assert first == second and not calls

@@ -99,7 +99,9 @@ def test_in_trls_trainer_too(tmp_path):
 def test_no_logits_and_evaluation_that_agrees_with_itself(tmp_path):
     trainer = make_trainer(tmp_path, LiftOptions())
     calls = []
-    trainer.model.decoder.register_forward_hook(lambda module, args, output: calls.append(output.shape))
+    trainer.model.decoder.register_forward_hook(
+        lambda module, args, output: calls.extend([output] if isinstance(output, torch.Tensor) else [])
+    )
     trainer.train()
     first, second = (trainer.evaluate()["eval_loss"] for _ in range(2))
     assert first == second and first > 0

@@ -92,7 +92,9 @@ def test_what_needs_the_whole_step_or_data_set_works_too(tmp_path, options):
 def test_no_logits_in_training_and_evaluation(tmp_path):
     trainer = make_trainer(tmp_path, prompts_and_completions())
     calls = []
-    trainer.model.decoder.register_forward_hook(lambda module, args, output: calls.append(output.shape))
+    trainer.model.decoder.register_forward_hook(
+        lambda module, args, output: calls.extend([output] if isinstance(output, torch.Tensor) else [])
+    )
     trainer.train()
     assert trainer.evaluate()["eval_loss"] > 0
     assert trainer.evaluate(prompts_and_completions().select(range(3)))["eval_loss"] > 0

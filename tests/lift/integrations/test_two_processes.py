@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.lift.integrations.labelled import weights_of_lift_trainer
-from tests.lift.test_distributed import launch
+from tests.lift.launchers import torchrun
 from tests.lift.tiny import tiny_model
 
 _PROGRAM = """
@@ -35,9 +34,7 @@ def test_two_processes_train_as_one(tmp_path: Path):
     pytest.importorskip("trl", reason="trl is not installed")
     program = tmp_path / "program.py"
     program.write_text(_PROGRAM)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    result = launch([*command, str(program), str(tmp_path)], Path(__file__).parents[3])
-    assert result.returncode == 0, result.stderr[-3000:]
+    torchrun(2, program, tmp_path)
     names = [name for name, _ in tiny_model().named_parameters()]
     expected = dict(zip(names, weights_of_lift_trainer(tmp_path, method="lift3", pad_in_loss=False), strict=True))
     for trainer in ("loss_function", "sft"):

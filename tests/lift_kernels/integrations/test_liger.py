@@ -83,7 +83,9 @@ def test_the_trainer_takes_the_steps_of_the_logits_loss_however_they_are_split(t
 
 def test_no_logits_in_training_and_evaluation_but_for_metrics_that_ask(tmp_path, monkeypatch):
     model, dataset, seen = BertForMaskedLM(CONFIG), rows(), []
-    model.cls.predictions.decoder.register_forward_hook(lambda module, args, output: seen.append(output.shape))
+    model.cls.predictions.decoder.register_forward_hook(
+        lambda module, args, output: seen.extend([output.shape] if isinstance(output, torch.Tensor) else [])
+    )
     trainer = make_trainer(tmp_path, model, dataset, max_steps=1, prediction_loss_only=True)
     trainer.train()
     loss = trainer.evaluate()["eval_loss"]
