@@ -120,7 +120,7 @@ def quantise_base(base: Path, adapter: Path) -> None:
 
 REFUSED = {
     "pickled base": (pickle_base, "has no .safetensors file, and pickled weights are not read: convert them."),
-    "pickled base beside others": (pickle_base_beside_others, "no model could be loaded from"),
+    "pickled base beside others": (pickle_base_beside_others, "safetensors"),
     "pickled adapter": (pickle_adapter, "has no adapter_model.safetensors, and pickled weights are not read"),
     "no adapter": (lambda base, adapter: shutil.rmtree(adapter), "is no adapter: it has no adapter_config.json."),
     "not finite": (set_nan, "cannot be merged: NaNs detected"),
