@@ -1,17 +1,23 @@
-# `make` lists the targets. Each one that needs Python sets up .venv first, once; only `gpu` takes the machine's own.
+# `make` lists the targets. Each one that needs Python sets up .venv first, once, or .venv-transformers4 for the older
+# transformers; only `gpu` takes the machine's own.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+VENV4 := .venv-transformers4
+READY4 := $(VENV4)/.ready
+# Without what is pure tensors, or pictures: it has no transformers to differ in.
+TESTS4 := tests/doubles tests/lift $(wildcard tests/lift_kernels/test_patch*.py) --ignore=tests/lift/objectives \
+  $(patsubst %,--ignore=tests/lift/test_%.py,forward_process golden plots score_sources)
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-slow lint format bench gpu build clean
+.PHONY: help setup demo test test-transformers4 test-slow lint format bench gpu build clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) ## create .venv with the versions of constraints.txt (the others do it when needed)
 
@@ -20,6 +26,9 @@ demo: $(READY) ## train a small model on 4x4 Sudoku, show the result, leave it i
 
 test: $(READY) ## run the tests; PYTEST_ARGS="tests/lift -k name" chooses among them
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-transformers4: $(READY4) ## run the tests of models, data and trainer with transformers 4.57
+	@$(VENV4)/bin/python -m pytest $(TESTS4) $(PYTEST_ARGS)
 
 test-slow: $(READY) ## run the tests that take minutes or need a package index
 	@DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps \
@@ -44,25 +53,30 @@ gpu: ## on a CUDA machine with torch and triton: check accuracy, then measure; G
 build: $(READY) ## build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel
 
-clean: ## remove what the targets made, but not .venv
+clean: ## remove what the targets made, but not .venv and .venv-transformers4
 	@rm -rf dist build demo-output .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find lift lift_kernels tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # .unfinished outlives a set-up that was killed: such a .venv may hold half a package that pip would trust, so it goes.
 # A set-up that pip itself refused leaves a sound .venv, which the next try may reuse.
-$(READY): pyproject.toml constraints.txt
+# CONSTRAINTS names files of which the first that pins a package wins.
+$(READY): CONSTRAINTS := constraints.txt
+$(READY4): CONSTRAINTS := constraints-transformers4.txt constraints.txt
+$(READY4): constraints-transformers4.txt
+$(READY) $(READY4): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo "make: $(PYTHON) was not found; install Python 3.11 or newer, or name yours: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "make: Python 3.11 or newer is needed, but $(PYTHON) is $$($(PYTHON) -V 2>&1); name a newer one: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "make: $(PYTHON) lacks the modules venv and ensurepip; install them (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
-	@echo "Setting up $(VENV) with torch and the tools, this once (minutes; up to 1 GB of downloads, more where torch comes with CUDA) ..."
-	@if [ -e $(VENV)/.unfinished ]; then rm -rf $(VENV); fi
-	@rm -f $@; mkdir -p $(VENV); touch $(VENV)/.unfinished
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[train,plot,dev]' || { \
-	  rm -f $(VENV)/.unfinished; echo "make: the set-up failed: see pip's message above, then run make again" >&2; exit 1; }
-	@mv $(VENV)/.unfinished $@; touch $@
-	@echo "$(VENV) is ready."
+	@echo "Setting up $(@D) with torch and the tools, this once (minutes; up to 1 GB of downloads, more where torch comes with CUDA) ..."
+	@if [ -e $(@D)/.unfinished ]; then rm -rf $(@D); fi
+	@rm -f $@; mkdir -p $(@D); touch $(@D)/.unfinished
+	@$(@D)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(@D)
+	@awk -F '==' '!seen[$$1]++' $(CONSTRAINTS) > $(@D)/constraints.txt
+	@$(@D)/bin/python -m pip install --quiet --no-input --disable-pip-version-check \
+	  --constraint $(@D)/constraints.txt --editable '.[train,plot,dev]' || { \
+	  rm -f $(@D)/.unfinished; echo "make: the set-up failed: see pip's message above, then run make again" >&2; exit 1; }
+	@mv $(@D)/.unfinished $@; touch $@
+	@echo "$(@D) is ready."
