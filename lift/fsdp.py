@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -47,16 +48,35 @@ def shard_on_cpu(accelerator: Any, plugin_arguments: dict[str, Any] | None = Non
     PartialState._shared_state["distributed_type"] = DistributedType.FSDP
 
 
-def choose_units(plugin: Any, model: Any) -> None:
-    """Let `plugin` gather layer by layer: the model's `_no_split_modules` without those that hold an embedding.
+def choose_units(accelerator: Any, model: Any) -> None:
+    """Decide what an FSDP `accelerator` gathers at once, so that parameters that are shared lie in one unit.
 
-    accelerate makes one unit of the input embedding, the head and the last norm, since the first two may be tied; it
-    fails where the embedding already lies in a unit of its own, as ModernBERT's `_no_split_modules` have it. Classes
-    that the user named are left alone.
+    The layers are the model's `_no_split_modules`, unless the user named classes, without those that hold an embedding:
+    accelerate (1.15) makes one unit of the input embedding, the head and the last norm, and fails where an embedding
+    lies in a unit already, as in BERT and ModernBERT. It also fails where another module holds a parameter of these
+    two, as BERT's does with the head's bias; they then stay in the root, which too is gathered during a whole forward.
     """
-    if plugin.transformer_cls_names_to_wrap is not None:
-        return
+    plugin = accelerator.state.fsdp_plugin
     embeddings = {model.get_input_embeddings(), model.get_output_embeddings()}
-    holders = {type(module).__name__ for module in model.modules() if embeddings & set(module.modules())}
-    names = getattr(model, "_no_split_modules", None) or []
-    plugin.transformer_cls_names_to_wrap = [name for name in names if name not in holders]
+    if plugin.transformer_cls_names_to_wrap is None:
+        holders = {type(module).__name__ for module in model.modules() if embeddings & set(module.modules())}
+        names = getattr(model, "_no_split_modules", None) or []
+        plugin.transformer_cls_names_to_wrap = [name for name in names if name not in holders]
+    inside = {module for embedding in embeddings for module in embedding.modules()}
+    shared = {parameter for embedding in embeddings for parameter in embedding.parameters()}
+    others = (module for module in model.modules() if module not in inside)
+    if any(parameter in shared for module in others for parameter in module.parameters(recurse=False)):
+        accelerator.prepare = _without_embeddings(accelerator.prepare, model)
+
+
+def _without_embeddings(prepare: Callable[..., Any], model: Any) -> Callable[..., Any]:
+    """`prepare`, during which `model` names no embeddings that could be given a unit of their own."""
+
+    def prepare_in_root(*objects: Any, **options: Any) -> Any:
+        model.get_input_embeddings = model.get_output_embeddings = lambda: None
+        try:
+            return prepare(*objects, **options)
+        finally:
+            del model.get_input_embeddings, model.get_output_embeddings
+
+    return prepare_in_root

@@ -122,10 +122,9 @@ class LiftTrainer(Trainer):
     def create_accelerator_and_postprocess(self) -> None:
         super().create_accelerator_and_postprocess()
         shard_on_cpu(self.accelerator, self.args.fsdp_plugin_args)
-        plugin = getattr(self.accelerator.state, "fsdp_plugin", None)
-        self.is_fsdp_enabled = plugin is not None
+        self.is_fsdp_enabled = getattr(self.accelerator.state, "fsdp_plugin", None) is not None
         if self.is_fsdp_enabled:
-            choose_units(plugin, self.model)
+            choose_units(self.accelerator, self.model)
 
     def compute_loss(
         self,

@@ -145,9 +145,7 @@ class _AtTheBeginning(TrainerCallback):
 
 
 def _checkpoint(config: LiftConfig) -> str | None:
-    """The folder to resume from: `true` stands for the newest checkpoint in output_dir."""
-    from transformers.trainer_utils import get_last_checkpoint
-
+    """The folder to resume from: `true` stands for the newest checkpoint in output_dir that is whole."""
     value = config.resume_from_checkpoint
     if value is None or value.lower() == "false":
         return None
@@ -155,10 +153,12 @@ def _checkpoint(config: LiftConfig) -> str | None:
         if not Path(value).is_dir():
             raise LiftError(f"no checkpoint folder at {value}: pass --resume_from_checkpoint true for the newest one.")
         return value
-    newest = get_last_checkpoint(config.output_dir) if Path(str(config.output_dir)).is_dir() else None
-    if newest is None:
+    # Written last: a run that was killed may have left a checkpoint without it.
+    states = Path(str(config.output_dir)).glob("checkpoint-*/trainer_state.json")
+    steps = {int(number): state.parent for state in states if (number := state.parent.name.split("-")[1]).isdigit()}
+    if not steps:
         raise LiftError(f"no checkpoint in {config.output_dir}: leave --resume_from_checkpoint out to start anew.")
-    return newest
+    return str(steps[max(steps)])
 
 
 def _check_output(output: Path, run_arguments: RunArguments) -> None:

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch.distributed.tensor import DTensor
 from torch.utils.data import SequentialSampler
+from transformers import BertConfig, BertForMaskedLM
 
 from lift import LiftTrainer
 from lift.tasks import sudoku
@@ -35,6 +36,7 @@ SCENARIOS = {
     "unmasked": {},
     "clipped": {"max_grad_norm": 0.1},
     "evaluated first": {},
+    "bert": {},
     "one forward": {"one_forward": True, "learnability": "soft"},
     "complementary": {"complementary": True},
     "cache": {"method": "lift2", "score_source": "cache"},
@@ -48,6 +50,16 @@ ROWS = {
     "uneven batches": lambda: uneven_rows(19),
     "unmasked": rows_where_half_a_step_has_no_token,
 }
+
+
+def tiny_bert() -> BertForMaskedLM:
+    """Its head ties the weight to the embedding and the bias to a parameter beside the head."""
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=8, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    return BertForMaskedLM(config)
 
 
 def placement(parameter: torch.nn.Parameter) -> str:
@@ -89,7 +101,7 @@ def run(name: str, out: Path, *, world: int, dtype: str, checkpoint: str | None 
     config = tiny_config(out, **(defaults | SCENARIOS[name] | options))
     if config.deepspeed_plugin is not None:  # which by default leaves such small parameters whole
         config.deepspeed_plugin.deepspeed_config["zero_optimization"]["stage3_param_persistence_threshold"] = 0
-    model = tiny_model().to(getattr(torch, dtype))
+    model = (tiny_bert() if name == "bert" else tiny_model()).to(getattr(torch, dtype))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(10 if parameter.dim() > 1 else 1)  # else scores differ by little more than their rounding

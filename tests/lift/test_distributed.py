@@ -15,7 +15,7 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 from accelerate.state import AcceleratorState
 from accelerate.utils import FullyShardedDataParallelPlugin
 from accelerate.utils.launch import prepare_multi_gpu_env
-from transformers import ModernBertForMaskedLM
+from transformers import AutoModelForMaskedLM
 
 from lift.errors import LiftError
 from tests.lift import distributed_runs
@@ -92,8 +92,9 @@ def test_a_resume_on_another_number_of_processes_is_the_same_run(runs, wrapper):
 
 
 def test_fsdp2_shards_every_parameter(runs):
+    bert = seen(runs / "fsdp2" / "bert", "placements")
     alone = json.loads((runs / "fsdp2-to-one" / "seen-0.json").read_text())["placements"]
-    for placements in [*seen(runs / "fsdp2" / "lift3", "placements"), alone]:
+    for placements in [*seen(runs / "fsdp2" / "lift3", "placements"), *bert, alone]:
         assert len(placements) > 10 and set(placements) == {"(Shard(dim=0),)"}
     assert seen(runs / "ddp" / "lift3", "placements")[0][0] == "Parameter"
 
@@ -108,12 +109,13 @@ def test_the_scenarios_are_what_they_are_meant_to_be(runs, wrapper):
     assert theirs[-1] == 0 < ours[-1]
 
 
-def test_sharded_weights_load_in_one_process(runs):
-    folder = runs / "fsdp2" / "lift3"
-    model, info = ModernBertForMaskedLM.from_pretrained(folder, output_loading_info=True, dtype=torch.float64)
+@pytest.mark.parametrize("name", ["lift3", "bert"])
+def test_sharded_weights_load_in_one_process(runs, name):
+    folder = runs / "fsdp2" / name
+    model, info = AutoModelForMaskedLM.from_pretrained(folder, output_loading_info=True, dtype=torch.float64)
     assert not info["missing_keys"] and not info["unexpected_keys"]
-    for name, tensor in weights(runs / "one" / "lift3").items():
-        torch.testing.assert_close(model.state_dict()[name], tensor, rtol=1e-9, atol=1e-12)
+    for key, tensor in weights(runs / "one" / name).items():
+        torch.testing.assert_close(model.state_dict()[key], tensor, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("wrapper", ["ddp", "fsdp2", "zero2", "zero3"])
