@@ -7,12 +7,16 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from benchmarks.cases import CASES, Case
 from benchmarks.providers import PROVIDERS, Step
+
+Result = TypeVar("Result")
 
 
 def times(steps: dict[str, Step], case: Case, rounds: int) -> dict[str, list[float]]:
@@ -47,10 +51,15 @@ def _measure_here(provider: str, case: Case) -> int:
     smoke = CASES["smoke-trained" if case.trains_head else "smoke-frozen"]
     step(*smoke.inputs())  # libraries load and pools open before the measurement
     inputs = case.inputs()
+    return peak_of(lambda: step(*inputs))[1]
+
+
+def peak_of(step: Callable[[], Result]) -> tuple[Result, int]:
+    """What `step` returns, and this process's resident bytes at their peak beyond those before."""
     Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts again from the present size
     before = _status("VmRSS")
-    step(*inputs)
-    return _status("VmHWM") - before
+    result = step()
+    return result, _status("VmHWM") - before
 
 
 def _status(field: str) -> int:
