@@ -85,7 +85,8 @@ def mask_as_taken(family: ModelFamily | None, mask: Tensor | None, input_ids: Te
         mask: (B, L), 1 where attention is allowed; None where it is everywhere.
 
     Source: what the models' own code takes; Dream's hands it to SDPA, which refuses integers
-        (github.com/DreamLM/Dream, issue 27), LLaDA's ignores it (github.com/ML-GSAI/LLaDA, issue 89).
+        (github.com/DreamLM/Dream, issue 27), LLaDA2's needs floats, LLaDA's ignores it
+        (github.com/ML-GSAI/LLaDA, issue 89).
     """
     if family is None or family.attention_mask in ("tokens", "ignored"):
         return mask
@@ -94,8 +95,8 @@ def mask_as_taken(family: ModelFamily | None, mask: Tensor | None, input_ids: Te
         if family.attention_mask == "bool_pairs":
             return None
         mask = torch.ones(batch, length, dtype=torch.int64, device=input_ids.device)
-    pairs = mask[:, None, None, :].expand(batch, 1, length, length)
-    return pairs.bool() if family.attention_mask == "bool_pairs" else pairs.long()
+    pairs = mask.bool()[:, None, None, :].expand(batch, 1, length, length)
+    return pairs if family.attention_mask == "bool_pairs" else _added(pairs)
 
 
 def _masks(config: Any, mask: Tensor) -> Any:
@@ -114,4 +115,8 @@ def _for_implementation(config: Any, mask: Tensor) -> Tensor:
     if config._attn_implementation != "eager":
         return mask
     # Eager attention adds its mask to the scores, and a bool one would add 0 and 1.
+    return _added(mask)
+
+
+def _added(mask: Tensor) -> Tensor:
     return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, torch.finfo(torch.float32).min)

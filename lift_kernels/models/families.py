@@ -15,9 +15,9 @@ FindModule = Callable[[Any], nn.Module]
 FindTransform = Callable[[Any], Callable[[Tensor], Tensor]]
 FindNumber = Callable[[Any], float | None]
 
-# What a model takes as attention_mask, 1 or True where attention is allowed: (B, L); (B, 1, L, L) integers, always;
-# (B, 1, L, L) bool; or nothing, as it does not look at it.
-ATTENTION_MASKS = ("tokens", "pairs", "bool_pairs", "ignored")
+# What a model takes as attention_mask: (B, L), 1 where attention is allowed; (B, 1, L, L) floats that are added to the
+# scores, never None; (B, 1, L, L) bool; or whatever comes, as it does not look at it.
+ATTENTION_MASKS = ("tokens", "added_pairs", "bool_pairs", "ignored")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ _ROBERTA = ModelFamily(
     backbone=lambda model: model.roberta, transform=_roberta_transform, head=lambda model: model.lm_head.decoder
 )
 _DECODER_AND_HEAD = ModelFamily(backbone=lambda model: model.model, head=lambda model: model.lm_head)
-_LLADA2 = replace(_DECODER_AND_HEAD, attention_mask="pairs")
+_LLADA2 = replace(_DECODER_AND_HEAD, attention_mask="added_pairs")
 
 _FAMILIES: dict[str, ModelFamily] = {
     "albert": ModelFamily(
@@ -134,8 +134,8 @@ def register_model_family(
         transform: model -> a module or function between hidden states and head, which works on each row (..., D) alone.
         predicts_next: the hidden state of position i predicts the token of position i + 1, as in Dream.
         logit_scale, logit_softcap: model -> the number, as in `linear_cross_entropy`.
-        attention_mask: what the model takes: "tokens" (B, L), "pairs" (B, 1, L, L) integers and never None,
-            "bool_pairs" (B, 1, L, L), or "ignored".
+        attention_mask: what the model takes: "tokens" (B, L), "added_pairs" (B, 1, L, L) floats added to the scores
+            and never None, "bool_pairs" (B, 1, L, L), or "ignored".
 
     Raises:
         ValueError: not exactly one of backbone and last_norm is given, or attention_mask is none of these.

@@ -144,7 +144,9 @@ TINY_MODELS: dict[str, Tiny] = {
         float32_logits=True,
     ),
     "dream": Tiny(
-        lambda sizes: dream.DreamModel(dream.DreamConfig(vocab_size=sizes.vocab, hidden_size=sizes.width)),
+        lambda sizes: dream.DreamModel(
+            dream.DreamConfig(vocab_size=sizes.vocab, hidden_size=sizes.width, pad_token_id=0, mask_token_id=1)
+        ),
         _pair_masked,
         predicts_next=True,
     ),
