@@ -92,10 +92,8 @@ class LiftTrainer(Trainer):
         pad_token_id = resolve_pad_token_id(processing_class, config=model.config, vocab_size=vocab_size)
         kwargs["train_dataset"] = self._packed(model, args, kwargs.get("train_dataset"))
         if kwargs.get("data_collator") is None:
-            kwargs["data_collator"] = MaskedDiffusionCollator(
-                pad_token_id, pad_in_loss=args.pad_in_loss,
-                max_length=args.max_length if args.pad_to == "max_length" else None,
-                pad_to_multiple_of=args.pad_to_multiple_of,
+            kwargs["data_collator"] = self._collator(
+                args, pad_token_id, pad_in_loss=args.pad_in_loss,
                 predicts_next=self._family.predicts_next and args.shift_first == "exclude",
             )  # fmt: skip
         super().__init__(model, args, processing_class=processing_class, **kwargs)
@@ -251,6 +249,13 @@ class LiftTrainer(Trainer):
         if rows is None or is_packed(rows):
             return rows
         return pack_dataset(rows, max_length=args.max_length, show_progress=shows_progress(args))
+
+    @staticmethod
+    def _collator(args: LiftConfig, pad_token_id: int, **options: Any) -> MaskedDiffusionCollator:
+        max_length = args.max_length if args.pad_to == "max_length" else None
+        return MaskedDiffusionCollator(
+            pad_token_id, max_length=max_length, pad_to_multiple_of=args.pad_to_multiple_of, **options
+        )
 
     def _sum_over_processes(self, values: Tensor) -> Tensor:
         return values if self.args.world_size == 1 else self.accelerator.reduce(values.to(self.args.device), "sum")

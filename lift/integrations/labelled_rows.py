@@ -51,6 +51,8 @@ class LabelledRowsCollator(MaskedDiffusionCollator):
                 labels[maskable[:length]], input_ids[:length][maskable[:length]]
             ):
                 raise LiftError("labels must be the row's own input_ids, or -100, not shifted and not corrupted.")
+        if self.predicts_next:
+            batch["maskable"][:, 0] = False
         if self.keep_labels:
             batch["labels"] = batch["input_ids"].where(batch["maskable"], -100)
             batch.setdefault("attention_mask", torch.ones_like(batch["input_ids"]))

@@ -31,13 +31,15 @@ from lift_kernels.models.families import find_model_family
 
 _FUSED_FORWARD = "_lift_fused_forward"  # on the instance, not in a closure, so that a deep copy has its own
 _EVALUATION_STEP = -1
-# A micro-batch alone does not tell what these need: the whole step, or the data set.
+# A micro-batch alone does not tell what these need: the whole step, the data set, or a forward of another kind.
 _SUPPORTED = {
     "loss_normalizer": ("token",),
     "timestep_distribution": ("uniform", "discrete", "fixed"),
     "mode_scope": ("row",),
     "score_source": ("model",),
     "complementary": (False,),
+    "shift_first": ("exclude",),
+    "lift_ignores_shift": (False,),
 }
 
 
@@ -76,9 +78,14 @@ class LiftLoss(TrainerCallback):
         inner: Any = model
         if hasattr(inner, "get_base_model"):
             inner = inner.get_base_model()
-        weight, pad_token_id = inner.get_output_embeddings().weight, resolve_pad_token_id(tokenizer)
-        mask_token_id = resolve_mask_token_id(tokenizer, self.options.mask_token_id, vocab_size=weight.shape[0])
-        self.collator = LabelledRowsCollator(pad_token_id, pad_in_loss=self.options.pad_in_loss, keep_labels=True)
+        weight = inner.get_output_embeddings().weight
+        known: dict[str, Any] = {"config": inner.config, "vocab_size": weight.shape[0]}
+        mask_token_id = resolve_mask_token_id(tokenizer, self.options.mask_token_id, **known)
+        pad_token_id = resolve_pad_token_id(tokenizer, **known)
+        self.collator = LabelledRowsCollator(
+            pad_token_id, pad_in_loss=self.options.pad_in_loss, keep_labels=True,
+            predicts_next=find_model_family(inner).predicts_next,
+        )  # fmt: skip
         self._batches = TrainingBatches(
             self.options, mask_token_id=mask_token_id, pad_token_id=pad_token_id, logits_dtype=weight.dtype
         )

@@ -6,7 +6,7 @@ TRL's own loss predicts the next token, and its `compute_loss_func` is deprecate
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 try:
     from trl import SFTConfig, SFTTrainer
@@ -14,7 +14,6 @@ except ImportError as error:
     raise ImportError("lift.integrations.trl needs TRL: pip install 'trl>=1'.") from error
 
 from lift.config import LiftOptions
-from lift.data import resolve_pad_token_id
 from lift.errors import LiftError
 from lift.integrations.labelled_rows import LabelledRowsCollator
 from lift.trainer import LiftTrainer
@@ -58,13 +57,9 @@ class LiftSFTTrainer(LiftTrainer, SFTTrainer):
         LiftError: as `LiftTrainer`; or a row has no tokens that may be masked.
     """
 
-    def __init__(self, model: Any, args: LiftSFTConfig, *, processing_class: Any = None, **kwargs: Any) -> None:
-        if kwargs.get("data_collator") is None and processing_class is not None:
-            kwargs["data_collator"] = LabelledRowsCollator(
-                resolve_pad_token_id(processing_class), pad_in_loss=args.pad_in_loss,
-                pad_to_multiple_of=args.pad_to_multiple_of,
-            )  # fmt: skip
-        super().__init__(model, cast(Any, args), processing_class=processing_class, **kwargs)
+    @staticmethod
+    def _collator(args: Any, pad_token_id: int, **options: Any) -> LabelledRowsCollator:
+        return LabelledRowsCollator(pad_token_id, pad_to_multiple_of=args.pad_to_multiple_of, **options)
 
     def _prepare_dataset(self, *args: Any, **kwargs: Any) -> Any:
         return super()._prepare_dataset(*args, **kwargs).map(_numbered, with_indices=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from lift_kernels.models import families
+from lift_kernels.models.families import known_model_types
 from lift_kernels.models.patch import apply_lift_kernels
 
 _FUSED_FORWARD = "_lift_kernels_fused_forward"  # on the instance, not in a closure, so that a deep copy has its own
@@ -31,7 +31,7 @@ def register_with_liger() -> None:
         from liger_kernel.transformers.monkey_patch import MODEL_TYPE_TO_APPLY_LIGER_FN
     except ImportError as error:
         raise ImportError("register_with_liger needs Liger Kernel: pip install 'liger-kernel>=0.3'.") from error
-    for model_type in families._FAMILIES:
+    for model_type in known_model_types():
         MODEL_TYPE_TO_APPLY_LIGER_FN.setdefault(model_type, apply_to_instance)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from datasets import Dataset
 
 from lift import LiftTrainer
 from lift.tasks import sudoku
+from tests.doubles.dream import DreamConfig, DreamModel
 from tests.lift.tiny import tiny_config, tiny_model, uneven_rows
 
 # What two trainers must share for their runs to be comparable.
@@ -74,3 +76,32 @@ def tokenizer_with_end():
 
 def prompts_and_completions() -> Dataset:
     return Dataset.from_list(sudoku.rows(sudoku.generate_puzzles(24, seed=0)))
+
+
+def watch_logits(model: torch.nn.Module) -> list[torch.Size]:
+    """A list that grows with each call of the model's head that gives logits, and not a loss."""
+    shapes: list[torch.Size] = []
+
+    def look(module: torch.nn.Module, arguments: object, output: object) -> None:
+        if isinstance(output, torch.Tensor) and output.dim() > 1:
+            shapes.append(output.shape)
+
+    model.get_output_embeddings().register_forward_hook(look)
+    return shapes
+
+
+def tiny_dream() -> DreamModel:
+    """Predicts a token from the position before it."""
+    torch.manual_seed(0)
+    return DreamModel(DreamConfig(vocab_size=8, mask_token_id=1, pad_token_id=0))
+
+
+class Shifted:
+    """The model's logits at the tokens that they predict; none predict the first."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self.model = model
+
+    def __call__(self, input_ids: torch.Tensor) -> SimpleNamespace:
+        logits = self.model(input_ids).logits
+        return SimpleNamespace(logits=torch.cat([torch.full_like(logits[:, :1], torch.nan), logits[:, :-1]], 1))

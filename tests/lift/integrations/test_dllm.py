@@ -16,7 +16,7 @@ from lift.integrations.dllm import LiftMDLMMixin
 from lift.integrations.labelled_rows import content_id
 from lift.tasks import sudoku
 from tests.lift.integrations import mdlm_stand_in as stand_in
-from tests.lift.integrations.labelled import RUN, labelled_rows, split, weights
+from tests.lift.integrations.labelled import RUN, Shifted, labelled_rows, split, tiny_dream, watch_logits, weights
 from tests.lift.test_trainer import expected_loss
 from tests.lift.tiny import tiny_model
 
@@ -93,6 +93,17 @@ def test_loss_and_gradients_are_those_of_the_description(tmp_path, method, sched
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5, msg=name)
 
 
+def test_a_model_with_shifted_logits(tmp_path):
+    model = tiny_dream()
+    twin = copy.deepcopy(model).eval()
+    trainer = make_trainer(tmp_path, model=model, right_shift_logits=True)
+    inputs = whole_batch(trainer)
+    truth, _ = expected_loss(Shifted(twin), inputs, trainer.args, weight=trainer.scheduler.weight)
+    torch.testing.assert_close(trainer.compute_loss(model.train(), inputs), truth, rtol=1e-5, atol=1e-5)
+    with pytest.raises(LiftError, match="right_shift_logits=False is not how lift_kernels knows DreamModel"):
+        make_trainer(tmp_path, model=tiny_dream())
+
+
 @pytest.mark.parametrize("one_forward", [False, True])
 @pytest.mark.parametrize("norm", ["token", "sequence", "batch"])
 def test_the_loss_norm_sees_the_step_as_a_whole(tmp_path, norm, one_forward):
@@ -142,10 +153,7 @@ def test_weights_of_a_subclass_are_taken(tmp_path):
 @pytest.mark.parametrize("scheduler", [stand_in.Linear(), stand_in.Cosine()], ids=["linear", "cosine"])
 def test_training_and_evaluation_without_logits(tmp_path, scheduler):
     trainer = make_trainer(tmp_path, scheduler=scheduler)
-    calls = []
-    trainer.model.decoder.register_forward_hook(
-        lambda module, args, output: calls.extend([output] if isinstance(output, torch.Tensor) else [])
-    )
+    calls = watch_logits(trainer.model)
     trainer.train()
     first, second = (trainer.evaluate()["eval_loss"] for _ in range(2))
     assert first == second and not calls

@@ -16,9 +16,12 @@ from lift.tasks import sudoku
 from tests.lift.integrations.labelled import (
     RUN,
     SPLITS,
+    Shifted,
     assert_same_run,
     labelled_rows,
     split,
+    tiny_dream,
+    watch_logits,
     weights,
     weights_of_lift_trainer,
 )
@@ -56,6 +59,19 @@ def test_loss_and_gradients_are_those_of_the_description(tmp_path, method, pad_i
     truth.backward()
     for (name, ours), theirs in zip(model.named_parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_a_model_that_predicts_the_next_token_never_masks_the_first(tmp_path):
+    model = tiny_dream()
+    twin = copy.deepcopy(model).eval()
+    trainer = make_trainer(tmp_path, LiftOptions(method="lift3"), model)
+    whole_rows = [row | {"labels": row["input_ids"]} for row in trainer.train_dataset]
+    inputs = trainer.data_collator(whole_rows)
+    assert inputs["maskable"].sum(1).tolist() == [inputs["maskable"].shape[1] - 1] * 24
+    trainer.args.method = "lift3"
+    truth, _ = expected_loss(Shifted(twin), inputs, trainer.args)
+    loss = trainer.compute_loss(model.train(), dict(inputs), num_items_in_batch=(inputs["labels"] != -100).sum())
+    torch.testing.assert_close(loss, truth, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("size_and_accumulation", SPLITS, ids=str)
@@ -98,15 +114,13 @@ def test_in_trls_trainer_too(tmp_path):
 
 def test_no_logits_and_evaluation_that_agrees_with_itself(tmp_path):
     trainer = make_trainer(tmp_path, LiftOptions())
-    calls = []
-    trainer.model.decoder.register_forward_hook(
-        lambda module, args, output: calls.extend([output] if isinstance(output, torch.Tensor) else [])
-    )
+    calls = watch_logits(trainer.model)
     trainer.train()
     first, second = (trainer.evaluate()["eval_loss"] for _ in range(2))
     assert first == second and first > 0
     assert not calls
     assert trainer.model(torch.ones(1, 4, dtype=torch.int64)).logits.shape == (1, 4, 8)  # as ever, without a batch
+    assert calls == [(1, 4, 8)]
 
 
 def test_rows_are_scored_without_their_padding(tmp_path):
@@ -150,6 +164,8 @@ def test_noise_moves_on_from_step_to_step_but_not_that_of_evaluations(tmp_path):
         ({"score_source": "cache"}, "score_source must be model, got cache"),
         ({"complementary": True}, "complementary must be False, got True"),
         ({"mode_policy": "random", "mode_scope": "batch"}, "mode_scope must be row, got batch"),
+        ({"shift_first": "zeros"}, "shift_first must be exclude, got zeros"),
+        ({"lift_ignores_shift": True}, "lift_ignores_shift must be False, got True"),
         ({"method": "gift"}, "method=gift divides by the tokens that it draws"),
         ({"method": "no"}, "method must be one of"),
     ],

@@ -13,11 +13,14 @@ from lift import LiftError
 from tests.lift.integrations.labelled import (
     RUN,
     SPLITS,
+    Shifted,
     assert_same_run,
     labelled_rows,
     prompts_and_completions,
     split,
+    tiny_dream,
     tokenizer_with_end,
+    watch_logits,
     weights,
     weights_of_lift_trainer,
 )
@@ -59,6 +62,17 @@ def test_prompt_and_completion_give_the_loss_of_the_description(tmp_path, method
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5, msg=name)
 
 
+def test_a_model_that_predicts_the_next_token_never_masks_the_first(tmp_path):
+    model = tiny_dream()
+    twin = copy.deepcopy(model).eval()
+    rows = Dataset.from_list([{"text": puzzle["completion"]} for puzzle in prompts_and_completions()])
+    trainer = make_trainer(tmp_path, rows, model=model, method="lift3")
+    inputs = trainer.data_collator(list(trainer.train_dataset))
+    assert inputs["maskable"].tolist() == [[False] + [True] * 16] * 24
+    truth, _ = expected_loss(Shifted(twin), inputs, trainer.args)
+    torch.testing.assert_close(trainer.compute_loss(model.train(), inputs), truth, rtol=1e-5, atol=1e-5)
+
+
 def test_messages_mask_the_turns_of_the_assistant(tmp_path):
     turns = [("user", "12"), ("assistant", "34"), ("user", "1"), ("assistant", "432")]
     rows = Dataset.from_list([{"messages": [{"role": role, "content": text} for role, text in turns]}] * 4)
@@ -91,10 +105,7 @@ def test_what_needs_the_whole_step_or_data_set_works_too(tmp_path, options):
 
 def test_no_logits_in_training_and_evaluation(tmp_path):
     trainer = make_trainer(tmp_path, prompts_and_completions())
-    calls = []
-    trainer.model.decoder.register_forward_hook(
-        lambda module, args, output: calls.extend([output] if isinstance(output, torch.Tensor) else [])
-    )
+    calls = watch_logits(trainer.model)
     trainer.train()
     assert trainer.evaluate()["eval_loss"] > 0
     assert trainer.evaluate(prompts_and_completions().select(range(3)))["eval_loss"] > 0

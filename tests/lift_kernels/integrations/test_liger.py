@@ -110,7 +110,7 @@ def test_twice_is_once(tmp_path):
     table = dict(monkey_patch.MODEL_TYPE_TO_APPLY_LIGER_FN)
     register_with_liger()
     assert table == monkey_patch.MODEL_TYPE_TO_APPLY_LIGER_FN
-    assert set(families._FAMILIES) <= set(table)
+    assert set(families.known_model_types()) <= set(table)
     model = BertForMaskedLM(CONFIG)
     trainer = make_trainer(tmp_path, model, rows(), max_steps=1)
     trainer.train()
