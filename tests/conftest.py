@@ -35,6 +35,13 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _own_precision() -> Iterator[None]:
+    """TrainingArguments of transformers 4 leave bf16 in the environment, and the next ones in the process take it."""
+    yield
+    os.environ.pop("ACCELERATE_MIXED_PRECISION", None)
+
+
 @pytest.fixture
 def remote_code_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """transformers copies the code of a checkpoint to a folder of this test, and forgets what it imported from there."""
