@@ -6,7 +6,10 @@ ordinary forward and backward.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import types
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
@@ -62,7 +65,7 @@ def apply_lift_kernels(model: nn.Module, *, backend: str = "auto", workspace_byt
     if not is_patched(inner) and "forward" in inner.__dict__:
         inner.__dict__[_INNER_FORWARD] = inner.__dict__["forward"]
     inner.__dict__[_OPTIONS] = {"backend": backend, "workspace_bytes": workspace_bytes}
-    inner.forward = types.MethodType(_fused_forward, inner)
+    inner.forward = types.MethodType(_fused_forward_like(type(inner).forward), inner)
     return model
 
 
@@ -93,6 +96,23 @@ def innermost(model: Any) -> Any:
         if wrapped is None or hasattr(vars(model).get("config"), "model_type"):
             return model
         model = wrapped
+
+
+def _fused_forward_like(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`_fused_forward`, which takes what `original` takes: trainers keep the columns that the signature names."""
+
+    @functools.wraps(original)
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return _fused_forward(self, *args, **kwargs)
+
+    own = inspect.signature(_fused_forward).parameters.values()
+    taken = list(inspect.signature(original).parameters.values())
+    rest = [parameter for parameter in taken if parameter.kind is parameter.VAR_KEYWORD]
+    names = {parameter.name for parameter in taken}
+    added = [p for p in own if p.kind is p.KEYWORD_ONLY and p.name not in names]
+    parameters = [*(p for p in taken if p not in rest), *added, *rest]
+    forward.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return forward
 
 
 def _fused_forward(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 
 import pytest
 import torch
@@ -104,6 +105,16 @@ def test_a_call_without_labels_and_a_removed_patch_are_unchanged(name):
     assert not is_patched(model) and model.forward == own_forward
     assert torch.equal(model(**inputs).logits, before)
     assert not any("forward" in module.__dict__ for module in model.modules())
+
+
+def test_the_signature_names_what_the_model_takes(name):
+    """Trainers drop the columns of a data set that it does not name."""
+    model = build(name)
+    before = list(inspect.signature(model.forward).parameters)
+    apply_lift_kernels(model)
+    names = list(inspect.signature(model.forward).parameters)
+    assert [parameter for parameter in names if parameter in before] == before
+    assert {"labels", "token_weight", "denominator"} <= set(names)
 
 
 def test_a_deep_copy_is_patched_and_independent(name):
