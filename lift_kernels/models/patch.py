@@ -58,10 +58,16 @@ def apply_lift_kernels(model: nn.Module, *, backend: str = "auto", workspace_byt
     Returns: the same model. Patching twice only renews the options.
 
     Raises:
-        ValueError: the model type is unknown, or its head is neither a linear layer nor one with a LoRA.
+        ValueError: the model type is unknown, its head is neither a linear layer nor one with a LoRA, or its
+            configuration asks for a router loss.
     """
     inner = innermost(model)
     prepare_head(find_model_family(inner).head(inner))
+    if getattr(inner.config, "output_router_logits", False):
+        raise ValueError(
+            f"apply_lift_kernels: the fused loss of {type(inner).__name__} has no router loss: set "
+            "config.output_router_logits=False."
+        )
     if not is_patched(inner) and "forward" in inner.__dict__:
         inner.__dict__[_INNER_FORWARD] = inner.__dict__["forward"]
     inner.__dict__[_OPTIONS] = {"backend": backend, "workspace_bytes": workspace_bytes}

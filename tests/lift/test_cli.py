@@ -143,13 +143,7 @@ def model_config(**changes) -> list[str]:
     return [*TINY_RUN, "--model_config", json.dumps(TINY_MODEL | changes)]
 
 
-ALBERT = {
-    "model_type": "albert",
-    "hidden_size": 8,
-    "num_attention_heads": 1,
-    "embedding_size": 8,
-    "intermediate_size": 8,
-}
+MPNET = {"model_type": "mpnet", "hidden_size": 8, "num_attention_heads": 1, "intermediate_size": 8}
 
 # name -> (arguments beside --output_dir, what the sentence must say)
 FAILING = {
@@ -189,7 +183,7 @@ FAILING = {
     ),
     "unknown model type": (lambda f: model_config(model_type="nope"), "nope"),
     "head too small": (lambda f: model_config(vocab_size=5), "the model's head only 5 rows"),
-    "unknown family": (lambda f: [*TINY_RUN, "--model_config", json.dumps(ALBERT)], "model type 'albert'"),
+    "unknown family": (lambda f: [*TINY_RUN, "--model_config", json.dumps(MPNET)], "model type 'mpnet'"),
     "not a checkpoint": (lambda f: [*f.own, "--resume_from_checkpoint", "nowhere"], "no checkpoint folder at nowhere"),
     "nothing to resume": (lambda f: [*f.own, "--resume_from_checkpoint", "true"], "no checkpoint in"),
     "puzzle file": (lambda f: [*TINY_RUN, "--test_puzzles", "none.csv"], "none.csv"),

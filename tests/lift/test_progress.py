@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from types import SimpleNamespace
 
 import pytest
@@ -24,6 +25,12 @@ from tests.lift.tiny import GROUPED, tiny_config, tiny_model, uneven_rows
 def test_one_process_shows_bars_unless_the_user_wants_none(disable_tqdm, process_index, shown):
     args = SimpleNamespace(disable_tqdm=disable_tqdm, process_index=process_index)
     assert shows_progress(args) == shown
+
+
+@pytest.fixture(autouse=True)
+def _no_log(monkeypatch):
+    """A run in this process, of another test, may have left its handler."""
+    monkeypatch.setattr(logging.getLogger("lift"), "handlers", [])
 
 
 @pytest.fixture
@@ -62,6 +69,7 @@ def test_a_run_shows_its_tokenising_where_bars_are_wanted(tmp_path, monkeypatch,
     if task is None:
         model = ModelArguments(model_name_or_path=str(tmp_path))
         sudoku.build_tokenizer().save_pretrained(tmp_path)
+        tiny_model().config.save_pretrained(tmp_path)
         (tmp_path / "rows.jsonl").write_text('{"prompt": "01", "completion": "23"}\n' * 4)
         data = DataArguments(train_data=str(tmp_path / "rows.jsonl"))
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 
+import accelerate
 import pytest
 import torch
 from torch import nn
@@ -157,3 +158,26 @@ def test_a_compiled_model_gives_the_same_loss(compiled):
     torch.testing.assert_close(outputs.token_stats.log_prob, plain.token_stats.log_prob)
     for key, gradient in gradients(model, outputs.loss).items():
         torch.testing.assert_close(gradient, expected[key], msg=key)
+
+
+@pytest.mark.parametrize("offloaded", ["llada", "dream", "distilbert"])
+@pytest.mark.parametrize("patched_first", [True, False])
+def test_weights_that_accelerate_keeps_elsewhere(offloaded, patched_first):
+    """Its hooks bring them for the length of each module's call, the head's for the loss."""
+    model = build(offloaded)
+    inputs, labels, _ = batch_for(offloaded, model, torch.float64)
+    expected = apply_lift_kernels(copy.deepcopy(model))(**inputs, labels=labels).loss
+    if patched_first:
+        apply_lift_kernels(model)
+    accelerate.cpu_offload(model, execution_device="cpu")
+    assert innermost(model).get_output_embeddings().weight.device.type == "meta"
+    apply_lift_kernels(model)
+    with torch.no_grad():
+        torch.testing.assert_close(model(**inputs, labels=labels).loss, expected)
+
+
+def test_a_router_loss_is_refused():
+    model = build("llada2")
+    model.config.output_router_logits = True
+    with pytest.raises(ValueError, match=r"LLaDA2MoeModelLM has no router loss: set config.output_router_logits=False"):
+        apply_lift_kernels(model)
