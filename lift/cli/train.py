@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from rich.console import Console
 from rich.logging import RichHandler
 from transformers import TrainerCallback
@@ -35,6 +36,9 @@ def run(arguments: Sequence[str]) -> None:
     logger.setLevel(logging.INFO)
     logger.handlers = [RichHandler(console=Console(stderr=True), show_time=False, show_level=False, show_path=False)]
     train(*parse(arguments))
+    processes = PartialState()
+    processes.wait_for_everyone()  # a launcher may stop the others where one that left early aborts
+    processes.destroy_process_group()
 
 
 def train(

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from safetensors.torch import load_file
 from torch.distributed.tensor import DTensor
 from torch.utils.data import SequentialSampler
@@ -139,6 +140,7 @@ def main() -> None:
         run(name, arguments.out / name, **common)
     if arguments.resume:
         run("resumable", arguments.out / "resumed", **common, checkpoint=arguments.resume)
+    PartialState().destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -73,4 +73,5 @@ def test_a_killed_run_on_two_processes_ends_as_if_it_had_not_been(tmp_path, shar
     metrics = json.loads((whole / "metrics.json").read_text())
     resumed = json.loads((killed / "metrics.json").read_text())
     assert metrics["after"] == resumed["after"]
+    assert resumed["before"]["eval_loss"] < metrics["before"]["eval_loss"]  # it did not start anew
     assert metrics["after"]["eval_loss"] < 0.9 * metrics["before"]["eval_loss"]
