@@ -18,7 +18,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--model", required=True, help="the adapter's folder, as lift train leaves it")
     parser.add_argument("--output_dir", required=True, help="folder to write, which must be new or empty")
     parser.add_argument("--base", default=None, help="folder or Hub id of the base; by default the one trained on")
-    parser.add_argument("--trust_remote_code", action="store_true", help="run code that comes with a Hub base")
+    parser.add_switch("trust_remote_code", help="run Python code that comes with the base")
     options = parser.parse_args(arguments)
 
     import transformers
@@ -69,7 +69,7 @@ def _load_base(adapter: str, base: str, trust_remote_code: bool) -> tuple[Any, A
     from lift.cli.arguments import ModelArguments
     from lift.cli.loading import build_model, load_tokenizer
     from lift.lora import is_adapter
-    from lift.model_loading import resolve_package_path
+    from lift.model_loading import load_config, resolve_package_path
 
     has_tokenizer = (Path(adapter) / "tokenizer_config.json").is_file()
     arguments = ModelArguments(
@@ -84,16 +84,6 @@ def _load_base(adapter: str, base: str, trust_remote_code: bool) -> tuple[Any, A
     if Path(name).is_dir() and not any(Path(name).glob("*.safetensors")):
         raise LiftError(f"the base {base} has no .safetensors file, and pickled weights are not read: convert them.")
     tokenizer = load_tokenizer(arguments)
-    if _is_quantised(name, trust_remote_code):
+    if getattr(load_config(base, trust_remote_code=trust_remote_code), "quantization_config", None) is not None:
         raise LiftError(f"the base {base} is quantised: merge into the model it was made from, with --base.")
     return tokenizer, build_model(arguments, tokenizer, seed=0)
-
-
-def _is_quantised(base: str, trust_remote_code: bool) -> bool:
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(base, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError) as error:
-        raise LiftError(f"no model could be loaded from {base}: {' '.join(str(error).split())}") from None
-    return getattr(config, "quantization_config", None) is not None

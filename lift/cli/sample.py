@@ -20,9 +20,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--block_length", type=int, default=None, help="tokens per block; by default one block")
     parser.add_argument("--steps", type=int, default=None, help="forward passes; by default one per token")
     parser.add_argument("--mask_token_id", type=int, default=None, help="by default the tokenizer's or the model's")
-    parser.add_argument(
-        "--trust_remote_code", choices=("true", "false"), default="false", help="run Python code of the model's own"
-    )
+    parser.add_switch("trust_remote_code", help="run Python code that comes with the model")
     options = parser.parse_args(arguments)
 
     import torch

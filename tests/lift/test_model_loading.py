@@ -112,3 +112,24 @@ def test_the_command_line_asks_for_trust_in_one_sentence(tmp_path, capsys):
     arguments = ["--model_name_or_path", str(folder), "--train_data", str(rows), "--output_dir", str(tmp_path / "out")]
     assert main(["train", *arguments, "--use_cpu", "true"]) == 2
     assert " ".join(capsys.readouterr().err.split()).endswith("read that code, then pass --trust_remote_code true.")
+
+
+@pytest.mark.usefixtures("remote_code_cache")
+@pytest.mark.parametrize("flags", [[], ["--trust_remote_code", "false"]])
+@pytest.mark.parametrize("command", ["train", "sample", "merge"])
+def test_no_command_runs_code_that_is_not_trusted(command, flags, tmp_path, capsys):
+    folder, ran = tmp_path / "model", tmp_path / "ran"
+    write_checkpoint(folder, "llada", code=f"\nopen({str(ran)!r}, 'w').close()\n")
+    sudoku.build_tokenizer().save_pretrained(folder)
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "01", "completion": "23"}\n' * 4)
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(folder)}))
+    arguments = {
+        "train": ["--model_name_or_path", folder, "--train_data", tmp_path / "rows.jsonl", "--output_dir", tmp_path / "o"],
+        "sample": ["--model", folder, "--prompt", "01"],
+        "merge": ["--model", adapter, "--output_dir", tmp_path / "o"],
+    }[command]  # fmt: skip
+    assert main([command, *map(str, arguments), *flags]) == 2
+    assert "own Python code" in " ".join(capsys.readouterr().err.split())
+    assert not ran.exists()
