@@ -15,10 +15,10 @@ from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from lift import objectives
-from lift.attention import attention_arguments, check_packable
+from lift.attention import attention_arguments
 from lift.collator import MaskedDiffusionCollator
 from lift.config import LiftConfig
-from lift.data import is_packed, pack_dataset, resolve_mask_token_id, resolve_pad_token_id
+from lift.data import resolve_mask_token_id, resolve_pad_token_id
 from lift.errors import LiftError
 from lift.evaluation_mode import evaluation_mode
 from lift.forward_process import diffusion_time, evaluation_time, step_seed
@@ -28,9 +28,10 @@ from lift.length_sampler import length_grouped_sampler
 from lift.lora import check_resumable
 from lift.normalizers import StepCounts, token_weights_and_denominator
 from lift.objectives import DenoisingBatch
-from lift.progress import Speed, TrainingProgress, shows_progress
+from lift.progress import Speed, TrainingProgress
 from lift.scoring import score_rows
 from lift.step_statistics import StepStatistics
+from lift.trainer_rows import check_token_ids, check_vocabulary, packed_as_asked, place_in_step
 from lift.trainer_scores import load_scores, score_source_for
 from lift.training_batch import TrainingBatch, TrainingBatches, host_example_id
 from lift_kernels import TokenStats, apply_lift_kernels
@@ -84,13 +85,13 @@ class LiftTrainer(Trainer):
             raise LiftError(str(error)) from None
         self._family = find_model_family(innermost(model))
         vocab_size = num_rows(model.get_output_embeddings())
-        _check_vocabulary(processing_class, vocab_size)
+        check_vocabulary(processing_class, vocab_size)
         self.mask_token_id = resolve_mask_token_id(
             processing_class, args.mask_token_id, config=model.config, vocab_size=vocab_size
         )
         model.config.mask_token_id = self.mask_token_id  # saved with the model, for its samplers
         pad_token_id = resolve_pad_token_id(processing_class, config=model.config, vocab_size=vocab_size)
-        kwargs["train_dataset"] = self._packed(model, args, kwargs.get("train_dataset"))
+        kwargs["train_dataset"] = packed_as_asked(kwargs.get("train_dataset"), args, model.config)
         if kwargs.get("data_collator") is None:
             kwargs["data_collator"] = self._collator(
                 args, pad_token_id, pad_in_loss=args.pad_in_loss,
@@ -204,7 +205,10 @@ class LiftTrainer(Trainer):
         """The micro-batches of one optimiser step, each with its place in it, and what the loss is divided by."""
         batches, _ = super().get_batch_samples(*args, **kwargs)
         if batches:
-            self._place(batches)
+            place_in_step(
+                batches, self.accelerator.gradient_state, process=self.args.process_index,
+                num_processes=self.args.world_size,
+            )  # fmt: skip
             seed = step_seed(self.args.seed, self.state.global_step)
             maskables = [self._batches.counted(batch, seed) for batch in batches]
             self._counts = StepCounts.of(maskables, self._sum_over_processes)
@@ -221,34 +225,6 @@ class LiftTrainer(Trainer):
             self.args, eval_dataset, self.args.eval_batch_size * self.args.world_size, lambda: 0
         )
         return super()._get_eval_sampler(eval_dataset) if grouped is None else grouped
-
-    def _place(self, batches: list[dict[str, Any]]) -> None:
-        """Tell each row its place in the step, as one process would see it, and blank the repeated rows.
-
-        A loader deals micro-batches out to the processes in turn. Where the last ones of an epoch do not go round, it
-        fills them up with rows from the epoch's start, which must not train twice.
-        """
-        size = len(batches[0]["example_id"])
-        turn, loader = size * self.args.world_size, self.accelerator.gradient_state
-        is_short = loader.end_of_dataloader and loader.remainder > 0
-        num_rows = (len(batches) - 1) * turn + (loader.remainder if is_short else turn)
-        for i, batch in enumerate(batches):
-            first = i * turn + self.args.process_index * size
-            position = torch.arange(first, first + len(batch["example_id"]))
-            batch["position"], batch["micro_batch"], batch["num_step_rows"] = position, i, num_rows
-            if first + len(position) > num_rows:
-                batch["maskable"] = batch["maskable"] & (position < num_rows).to(batch["maskable"].device)[:, None]
-
-    @staticmethod
-    def _packed(model: Any, args: LiftConfig, rows: Any) -> Any:
-        if not getattr(args, "packing", False):  # other configurations have no such field
-            if rows is not None and is_packed(rows):
-                raise LiftError("train_dataset is packed: set packing=True and pad_in_loss=False.")
-            return rows
-        check_packable(model.config)
-        if rows is None or is_packed(rows):
-            return rows
-        return pack_dataset(rows, max_length=args.max_length, show_progress=shows_progress(args))
 
     @staticmethod
     def _collator(args: LiftConfig, pad_token_id: int, **options: Any) -> MaskedDiffusionCollator:
@@ -288,7 +264,8 @@ class LiftTrainer(Trainer):
 
     def _training_batch(self, model: nn.Module, inputs: dict[str, Tensor], seed: int | None = None) -> TrainingBatch:
         if inputs["input_ids"].device.type == "cpu":
-            self._check_ids(inputs)
+            # Its weight may lie in shards, so its shape says nothing.
+            check_token_ids(inputs, self.model.get_input_embeddings().num_embeddings)
         if seed is None:
             seed = step_seed(self.args.seed, self.state.global_step)
             self._speed.num_tokens += inputs["input_ids"].numel()
@@ -345,16 +322,6 @@ class LiftTrainer(Trainer):
             return {"predicts_next": False}
         return {"first_position": "zeros" if self.args.shift_first == "zeros" else "ignore"}
 
-    def _check_ids(self, inputs: dict[str, Tensor]) -> None:
-        vocab_size = self.model.get_input_embeddings().num_embeddings  # its weight may lie in shards
-        is_outside = ((inputs["input_ids"] < 0) | (inputs["input_ids"] >= vocab_size)).any(1)
-        if is_outside.any():
-            example = inputs["example_id"][is_outside][0].item()
-            raise LiftError(
-                f"row {example} of the training data has token ids outside the model's vocabulary of {vocab_size}: "
-                "tokenise it with the model's own tokenizer."
-            )
-
     def _check_all_finite(self) -> None:
         if not self._is_finite:
             self._check_finite(math.nan)
@@ -365,11 +332,3 @@ class LiftTrainer(Trainer):
                 f"the loss is {loss} by step {self.state.global_step + 1}, so training stopped: lower learning_rate, "
                 "set max_grad_norm, or look for broken weights or data; the last checkpoint in output_dir is intact."
             )
-
-
-def _check_vocabulary(tokenizer: Any, vocab_size: int) -> None:
-    if tokenizer is not None and len(tokenizer) > vocab_size:
-        raise LiftError(
-            f"the tokenizer has {len(tokenizer)} tokens but the model's head only {vocab_size} rows: use the model's "
-            "own tokenizer, or call model.resize_token_embeddings(len(tokenizer)) first."
-        )

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from lift import objectives
-from lift.config import LiftOptions
 from lift.forward_process import diffusion_time, draw_mode_words, draw_time, draw_uniforms, overmask_rate, step_seed
 from lift.objectives import MIDDLE, DenoisingBatch
+from lift.options import LiftOptions
 from lift_kernels import TokenStats, corrupt_tokens
 
 # Statistics (B, L) of labels (B, L) without gradient, for the rows that are wanted: (input_ids, labels, rows)

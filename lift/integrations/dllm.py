@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 from transformers import Trainer
 
-from lift.config import LiftOptions
 from lift.errors import LiftError
 from lift.forward_process import diffusion_time, evaluation_time, step_seed
 from lift.integrations.labelled_rows import content_id
 from lift.objectives import DenoisingBatch
+from lift.options import LiftOptions
 from lift.trainer import LiftTrainer
 from lift.training_batch import TrainingBatch
 

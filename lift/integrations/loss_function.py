@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase, TrainerCallback
 
 from lift.attention import attention_arguments
-from lift.config import LiftOptions
 from lift.data import resolve_mask_token_id, resolve_pad_token_id
 from lift.errors import LiftError
 from lift.evaluation_mode import evaluation_mode
 from lift.forward_process import step_seed
 from lift.integrations.labelled_rows import LabelledRowsCollator
+from lift.options import LiftOptions
 from lift.scoring import score_rows
 from lift.training_batch import TrainingBatches
 from lift_kernels import TokenStats, apply_lift_kernels

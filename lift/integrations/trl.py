@@ -13,9 +13,9 @@ try:
 except ImportError as error:
     raise ImportError("lift.integrations.trl needs TRL: pip install 'trl>=1'.") from error
 
-from lift.config import LiftOptions
 from lift.errors import LiftError
 from lift.integrations.labelled_rows import LabelledRowsCollator
+from lift.options import LiftOptions
 from lift.trainer import LiftTrainer
 
 

@@ -11,9 +11,9 @@ from datasets import Dataset
 from transformers import DataCollatorForSeq2Seq
 
 from lift import LiftError
-from lift.config import LiftOptions
 from lift.integrations.dllm import LiftMDLMMixin
 from lift.integrations.labelled_rows import content_id
+from lift.options import LiftOptions
 from lift.tasks import sudoku
 from tests.lift.integrations import mdlm_stand_in as stand_in
 from tests.lift.integrations.labelled import RUN, Shifted, labelled_rows, split, tiny_dream, watch_logits, weights

@@ -9,9 +9,9 @@ import torch
 from transformers import Trainer, TrainingArguments
 
 from lift import LiftError, LiftTrainer
-from lift.config import LiftOptions
 from lift.integrations.labelled_rows import LabelledRowsCollator, content_id
 from lift.integrations.loss_function import LiftLoss
+from lift.options import LiftOptions
 from lift.tasks import sudoku
 from tests.lift.integrations.labelled import (
     RUN,

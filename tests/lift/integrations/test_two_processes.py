@@ -15,7 +15,7 @@ from tests.lift.tiny import tiny_model
 _PROGRAM = """
 import sys
 from pathlib import Path
-from lift.config import LiftOptions
+from lift.options import LiftOptions
 from tests.lift.integrations import test_loss_function, test_trl
 
 out = Path(sys.argv[1])
