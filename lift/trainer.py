@@ -120,7 +120,7 @@ class LiftTrainer(Trainer):
 
     def create_accelerator_and_postprocess(self) -> None:
         super().create_accelerator_and_postprocess()
-        shard_on_cpu(self.accelerator, self.args.fsdp_plugin_args)
+        shard_on_cpu(self.accelerator, getattr(self.args, "fsdp_plugin_args", None))  # of transformers 5
         self.is_fsdp_enabled = getattr(self.accelerator.state, "fsdp_plugin", None) is not None
         if self.is_fsdp_enabled:
             choose_units(self.accelerator, self.model)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import transformers
 import yaml
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
@@ -90,6 +91,7 @@ def test_own_rows_train_in_every_method_and_resume(tmp_path, model_folder, rows_
     assert json.loads((out / "metrics.json").read_text())["steps"] == 3
 
 
+@pytest.mark.skipif(transformers.__version__.startswith("4."), reason="packing needs transformers 5.1 or newer")
 def test_own_rows_are_packed(tmp_path, model_folder, rows_file, capsys):
     arguments = [
         "train", "--model_name_or_path", str(model_folder), "--train_data", str(rows_file), "--prompt_column", "question",
