@@ -1,7 +1,7 @@
 """Checkpoints that bring their own model code, which was mostly written for transformers 4.
 
 Under transformers 5 the published code of LLaDA, Dream, LLaDA-MoE and LLaDA2 fails to import, to build or to load, or
-loads with arbitrary rotary frequencies. This makes up for what changed, and changes nothing under transformers 4.
+loads with arbitrary rotary frequencies; Dream's cannot be saved under 4.57 either. This makes up for what changed.
 transformers itself is touched only while code is imported or a model is loaded.
 """
 
@@ -21,11 +21,11 @@ from torch import Tensor
 from lift.errors import LiftError
 
 _IS_TRANSFORMERS_4 = transformers.__version__.startswith("4.")
-# Arguments that transformers 5 passes to methods which the published code overrides without them.
+# Arguments that newer transformers pass to methods which the published code overrides without them.
 _ADDED_ARGUMENTS = {
     "tie_weights": {"missing_keys", "recompute_mapping"},
     "_set_gradient_checkpointing": {"every_n_layers"},
-    "validate": {"strict", "user_set_attributes"},  # of a GenerationConfig
+    "validate": {"strict", "user_set_attributes"},  # of a GenerationConfig; strict already in 4.57
 }
 _REMOTE_PACKAGE = "transformers_modules"  # where transformers imports the code of checkpoints
 
@@ -66,12 +66,14 @@ def load_remote_model(name_or_path: str, config: Any, auto_class: str, **options
     from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
     load = getattr(transformers, auto_class).from_pretrained
-    if _IS_TRANSFORMERS_4:
-        return load(name_or_path, config=config, trust_remote_code=True, **options)
     if not hasattr(config, "use_cache"):
-        config.use_cache = False  # which the base class no longer sets from its keyword arguments
+        config.use_cache = False  # which transformers 5 no longer sets from the keyword arguments
     with names_of_transformers_4():
-        _adapt_class(get_class_from_dynamic_module(config.auto_map[auto_class], name_or_path), config)
+        model_class = get_class_from_dynamic_module(config.auto_map[auto_class], name_or_path)
+        _ignore_added_arguments(model_class)
+        if _IS_TRANSFORMERS_4:
+            return load(name_or_path, config=config, trust_remote_code=True, **options)
+        _adapt_tied_weights(model_class, config)
         model = load(name_or_path, config=config, trust_remote_code=True, **options)
         _restore_buffers(model)
     return model
@@ -86,8 +88,8 @@ def _default_rope(config: Any, device: Any = None, seq_len: int | None = None, *
     return 1.0 / theta**exponent, 1.0
 
 
-def _adapt_class(model_class: Any, config: Any) -> None:
-    """Make a class of remote code, and what it derives from, fit for `from_pretrained` and `save_pretrained`."""
+def _adapt_tied_weights(model_class: Any, config: Any) -> None:
+    """Say which weights are tied as transformers 5 asks for it, in `from_pretrained` and `save_pretrained`."""
     if not hasattr(model_class, "all_tied_weights_keys"):
         model_class.all_tied_weights_keys = {}  # `post_init` sets it, which LLaDA's class never calls
     if isinstance(model_class._tied_weights_keys, list):  # now a mapping to the weight each is tied to
@@ -97,6 +99,10 @@ def _adapt_class(model_class: Any, config: Any) -> None:
                 "'transformers<5' to load it."
             )
         model_class._tied_weights_keys = None
+
+
+def _ignore_added_arguments(model_class: Any) -> None:
+    """Do so in the class, in what it derives from, and in the generation configs of its module."""
     named = vars(sys.modules[model_class.__module__]).values()
     generation_configs = [x for x in named if isinstance(x, type) and issubclass(x, transformers.GenerationConfig)]
     for owner in [*model_class.__mro__, *generation_configs]:
