@@ -38,23 +38,18 @@ def runs(tmp_path_factory) -> Path:
     return folder
 
 
-def largest_difference(ours: Path, truth: Path) -> float:
-    """Of all weights, relative to the largest of the same tensor."""
-    found, expected = weights(ours), weights(truth)
-    return max(((found[name] - t).abs().max() / t.abs().max()).item() for name, t in expected.items())
-
-
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("stage", STAGES)
 def test_two_processes_train_as_one(runs, stage, name):
-    # AdamW divides a small gradient by its own size, rounding and all; SGD does not.
-    limit = 1e-4 if name == "resumable" else 1e-5
-    assert largest_difference(runs / stage / name, runs / "one" / name) < limit
+    found = weights(runs / stage / name)
+    for key, tensor in weights(runs / "one" / name).items():
+        torch.testing.assert_close(found[key], tensor, rtol=1e-5, atol=1e-6, msg=lambda m, key=key: f"{key}: {m}")
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_resumed_run_is_the_same_run(runs, stage):
-    assert largest_difference(runs / stage / "resumed", runs / stage / "resumable") == 0
+    ours, theirs = weights(runs / stage / "resumed"), weights(runs / stage / "resumable")
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
 @pytest.mark.parametrize("stage", STAGES)
