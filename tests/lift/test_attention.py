@@ -18,6 +18,7 @@ from lift.tasks import sudoku
 from lift_kernels import TokenStats
 from lift_kernels.models.families import family_of
 from tests.lift.tiny import tiny_config, uneven_rows
+from tests.transformers_version import needs_packing
 
 SIZES = {
     "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2, "vocab_size": 8,
@@ -75,6 +76,7 @@ def alone(model: PreTrainedModel, ids: Tensor, batch: dict[str, Any]) -> Tensor:
     return found
 
 
+@needs_packing
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
 @pytest.mark.parametrize("model_type", PACKABLE_MODELS)
 def test_packed_examples_are_predicted_as_each_alone(model_type: str, implementation: str) -> None:
@@ -102,6 +104,7 @@ def test_packed_examples_are_predicted_as_each_alone(model_type: str, implementa
             assert error(**{**arguments, "position_ids": arguments["position_ids"].flip(0)}) > 1e-3
 
 
+@needs_packing
 def test_rows_and_views_of_the_arguments() -> None:
     config, batch = build("roberta").config, packed_batch(12)
     whole, some = (
@@ -145,6 +148,7 @@ def packing_trainer(tmp_path: Any, model: Any, **options: Any) -> LiftTrainer:
     )
 
 
+@needs_packing
 @pytest.mark.parametrize(
     "options",
     [
@@ -186,6 +190,7 @@ def test_loss_and_gradients_are_those_of_the_examples_alone(tmp_path: Any, model
             torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-5, atol=1e-6, msg=name)
 
 
+@needs_packing
 @pytest.mark.parametrize("score_source", ["model", "cache", "frequency"])
 def test_a_resumed_packed_run_is_the_same_run_to_the_bit(tmp_path: Any, score_source: str) -> None:
     """9 rows of up to 40 tokens are 3 steps an epoch; a cache then knows the rows from the epoch before."""
@@ -199,6 +204,7 @@ def test_a_resumed_packed_run_is_the_same_run_to_the_bit(tmp_path: Any, score_so
     assert whole.evaluate()["eval_loss"] == resumed.evaluate()["eval_loss"]
 
 
+@needs_packing
 def test_a_cache_remembers_packed_tokens_in_their_places(tmp_path: Any) -> None:
     trainer = packing_trainer(tmp_path, build("bert").float(), score_source="cache", max_steps=9)
     trainer.train()
@@ -209,6 +215,7 @@ def test_a_cache_remembers_packed_tokens_in_their_places(tmp_path: Any) -> None:
     assert known.any(1).all() and not known[~batch["maskable"]].any()
 
 
+@needs_packing
 def test_frequencies_of_packed_rows_are_those_of_their_examples(tmp_path: Any) -> None:
     tables = [
         packing_trainer(tmp_path, build("bert"), score_source="frequency", packing=packing)._scores.log_frequency
@@ -217,6 +224,7 @@ def test_frequencies_of_packed_rows_are_those_of_their_examples(tmp_path: Any) -
     assert torch.equal(*tables)
 
 
+@needs_packing
 def test_what_packing_does_not_go_with(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LiftError, match="packing leaves no padding to train on: set pad_in_loss=False, or packing=F"):
         tiny_config(tmp_path, packing=True)

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import transformers
 import yaml
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
@@ -17,6 +16,7 @@ from lift.cli.arguments import parse, presets
 from lift.errors import LiftError
 from lift.tasks import sudoku
 from tests.lift.tiny import tiny_model
+from tests.transformers_version import needs_packing
 
 TINY_MODEL = {
     "model_type": "modernbert", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1,
@@ -91,7 +91,7 @@ def test_own_rows_train_in_every_method_and_resume(tmp_path, model_folder, rows_
     assert json.loads((out / "metrics.json").read_text())["steps"] == 3
 
 
-@pytest.mark.skipif(transformers.__version__.startswith("4."), reason="packing needs transformers 5.1 or newer")
+@needs_packing
 def test_own_rows_are_packed(tmp_path, model_folder, rows_file, capsys):
     arguments = [
         "train", "--model_name_or_path", str(model_folder), "--train_data", str(rows_file), "--prompt_column", "question",

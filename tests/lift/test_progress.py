@@ -16,6 +16,7 @@ from lift.data import packing
 from lift.progress import shows_progress
 from lift.tasks import sudoku
 from tests.lift.tiny import GROUPED, tiny_config, tiny_model, uneven_rows
+from tests.transformers_version import needs_packing
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,7 @@ def make_trainer(tmp_path, **options) -> LiftTrainer:
     )
 
 
+@needs_packing
 @pytest.mark.parametrize("score_source", ["cache", "frequency"])
 def test_packing_measuring_and_counting_show_bars(tmp_path, at_once, capfd, score_source):
     make_trainer(tmp_path, disable_tqdm=False, score_source=score_source).get_train_dataloader()
@@ -59,6 +61,7 @@ def test_packing_measuring_and_counting_show_bars(tmp_path, at_once, capfd, scor
     assert capfd.readouterr().err == ""
 
 
+@needs_packing
 def test_what_takes_no_time_shows_no_bar(tmp_path, capfd):
     make_trainer(tmp_path, disable_tqdm=False, score_source="cache").get_train_dataloader()
     assert capfd.readouterr().err == ""

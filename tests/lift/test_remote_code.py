@@ -20,10 +20,10 @@ from transformers.utils import import_utils
 from lift.errors import LiftError
 from lift.model_loading import load_model
 from tests.doubles.checkpoint import FAMILIES, write_checkpoint
+from tests.transformers_version import IS_TRANSFORMERS_4, needs_transformers_5
 
 pytestmark = pytest.mark.usefixtures("remote_code_cache")
 
-IS_TRANSFORMERS_4 = transformers.__version__.startswith("4.")
 IDS = torch.arange(8).view(1, 8)
 
 NO_USE_CACHE = """
@@ -199,7 +199,7 @@ def test_transformers_is_left_as_it_was(code, tmp_path):
     assert (dict(ROPE_INIT_FUNCTIONS), set(vars(import_utils)), set(vars(transformers.PreTrainedModel))) == before
 
 
-@pytest.mark.skipif(IS_TRANSFORMERS_4, reason="transformers 4 ties such a head itself")
+@needs_transformers_5("transformers 4 ties such a head itself")
 def test_a_head_tied_as_before_is_refused(tmp_path):
     write_checkpoint(tmp_path, "llada_moe", code=TIED_LIST, tie_word_embeddings=True)
     with pytest.raises(LiftError, match=r"LLaDAMoEModelLM ties its head .* install 'transformers<5'"):

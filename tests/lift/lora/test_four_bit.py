@@ -7,6 +7,9 @@ import torch
 from lift.lora import four_bit_config
 from tests.lift.llada_layout import llada_layout
 from tests.lift.tiny import tiny_model
+from tests.transformers_version import needs_transformers_5
+
+pytestmark = needs_transformers_5("the BitsAndBytesConfig of transformers 4 wants bitsandbytes installed")
 
 
 def test_nf4_with_double_quantisation_computes_in_bfloat16_and_spares_the_head():
