@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from lift.errors import LiftError
-from lift.lora.required import require
+from lift.lora.required import require, without_peft_notices
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -48,7 +48,8 @@ def load_adapter(model: nn.Module, folder: str | Path) -> Any:
             f"the adapter {folder} has no {ADAPTER_WEIGHTS}, and pickled weights are not read: convert them."
         )
     try:
-        return PeftModel.from_pretrained(model, str(folder))
+        with without_peft_notices():
+            return PeftModel.from_pretrained(model, str(folder))
     except (ValueError, RuntimeError, KeyError) as error:
         raise LiftError(f"the adapter {folder} does not fit its base model: {' '.join(str(error).split())}") from None
 

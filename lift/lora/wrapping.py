@@ -11,7 +11,7 @@ from torch import nn
 
 from lift.errors import LiftError
 from lift.lora.arguments import ALL_LINEAR, LoraArguments
-from lift.lora.required import require
+from lift.lora.required import require, without_peft_notices
 
 _logger = logging.getLogger("lift.lora")
 
@@ -48,7 +48,8 @@ def add_lora(model: nn.Module, arguments: LoraArguments) -> Any:
         task_type=None,  # CAUSAL_LM asks for prepare_inputs_for_generation, which these models lack
     )
     try:
-        wrapped = get_peft_model(model, config)
+        with without_peft_notices():
+            wrapped = get_peft_model(model, config)
     except (ValueError, TypeError) as error:
         raise LiftError(f"lora_target_modules: {' '.join(str(error).split())}") from None
     if config.base_model_name_or_path and Path(config.base_model_name_or_path).is_dir():

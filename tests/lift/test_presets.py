@@ -12,7 +12,8 @@ import yaml
 from lift.cli import main
 from lift.cli.arguments import parse, presets
 from lift.tasks import sudoku
-from tests.lift.tiny import tiny_model
+from tests.doubles.checkpoint import write_checkpoint
+from tests.lift.tiny import prose_tokenizer, tiny_model
 
 # Training configuration of the LIFT paper's launcher and code.
 PAPER = {
@@ -106,3 +107,37 @@ def test_an_adapter_of_a_new_model_is_refused(tmp_path, capsys):
     assert main(["train", *arguments]) == 2
     assert "use_peft needs a model that was saved" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+# In transformers 4 every configuration claims tied embeddings, LLaDA's too, and peft says that they no longer are.
+@pytest.mark.filterwarnings("ignore:Input and output embeddings are no longer tied")
+@pytest.mark.usefixtures("remote_code_cache")
+@pytest.mark.parametrize(
+    ("preset", "family", "width"), [("llada-8b", "llada", "d_model"), ("dream-7b", "dream", "hidden_size")]
+)
+def test_a_preset_trains_samples_and_merges_a_checkpoint_with_its_own_code(preset, family, width, tmp_path, capsys):
+    """On doubles of the models, in the published data format; the merged model decodes what base and adapter do."""
+    tokenizer = prose_tokenizer()
+    write_checkpoint(
+        tmp_path / "model", family, vocab_size=len(tokenizer), mask_token_id=5, pad_token_id=0, **{width: 32}
+    )
+    tokenizer.save_pretrained(tmp_path / "model")
+    rows = [
+        {"question": f"{i}+{i}?", "thinking_trajectories": [f"{i} twice"], "attempt": str(2 * i)} for i in range(24)
+    ]
+    (tmp_path / "s1k.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out, merged, trust = tmp_path / "out", tmp_path / "merged", ["--trust_remote_code", "true"]
+    assert main([
+        "train", "--preset", preset, "--model_name_or_path", str(tmp_path / "model"), "--mask_token_id", "5",
+        "--train_data", str(tmp_path / "s1k.jsonl"), "--num_eval_rows", "4", "--output_dir", str(out), *trust,
+        "--use_cpu", "true", "--max_steps", "4", "--save_steps", "2", "--eval_steps", "2", "--learning_rate", "1e-2",
+    ]) == 0  # fmt: skip
+    losses = json.loads((out / "metrics.json").read_text())
+    assert losses["after"]["eval_loss"] < losses["before"]["eval_loss"]
+    assert (out / "adapter_model.safetensors").is_file() and not (out / "model.safetensors").exists()
+    assert main(["merge", "--model", str(out), "--output_dir", str(merged), *trust]) == 0
+    capsys.readouterr()
+    for folder in (out, merged):
+        assert main(["sample", "--model", str(folder), "--prompt", "1+1?", "--gen_length", "8", *trust]) == 0
+    of_adapter, of_merged = capsys.readouterr().out.splitlines()
+    assert of_adapter == of_merged and len(of_adapter) > 0

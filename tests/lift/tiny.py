@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import string
 from pathlib import Path
 
 import torch
 from datasets import Dataset
-from transformers import ModernBertConfig, ModernBertForMaskedLM, TrainingArguments
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import ModernBertConfig, ModernBertForMaskedLM, PreTrainedTokenizerFast, TrainingArguments
 
 from lift.config import LiftConfig
 from lift.data import prepare_dataset
@@ -28,6 +30,21 @@ def tiny_model(seed: int = 0, *, dropout: float = 0.0) -> ModernBertForMaskedLM:
         eos_token_id=None, cls_token_id=None, sep_token_id=None, mlp_dropout=dropout, embedding_dropout=dropout,
     )  # fmt: skip
     return ModernBertForMaskedLM(config)
+
+
+def prose_tokenizer() -> PreTrainedTokenizerFast:
+    """One token a character, with a chat template; 5 is [MASK], 0 is padding."""
+    tokens = ["[PAD]", "[EOS]", "[UNK]", "<user>", "<assistant>", "[MASK]", *sorted(string.printable)]
+    tokenizer = Tokenizer(models.WordLevel({token: i for i, token in enumerate(tokens)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Split("", "isolated"), decoders.Fuse()
+    template = (
+        "{% for m in messages %}{{ '<user>' if m.role == 'user' else '<assistant>' }}{{ m.content }}"
+        "{% if m.role == 'assistant' %}[EOS]{% endif %}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", eos_token="[EOS]", unk_token="[UNK]",
+        additional_special_tokens=["<user>", "<assistant>"], chat_template=template, clean_up_tokenization_spaces=False,
+    )  # fmt: skip
 
 
 def tiny_rows(num_rows: int = 24) -> Dataset:
