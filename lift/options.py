@@ -103,7 +103,10 @@ class LiftOptions:
     cart_p: float = field(default=0.1, metadata={"help": "CART's decay with the distance of context, in (0, 1)."})
     pad_in_loss: bool = field(
         default=True,
-        metadata={"help": "Mask, attend to and train pad tokens, as LLaDA does, so that the model learns to stop."},
+        metadata={
+            "help": "Mask, attend to and train pad tokens, as LLaDA does, so that the model learns to stop. If False, "
+            "LLaDA still attends to them, as its code ignores attention masks."
+        },
     )
     loss_normalizer: str = field(
         default="token", metadata={"help": f"What the loss of a step is divided by: {', '.join(NORMALIZERS)}."}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from contextlib import nullcontext
 from pathlib import Path
@@ -31,6 +32,7 @@ from lift.objectives import DenoisingBatch
 from lift.progress import Speed, TrainingProgress
 from lift.scoring import score_rows
 from lift.step_statistics import StepStatistics
+from lift.trainer_cautions import cautions
 from lift.trainer_rows import check_token_ids, check_vocabulary, packed_as_asked, place_in_step
 from lift.trainer_scores import load_scores, score_source_for
 from lift.training_batch import TrainingBatch, TrainingBatches, host_example_id
@@ -39,6 +41,8 @@ from lift_kernels.models.families import find_model_family
 from lift_kernels.models.head import num_rows
 from lift_kernels.models.patch import innermost
 from lift_kernels.models.uncast import Uncast
+
+logger = logging.getLogger(__name__)
 
 _EVALUATION_STEP = -1  # stands for the optimiser step in the seed of evaluation masks, which never change
 
@@ -70,10 +74,14 @@ class LiftTrainer(Trainer):
     def __init__(
         self, model: PreTrainedModel, args: LiftConfig, *, processing_class: Any = None, **kwargs: Any
     ) -> None:
+        if isinstance(model, str):
+            raise LiftError(f"a model is needed, got the name {model!r}: load it with lift.model_loading.load_model.")
         if processing_class is None:
             raise LiftError(
                 "LiftTrainer needs the tokenizer, for its mask and pad tokens: pass processing_class=tokenizer."
             )
+        if kwargs.get("compute_loss_func") is not None:
+            raise LiftError("LiftTrainer has its own loss: leave compute_loss_func out, or use transformers.Trainer.")
         if args.n_gpu > 1:
             raise LiftError(
                 f"{args.n_gpu} GPUs are visible to one process, which DataParallel would share: start one process "
@@ -86,6 +94,8 @@ class LiftTrainer(Trainer):
         self._family = find_model_family(innermost(model))
         vocab_size = num_rows(model.get_output_embeddings())
         check_vocabulary(processing_class, vocab_size)
+        for sentence in cautions(model, self._family, args):
+            logger.warning(sentence)
         self.mask_token_id = resolve_mask_token_id(
             processing_class, args.mask_token_id, config=model.config, vocab_size=vocab_size
         )
@@ -266,6 +276,7 @@ class LiftTrainer(Trainer):
         if inputs["input_ids"].device.type == "cpu":
             # Its weight may lie in shards, so its shape says nothing.
             check_token_ids(inputs, self.model.get_input_embeddings().num_embeddings)
+        is_evaluation = seed is not None
         if seed is None:
             seed = step_seed(self.args.seed, self.state.global_step)
             self._speed.num_tokens += inputs["input_ids"].numel()
@@ -273,7 +284,9 @@ class LiftTrainer(Trainer):
         def statistics(corrupted_ids: Tensor, labels: Tensor, rows: Tensor) -> TokenStats:
             return self._score(model, inputs, corrupted_ids, labels, rows)
 
-        lookup = None if self._scores is None else self._scores.score_batch
+        # A cache knows the training rows alone, and those of an evaluation have the same numbers.
+        scores = None if is_evaluation and self.args.score_source == "cache" else self._scores
+        lookup = None if scores is None else scores.score_batch
         return self._batches.build(inputs, seed, statistics, lookup)
 
     def _score(

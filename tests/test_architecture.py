@@ -50,6 +50,7 @@ FLOORS = {
     "lift.scoring": 14,
     "lift.step_statistics": 14,
     "lift.training_batch": 15,
+    "lift.trainer_cautions": 15,
     "lift.trainer_rows": 15,
     "lift.trainer_scores": 15,
     "lift.collator": 15,

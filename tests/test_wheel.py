@@ -71,7 +71,7 @@ def test_the_metadata_name_the_licence_the_command_and_the_dependencies(wheel):
     metadata = email.message_from_bytes(archive.read(f"{info}/METADATA"))
     assert archive.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert set(metadata.get_all("Provides-Extra")) == {"train", "eval", "plot", "bench", "dev"}
+    assert set(metadata.get_all("Provides-Extra")) == {"train", "peft", "eval", "plot", "bench", "dev"}
     required = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     assert {line.partition(">")[0] for line in required} == {"torch", "einops", "triton"}
     assert "lift = lift.cli:main" in archive.read(f"{info}/entry_points.txt").decode()

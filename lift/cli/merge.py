@@ -44,9 +44,9 @@ def merge(adapter: str, output_dir: str, *, base: str | None = None, trust_remot
             not fit.
     """
     from lift.atomic_write import atomic_folder
-    from lift.lora import base_of_adapter, is_adapter, load_adapter
+    from lift.lora import base_of_adapter, check_mergeable, is_adapter, load_adapter
 
-    output = Path(output_dir)
+    output = Path(output_dir).resolve()
     if not is_adapter(adapter):
         raise LiftError(f"{adapter} is no adapter: it has no adapter_config.json.")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
@@ -54,6 +54,7 @@ def merge(adapter: str, output_dir: str, *, base: str | None = None, trust_remot
     base = base_of_adapter(adapter) if base is None else base
     tokenizer, model = _load_base(adapter, base, trust_remote_code)
     model = load_adapter(model, adapter)
+    check_mergeable(model)
     try:
         merged = model.merge_and_unload(safe_merge=True)
     except ValueError as error:

@@ -20,6 +20,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--block_length", type=int, default=None, help="tokens per block; by default one block")
     parser.add_argument("--steps", type=int, default=None, help="forward passes; by default one per token")
     parser.add_argument("--mask_token_id", type=int, default=None, help="by default the tokenizer's or the model's")
+    parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16, or that of the weights (auto)")
     parser.add_switch("trust_remote_code", help="run Python code that comes with the model")
     options = parser.parse_args(arguments)
 
@@ -34,9 +35,13 @@ def run(arguments: Sequence[str]) -> None:
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    model_arguments = ModelArguments(model_name_or_path=options.model, trust_remote_code=options.trust_remote_code)
+    model_arguments = ModelArguments(
+        model_name_or_path=options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code
+    )
     tokenizer = load_tokenizer(model_arguments)
     model = build_model(model_arguments, tokenizer, seed=0)
+    if torch.accelerator.is_available():
+        model.to(torch.accelerator.current_accelerator())
     mask_token_id = resolve_mask_token_id(tokenizer, options.mask_token_id, config=model.config)
     try:
         apply_lift_kernels(model)

@@ -49,7 +49,8 @@ class LiftSFTTrainer(LiftTrainer, SFTTrainer):
     `pad_in_loss` so may padding.
 
     Args:
-        model, train_dataset, eval_dataset, kwargs: see `trl.SFTTrainer`.
+        model: loaded, not its name.
+        train_dataset, eval_dataset, kwargs: see `trl.SFTTrainer`.
         args: `LiftSFTConfig`.
         processing_class: the tokenizer.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lift.lora.adapters import base_of_adapter, check_resumable, is_adapter, load_adapter
+from lift.lora.adapters import base_of_adapter, check_mergeable, check_resumable, is_adapter, load_adapter
 from lift.lora.arguments import LoraArguments
 from lift.lora.four_bit import four_bit_config
 from lift.lora.wrapping import add_lora
@@ -11,6 +11,7 @@ __all__ = [
     "LoraArguments",
     "add_lora",
     "base_of_adapter",
+    "check_mergeable",
     "check_resumable",
     "four_bit_config",
     "is_adapter",

@@ -54,6 +54,27 @@ def load_adapter(model: nn.Module, folder: str | Path) -> Any:
         raise LiftError(f"the adapter {folder} does not fit its base model: {' '.join(str(error).split())}") from None
 
 
+def check_mergeable(model: nn.Module) -> None:
+    """Check that no layer with an adapter shares its weight: merged, the adapter would change the other layer too.
+
+    Raises:
+        LiftError: one does.
+    """
+    owners: dict[int, list[str]] = {}
+    for name, module in model.named_modules():
+        for parameter in module.parameters(recurse=False):
+            owners.setdefault(id(parameter), []).append(name)
+    for name, module in model.named_modules():
+        base = getattr(module, "base_layer", None)
+        for parameter in () if base is None else base.parameters(recurse=False):
+            shared = [owner for owner in owners[id(parameter)] if owner != f"{name}.base_layer"]
+            if shared:
+                raise LiftError(
+                    f"the adapter cannot be merged: {name} shares its weight with {shared[0]}, which has no adapter; "
+                    "use base and adapter as they are."
+                )
+
+
 def check_resumable(model: nn.Module, checkpoint: str | Path) -> None:
     """Check that a checkpoint continues this model: full on full, an adapter on an adapter of the same shape.
 

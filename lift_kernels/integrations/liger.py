@@ -79,14 +79,12 @@ def apply_to_instance(
 
 def _forward_for_trainer(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)  # the Trainer reads the names of the columns it may keep from the signature
-    def forward(
-        self: Any, *args: Any, num_items_in_batch: Any = None, skip_logits: bool | None = None, **kwargs: Any
-    ) -> Any:
-        if kwargs.get("labels") is not None:
-            if not self.training and not skip_logits:
-                return original(self, *args, **kwargs)
-            if num_items_in_batch is not None:
-                kwargs["denominator"] = num_items_in_batch
+    def forward(self: Any, *args: Any, skip_logits: bool | None = None, **kwargs: Any) -> Any:
+        is_plain = not any(kwargs.get(name) is not None for name in ("token_weight", "denominator", "lift"))
+        is_plain = is_plain and not kwargs.get("return_token_stats")
+        if kwargs.get("labels") is not None and is_plain and not self.training and not skip_logits:
+            kwargs.pop("num_items_in_batch", None)
+            return original(self, *args, **kwargs)
         return self.__dict__[_FUSED_FORWARD](*args, **kwargs)
 
     return forward

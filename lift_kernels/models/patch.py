@@ -33,7 +33,8 @@ def apply_lift_kernels(model: nn.Module, *, backend: str = "auto", workspace_byt
     Afterwards `model(input_ids=..., labels=..., token_weight=None, denominator=None, num_targets=None,
     return_token_stats=False)` returns an output with `.loss`, `.logits` None and, on request, `.token_stats`
     (`TokenStats`, each (B, L)). labels (B, L) are not shifted, -100 is ignored; token_weight (B, L), denominator and
-    num_targets as in `linear_cross_entropy` with reduction "mean". A call without labels is unchanged.
+    num_targets as in `linear_cross_entropy` with reduction "mean"; `num_items_in_batch`, which transformers' Trainer
+    passes, is the denominator where none is given. A call without labels is unchanged.
 
     With `lift=dict(timestep=..., num_keep=..., order=..., ...)`, arguments of `lift_cross_entropy`, the loss is that
     one-forward objective instead, and the output has `.learnability` (B, L) too.
@@ -132,6 +133,7 @@ def _fused_forward(
     lift: dict[str, Any] | Uncast | None = None,
     predicts_next: bool | None = None,
     first_position: str = "ignore",
+    num_items_in_batch: float | Tensor | None = None,
     **kwargs: Any,
 ) -> Any:
     if labels is None:
@@ -150,7 +152,7 @@ def _fused_forward(
         type(self).__name__,
         labels,
         token_weight=uncast(token_weight),
-        denominator=uncast(denominator),
+        denominator=num_items_in_batch if denominator is None else uncast(denominator),
         num_targets=num_targets,
         with_stats=return_token_stats,
         lift=uncast(lift),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import peft
 import pytest
 import torch
@@ -9,6 +11,7 @@ import torch
 from lift import LiftError, LiftTrainer, generate
 from lift.attention import mask_as_taken
 from lift.config import LiftConfig
+from lift.scoring import score_rows
 from lift.tasks import sudoku
 from lift_kernels import apply_lift_kernels, remove_lift_kernels
 from lift_kernels.models.families import family_of
@@ -98,6 +101,25 @@ def test_nothing_predicts_the_first_token_of_dream(tmp_path):
     logits = aligned_logits("dream", published.model, {"input_ids": batch.input_ids})  # all-zero at position 0
     expected = logits_loss(logits, batch.labels, batch.token_weight.double(), batch.denominator)
     torch.testing.assert_close(loss, expected, rtol=1e-6, atol=0, check_dtype=False)
+
+
+@pytest.mark.parametrize("method", ["lift3", "easy", "gift", "cart"])
+def test_every_method_runs_where_the_first_position_counts(tmp_path, method):
+    """The scoring forward, too, gives it all-zero logits: log V nats."""
+    trainer = trainer_of("dream", tmp_path, rows=rows_without_prompt(), method=method, shift_first="zeros", max_steps=2)
+    trainer.train()
+    ids = torch.randint(2, VOCABULARY, (2, 6))
+    stats = score_rows(trainer.model, ids, ids, torch.arange(2), first_position="zeros")
+    torch.testing.assert_close(stats.log_prob[:, 0], torch.full((2,), -math.log(VOCABULARY), dtype=torch.float64))
+    assert stats.log_prob[:, 1:].ne(stats.log_prob[:, :1]).all()
+
+
+def test_padding_that_llada_attends_to_is_pointed_out(tmp_path, caplog):
+    with caplog.at_level("WARNING", "lift"):
+        trainer_of("llada", tmp_path, pad_in_loss=True)
+        assert not caplog.messages
+        trainer_of("llada", tmp_path, pad_in_loss=False)
+    assert "padding is attended to though pad_in_loss=False" in caplog.messages[0]
 
 
 def test_lift_ignores_the_shift_where_the_published_code_does(tmp_path):

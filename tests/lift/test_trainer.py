@@ -525,3 +525,29 @@ class TestBadInput:
     def test_a_field_outside_its_range(self, tmp_path, options, message):
         with pytest.raises(LiftError, match=message):
             tiny_config(tmp_path, **options)
+
+
+def test_an_evaluation_by_the_method_does_not_ask_the_cache_of_the_training_rows(tmp_path):
+    """Its rows have the same numbers, and may be more."""
+    options = {"method": "lift2", "eval_loss": "train", "max_steps": 2}
+    cached = make_trainer(tmp_path, score_source="cache", **options)
+    cached.train()
+    plain, more = make_trainer(tmp_path, cached.model, **options), tiny_rows(30)
+    assert cached.evaluate(more)["eval_loss"] == plain.evaluate(more)["eval_loss"]
+
+
+def test_trained_weights_too_narrow_for_small_steps_are_pointed_out(tmp_path, caplog):
+    with caplog.at_level("WARNING", "lift"):
+        make_trainer(tmp_path)
+        assert not caplog.messages
+        make_trainer(tmp_path, tiny_model().bfloat16())
+    assert "weights in bfloat16 are trained as they are, and small steps vanish" in caplog.messages[0]
+
+
+def test_what_a_trainer_cannot_use_is_refused(tmp_path):
+    with pytest.raises(LiftError, match="LiftTrainer has its own loss: leave compute_loss_func out"):
+        LiftTrainer(
+            tiny_model(), tiny_config(tmp_path), processing_class=sudoku.build_tokenizer(), compute_loss_func=print
+        )
+    with pytest.raises(LiftError, match="a model is needed, got the name 'bert-base-uncased'"):
+        LiftTrainer("bert-base-uncased", tiny_config(tmp_path), processing_class=sudoku.build_tokenizer())

@@ -15,6 +15,8 @@ from transformers import (
     GPT2LMHeadModel,
     ModernBertConfig,
     ModernBertForMaskedLM,
+    Trainer,
+    TrainingArguments,
 )
 
 from lift_kernels import apply_lift_kernels, reference, register_model_family, remove_lift_kernels
@@ -236,3 +238,22 @@ def test_a_head_that_is_no_plain_linear_layer_is_refused(model):
         ValueError, match=r"must be a plain nn.Linear \(or the tied nn.Embedding\), got Quantised. Keep adapters"
     ):
         apply_lift_kernels(model)
+
+
+@pytest.mark.parametrize("accumulation", [1, 4])
+def test_a_plain_trainer_takes_one_step_however_it_is_split(model, tmp_path, accumulation):
+    """transformers' Trainer hands the number of labels of the whole step to a forward that takes any keyword."""
+    rows = [{"input_ids": torch.randint(V, (L,)), "labels": torch.randint(V, (L,))} for _ in range(4)]
+    for i, row in enumerate(rows):
+        row["labels"][: 2 * i] = -100  # micro-batches of different size
+    twin = copy.deepcopy(model)
+    logits = twin(torch.stack([row["input_ids"] for row in rows])).logits
+    nn.functional.cross_entropy(logits.flatten(0, 1), torch.cat([row["labels"] for row in rows])).backward()
+    args = TrainingArguments(
+        output_dir=str(tmp_path), per_device_train_batch_size=4 // accumulation, max_steps=1, optim="sgd",
+        gradient_accumulation_steps=accumulation, learning_rate=0.1, lr_scheduler_type="constant", max_grad_norm=0.0,
+        save_strategy="no", report_to="none", disable_tqdm=True, use_cpu=True, dataloader_pin_memory=False,
+    )  # fmt: skip
+    Trainer(apply_lift_kernels(model), args, train_dataset=rows).train()
+    for (name, ours), theirs in zip(model.named_parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs - 0.1 * theirs.grad, msg=name)

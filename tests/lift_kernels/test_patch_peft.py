@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from lift_kernels import apply_lift_kernels, remove_lift_kernels
+from lift_kernels.models.head import num_rows
 from lift_kernels.models.patch import innermost
 from tests.lift_kernels.test_model_families import expect_equal
 from tests.lift_kernels.tiny_models import (
@@ -17,6 +18,7 @@ from tests.lift_kernels.tiny_models import (
     TINY_MODELS,
     B,
     L,
+    V,
     aligned_logits,
     build,
     gradients,
@@ -144,3 +146,9 @@ def test_a_deep_copy_of_an_adapted_head_keeps_its_own():
         innermost(twin).lm_head.lora_B["default"].weight.zero_()
     assert not torch.equal(twin(**inputs, labels=labels).loss, before)
     assert torch.equal(model(**inputs, labels=labels).loss, before)
+
+
+def test_a_tied_head_trained_as_a_copy_says_how_many_rows_it_has():
+    model = adapted("llada-tied-scaled", target_modules=["q_proj"], modules_to_save=["wte"])
+    assert num_rows(model.get_output_embeddings()) == V
+    compare("llada-tied-scaled", model)
