@@ -31,7 +31,15 @@ pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="th
 @contextmanager
 def alone_under_fsdp2() -> Iterator[None]:
     """This process as the only one that `accelerate launch` started with fsdp2.yaml."""
-    variables = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0, "MASTER_ADDR": "localhost", "MASTER_PORT": 0}
+    # accelerate chooses a number of threads, and warns that it does, unless there is one.
+    variables = {
+        "OMP_NUM_THREADS": 1,
+        "RANK": 0,
+        "WORLD_SIZE": 1,
+        "LOCAL_RANK": 0,
+        "MASTER_ADDR": "localhost",
+        "MASTER_PORT": 0,
+    }
     variables |= {"ACCELERATE_USE_FSDP": "true"} | yaml.safe_load(config_file("fsdp2").read_text())["fsdp_config"]
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
@@ -39,7 +47,8 @@ def alone_under_fsdp2() -> Iterator[None]:
         try:
             yield
         finally:
-            torch.distributed.destroy_process_group()
+            if torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
             AcceleratorState._reset_state(reset_partial_state=True)
 
 
