@@ -115,9 +115,11 @@ def _fused_forward_like(original: Callable[..., Any]) -> Callable[..., Any]:
     own = inspect.signature(_fused_forward).parameters.values()
     taken = list(inspect.signature(original).parameters.values())
     rest = [parameter for parameter in taken if parameter.kind is parameter.VAR_KEYWORD]
+    # From it transformers' Trainer concludes that the loss divides by the labels of the whole step, as it does.
+    any_keyword = rest or [inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)]
     names = {parameter.name for parameter in taken}
     added = [p for p in own if p.kind is p.KEYWORD_ONLY and p.name not in names]
-    parameters = [*(p for p in taken if p not in rest), *added, *rest]
+    parameters = [*(p for p in taken if p not in rest), *added, *any_keyword]
     forward.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return forward
 

@@ -242,7 +242,8 @@ def test_a_head_that_is_no_plain_linear_layer_is_refused(model):
 
 @pytest.mark.parametrize("accumulation", [1, 4])
 def test_a_plain_trainer_takes_one_step_however_it_is_split(model, tmp_path, accumulation):
-    """transformers' Trainer hands the number of labels of the whole step to a forward that takes any keyword."""
+    """transformers' Trainer hands the number of labels of the whole step to a forward that takes any keyword, which
+    the patched one says it does whatever the model's own takes."""
     rows = [{"input_ids": torch.randint(V, (L,)), "labels": torch.randint(V, (L,))} for _ in range(4)]
     for i, row in enumerate(rows):
         row["labels"][: 2 * i] = -100  # micro-batches of different size
