@@ -18,6 +18,7 @@ from tests.lift_kernels.tiny_models import (
     TINY_MODELS,
     B,
     L,
+    LogitsSeen,
     V,
     aligned_logits,
     build,
@@ -93,6 +94,17 @@ def test_bfloat16_gradients_are_as_good_as_those_of_the_logits(name):
         scale = truth[key].abs().max().clamp(min=floor)
         plain_error = (baseline[key].double() - truth[key]).abs().max() / scale
         assert (gradient.double() - truth[key]).abs().max() / scale <= 2 * plain_error + 2**-7, key
+
+
+def test_logits_are_never_built(name):
+    model = build(name)
+    inputs, labels, _ = batch_for(name, model, torch.float64)
+    with LogitsSeen(B * L, V) as unpatched:
+        model(**inputs)
+    apply_lift_kernels(model)
+    with LogitsSeen(B * L, V) as patched:
+        model(**inputs, labels=labels).loss.backward()
+    assert unpatched.found and not patched.found
 
 
 def test_a_call_without_labels_and_a_removed_patch_are_unchanged(name):

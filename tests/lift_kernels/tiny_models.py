@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.doubles import dream, llada, llada2_moe, llada_moe
 
@@ -190,3 +191,16 @@ def gradients(model: nn.Module, loss: Tensor) -> dict[str, Tensor]:
     model.zero_grad()
     loss.backward()
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+class LogitsSeen(TorchDispatchMode):
+    """Whether any tensor of the size of all logits is made, of so many rows and columns."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        super().__init__()
+        self.size, self.columns, self.found = rows * columns, columns, False
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        self.found |= isinstance(out, Tensor) and out.numel() == self.size and out.shape[-1] == self.columns
+        return out
