@@ -66,6 +66,7 @@ _ROBERTA = ModelFamily(
     backbone=lambda model: model.roberta, transform=_roberta_transform, head=lambda model: model.lm_head.decoder
 )
 _DECODER_AND_HEAD = ModelFamily(backbone=lambda model: model.model, head=lambda model: model.lm_head)
+_LLADA_MOE = replace(_DECODER_AND_HEAD, attention_mask="ignored")
 _LLADA2 = replace(_DECODER_AND_HEAD, attention_mask="added_pairs")
 
 _FAMILIES: dict[str, ModelFamily] = {
@@ -97,8 +98,8 @@ _FAMILIES: dict[str, ModelFamily] = {
         logit_scale=lambda model: model.model.config.d_model**-0.5 if model.model.config.scale_logits else 1.0,
         attention_mask="ignored",
     ),
-    "lladamoe": _DECODER_AND_HEAD,
-    "llada_moe": _DECODER_AND_HEAD,
+    "lladamoe": _LLADA_MOE,
+    "llada_moe": _LLADA_MOE,
     "llada2_moe": _LLADA2,
     "llada2_moe_veomni": _LLADA2,
     "Dream": replace(_DECODER_AND_HEAD, predicts_next=True, attention_mask="bool_pairs"),

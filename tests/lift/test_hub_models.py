@@ -114,11 +114,12 @@ def test_every_method_runs_where_the_first_position_counts(tmp_path, method):
     assert stats.log_prob[:, 1:].ne(stats.log_prob[:, :1]).all()
 
 
-def test_padding_that_llada_attends_to_is_pointed_out(tmp_path, caplog):
+@pytest.mark.parametrize("name", ["llada", "llada-moe"])
+def test_padding_that_is_attended_to_is_pointed_out(name, tmp_path, caplog):
     with caplog.at_level("WARNING", "lift"):
-        trainer_of("llada", tmp_path, pad_in_loss=True)
+        trainer_of(name, tmp_path, pad_in_loss=True)
         assert not caplog.messages
-        trainer_of("llada", tmp_path, pad_in_loss=False)
+        trainer_of(name, tmp_path, pad_in_loss=False)
     assert "padding is attended to though pad_in_loss=False" in caplog.messages[0]
 
 
