@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from lift.errors import LiftError
+from lift_kernels.models.patch import innermost
 
 _OPTIONS = "_lift_checkpoint_options"
 _INNER_FORWARD = "_lift_checkpoint_inner_forward"
@@ -31,8 +32,7 @@ def enable_gradient_checkpointing(model: nn.Module, options: Mapping[str, Any] |
     Raises:
         LiftError: the model has no list of blocks, or an option needs the model's own way.
     """
-    wrapped: Any = model
-    inner = wrapped.get_base_model() if hasattr(model, "get_base_model") else wrapped
+    inner = innermost(model)
     options = {"use_reentrant": False, **(options or {})}
     every_n_layers, offload = int(options.pop("every_n_layers", 1)), options.pop("offload", False)
     if _enable_own(inner, options):

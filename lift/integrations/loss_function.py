@@ -28,6 +28,8 @@ from lift.scoring import score_rows
 from lift.training_batch import TrainingBatches
 from lift_kernels import TokenStats, apply_lift_kernels
 from lift_kernels.models.families import find_model_family
+from lift_kernels.models.head import num_rows
+from lift_kernels.models.patch import innermost
 
 _FUSED_FORWARD = "_lift_fused_forward"  # on the instance, not in a closure, so that a deep copy has its own
 _EVALUATION_STEP = -1
@@ -75,11 +77,9 @@ class LiftLoss(TrainerCallback):
             apply_lift_kernels(model)
         except ValueError as error:
             raise LiftError(str(error)) from None
-        inner: Any = model
-        if hasattr(inner, "get_base_model"):
-            inner = inner.get_base_model()
-        weight = inner.get_output_embeddings().weight
-        known: dict[str, Any] = {"config": inner.config, "vocab_size": weight.shape[0]}
+        inner = innermost(model)
+        head = inner.get_output_embeddings()
+        known: dict[str, Any] = {"config": inner.config, "vocab_size": num_rows(head)}
         mask_token_id = resolve_mask_token_id(tokenizer, self.options.mask_token_id, **known)
         pad_token_id = resolve_pad_token_id(tokenizer, **known)
         self.collator = LabelledRowsCollator(
@@ -87,7 +87,7 @@ class LiftLoss(TrainerCallback):
             predicts_next=find_model_family(inner).predicts_next,
         )  # fmt: skip
         self._batches = TrainingBatches(
-            self.options, mask_token_id=mask_token_id, pad_token_id=pad_token_id, logits_dtype=weight.dtype
+            self.options, mask_token_id=mask_token_id, pad_token_id=pad_token_id, logits_dtype=head.weight.dtype
         )
         self._seed: int | None = None
         self._step = 0

@@ -10,6 +10,7 @@ from torch import nn
 
 from lift.errors import LiftError
 from lift.lora.required import require, without_peft_notices
+from lift.lora.wrapping import parameter_owners
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -60,10 +61,7 @@ def check_mergeable(model: nn.Module) -> None:
     Raises:
         LiftError: one does.
     """
-    owners: dict[int, list[str]] = {}
-    for name, module in model.named_modules():
-        for parameter in module.parameters(recurse=False):
-            owners.setdefault(id(parameter), []).append(name)
+    owners = parameter_owners(model)
     for name, module in model.named_modules():
         base = getattr(module, "base_layer", None)
         for parameter in () if base is None else base.parameters(recurse=False):

@@ -89,6 +89,15 @@ def _reached(target: str, model: nn.Module) -> set[str]:
     return found
 
 
+def parameter_owners(model: nn.Module) -> dict[int, list[str]]:
+    """The names of the modules that hold each parameter themselves, by the parameter's id."""
+    owners: dict[int, list[str]] = {}
+    for name, module in model.named_modules():
+        for parameter in module.parameters(recurse=False):
+            owners.setdefault(id(parameter), []).append(name)
+    return owners
+
+
 def head_names(model: Any) -> list[str]:
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     return [] if head is None else [name for name, module in model.named_modules() if module is head]
@@ -100,11 +109,7 @@ def _linear_names(model: nn.Module) -> list[str]:
 
 
 def _check_not_shared(model: nn.Module, adapted: set[str]) -> None:
-    owners: dict[int, list[str]] = {}
-    for name, module in model.named_modules():
-        for parameter in module.parameters(recurse=False):
-            owners.setdefault(id(parameter), []).append(name)
-    for shared in owners.values():
+    for shared in parameter_owners(model).values():
         changed = sorted(adapted & set(shared))
         if changed and len(shared) > 1:
             other = next(name for name in shared if name != changed[0])

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from lift_kernels.models.families import known_model_types
-from lift_kernels.models.patch import apply_lift_kernels
+from lift_kernels.models.patch import apply_lift_kernels, innermost
 
 _FUSED_FORWARD = "_lift_kernels_fused_forward"  # on the instance, not in a closure, so that a deep copy has its own
 
@@ -70,9 +70,7 @@ def apply_to_instance(
             f"{type(model).__name__} has no language-model head that lift_kernels could fuse with its loss: set "
             "use_liger_kernel=False."
         ) from error
-    inner: Any = model
-    if hasattr(inner, "get_base_model"):
-        inner = inner.get_base_model()
+    inner = innermost(model)
     inner.__dict__[_FUSED_FORWARD] = inner.forward
     inner.forward = types.MethodType(_forward_for_trainer(type(inner).forward), inner)
 

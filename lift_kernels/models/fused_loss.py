@@ -9,6 +9,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from lift_kernels.linear_head import RowStats
 from lift_kernels.models import next_token
 from lift_kernels.models.families import ModelFamily
 from lift_kernels.models.head import call_head, num_rows
@@ -16,7 +17,7 @@ from lift_kernels.models.uncast import Uncast
 from lift_kernels.ops.lift_cross_entropy import lift_cross_entropy
 from lift_kernels.ops.linear_cross_entropy import linear_cross_entropy
 from lift_kernels.ops.linear_token_stats import TokenStats
-from lift_kernels.ops.wanted_rows import counted_rows
+from lift_kernels.ops.wanted_rows import WantedRows, counted_rows
 
 
 class Result(NamedTuple):
@@ -148,14 +149,5 @@ def _labelled_rows(hidden_states: Tensor, labels: Tensor, num_targets: int | Non
 
 def _spread(stats: TokenStats, index: Tensor | None, labels: Tensor) -> TokenStats:
     """Put the rows' statistics back in their places (B, L): 0, and argmax -1, where there is no label."""
-    if index is None:
-        return TokenStats(*(values.view(labels.shape) for values in stats))
-    fills = (0, 0, 0, 0, -1)
-    return TokenStats(
-        *(
-            rearrange(
-                values.new_full((labels.numel(),), fill).index_copy_(0, index, values), "(b l) -> b l", b=len(labels)
-            )
-            for values, fill in zip(stats, fills, strict=True)
-        )
-    )
+    flat = stats if index is None else WantedRows(index, labels.numel()).spread_stats(RowStats(*stats))
+    return TokenStats.from_flat(flat, labels.shape)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
 
-from .layers import MLP, Attention, initialise
+from .layers import MLP, Attention, LMHead, initialise
 
 
 class DreamConfig(PretrainedConfig):
@@ -100,7 +100,7 @@ class DreamBaseModel(DreamPreTrainedModel):
         )
 
 
-class DreamModel(DreamPreTrainedModel):
+class DreamModel(LMHead, DreamPreTrainedModel):
     """As published: `attention_mask` is "full", None, or what SDPA takes, so bool (B, 1, L, L) but never int64.
 
     The logits are not shifted; the loss of labels is the causal one, which shifts.
@@ -118,15 +118,6 @@ class DreamModel(DreamPreTrainedModel):
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         self.model.embed_tokens = value
-
-    def get_output_embeddings(self) -> nn.Module:
-        return self.lm_head
-
-    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
-        self.lm_head = new_embeddings
-
-    def get_decoder(self) -> nn.Module:
-        return self.model
 
     def forward(
         self,

@@ -73,3 +73,16 @@ def initialise(module: nn.Module, std: float) -> None:
         nn.init.normal_(module.weight, std=std)
         if getattr(module, "bias", None) is not None:
             nn.init.zeros_(module.bias)
+
+
+class LMHead:
+    """What transformers asks of a model with `model` and `lm_head`."""
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.lm_head
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        self.lm_head = new_embeddings
+
+    def get_decoder(self) -> nn.Module:
+        return self.model

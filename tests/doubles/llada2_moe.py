@@ -9,7 +9,7 @@ from transformers import PretrainedConfig
 from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast, MoeModelOutputWithPast
 
-from .layers import MLP, MixtureOfExperts, attend, initialise
+from .layers import MLP, LMHead, MixtureOfExperts, attend
 from .moe import MoEDecoder, MoEPreTrainedModel
 
 
@@ -130,7 +130,7 @@ class LLaDA2MoeModel(MoEDecoder):
         return self.run_layers(x, attention_mask, output_hidden_states, output_router_logits)
 
 
-class LLaDA2MoeModelLM(MoEPreTrainedModel, GenerationMixin):
+class LLaDA2MoeModelLM(LMHead, MoEPreTrainedModel, GenerationMixin):
     """As published: the mask must be (B, 1, L, L), added to the scores or bool, and may not be None; logits are float32."""
 
     config_class = LLaDA2MoeConfig
@@ -143,23 +143,11 @@ class LLaDA2MoeModelLM(MoEPreTrainedModel, GenerationMixin):
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
 
-    def _init_weights(self, module: nn.Module) -> None:
-        initialise(module, self.config.initializer_range)
-
     def get_input_embeddings(self) -> nn.Module:
         return self.model.word_embeddings
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         self.model.word_embeddings = value
-
-    def get_output_embeddings(self) -> nn.Module:
-        return self.lm_head
-
-    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
-        self.lm_head = new_embeddings
-
-    def get_decoder(self) -> nn.Module:
-        return self.model
 
     def forward(
         self,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast, MoeModelOutputWithPast
 
-from .layers import MLP, Attention, MixtureOfExperts
+from .layers import MLP, Attention, LMHead, MixtureOfExperts
 from .moe import MoEDecoder, MoEPreTrainedModel
 
 
@@ -106,7 +106,7 @@ class LLaDAMoEModel(MoEDecoder):
         return self.run_layers(x, None, output_hidden_states, output_router_logits)
 
 
-class LLaDAMoEModelLM(MoEPreTrainedModel):
+class LLaDAMoEModelLM(LMHead, MoEPreTrainedModel):
     """As published: a 2-D attention mask has no effect, labels are refused, logits are float32."""
 
     config_class = LLaDAConfig
@@ -126,15 +126,6 @@ class LLaDAMoEModelLM(MoEPreTrainedModel):
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         self.model.embed_tokens = value
-
-    def get_output_embeddings(self) -> nn.Module:
-        return self.lm_head
-
-    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
-        self.lm_head = new_embeddings
-
-    def get_decoder(self) -> nn.Module:
-        return self.model
 
     def forward(
         self,

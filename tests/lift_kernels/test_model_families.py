@@ -22,6 +22,7 @@ from tests.lift_kernels.tiny_models import (
     V,
     aligned_logits,
     build,
+    expect_equal,
     gradients,
     labels_for,
     logits_loss,
@@ -38,16 +39,6 @@ def name(request) -> str:
 
 def batch_for(name: str, model: nn.Module, dtype: torch.dtype):
     return TINY_MODELS[name].inputs(TINY), labels_for(name), torch.rand(B, L).to(dtype) * 10
-
-
-def expect_equal(ours: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], tolerance: float) -> None:
-    """Relative to the largest entry of each tensor, or a thousandth of the largest of all: attention's key biases have
-    no gradient but rounding."""
-    assert ours.keys() == expected.keys()
-    floor = max(tensor.abs().max() for tensor in expected.values()) / 1000
-    for key, tensor in expected.items():
-        error = (ours[key] - tensor).abs().max() / tensor.abs().max().clamp(min=floor)
-        assert error <= tolerance, f"{key}: off by {error:.2g} of its largest entry"
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)

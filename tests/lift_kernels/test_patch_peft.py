@@ -12,7 +12,6 @@ from torch import nn
 from lift_kernels import apply_lift_kernels, remove_lift_kernels
 from lift_kernels.models.head import num_rows
 from lift_kernels.models.patch import innermost
-from tests.lift_kernels.test_model_families import expect_equal
 from tests.lift_kernels.tiny_models import (
     TINY,
     TINY_MODELS,
@@ -21,6 +20,7 @@ from tests.lift_kernels.tiny_models import (
     V,
     aligned_logits,
     build,
+    expect_equal,
     gradients,
     labels_for,
     logits_loss,

@@ -193,6 +193,16 @@ def gradients(model: nn.Module, loss: Tensor) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
+def expect_equal(ours: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float, what: str = "") -> None:
+    """Relative to the largest entry of each tensor, or a thousandth of the largest of all: attention's key biases have
+    no gradient but rounding."""
+    assert ours.keys() == expected.keys()
+    floor = max(tensor.abs().max() for tensor in expected.values()) / 1000
+    for key, tensor in expected.items():
+        error = (ours[key] - tensor).abs().max() / tensor.abs().max().clamp(min=floor)
+        assert error <= tolerance, f"{what} {key}: off by {error:.2g} of its largest entry"
+
+
 class LogitsSeen(TorchDispatchMode):
     """Whether any tensor of the size of all logits is made, of so many rows and columns."""
 
