@@ -38,7 +38,7 @@ from lift.trainer_scores import load_scores, score_source_for
 from lift.training_batch import TrainingBatch, TrainingBatches, host_example_id
 from lift_kernels import TokenStats, apply_lift_kernels
 from lift_kernels.models.families import find_model_family
-from lift_kernels.models.head import num_rows
+from lift_kernels.models.head import vocab_size_of
 from lift_kernels.models.patch import innermost
 from lift_kernels.models.uncast import Uncast
 
@@ -92,7 +92,7 @@ class LiftTrainer(Trainer):
         except ValueError as error:
             raise LiftError(str(error)) from None
         self._family = find_model_family(innermost(model))
-        vocab_size = num_rows(model.get_output_embeddings())
+        vocab_size = vocab_size_of(model.get_output_embeddings())
         check_vocabulary(processing_class, vocab_size)
         for sentence in cautions(model, self._family, args):
             logger.warning(sentence)

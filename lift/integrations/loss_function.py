@@ -28,7 +28,7 @@ from lift.scoring import score_rows
 from lift.training_batch import TrainingBatches
 from lift_kernels import TokenStats, apply_lift_kernels
 from lift_kernels.models.families import find_model_family
-from lift_kernels.models.head import num_rows
+from lift_kernels.models.head import vocab_size_of
 from lift_kernels.models.patch import innermost
 
 _FUSED_FORWARD = "_lift_fused_forward"  # on the instance, not in a closure, so that a deep copy has its own
@@ -79,7 +79,7 @@ class LiftLoss(TrainerCallback):
             raise LiftError(str(error)) from None
         inner = innermost(model)
         head = inner.get_output_embeddings()
-        known: dict[str, Any] = {"config": inner.config, "vocab_size": num_rows(head)}
+        known: dict[str, Any] = {"config": inner.config, "vocab_size": vocab_size_of(head)}
         mask_token_id = resolve_mask_token_id(tokenizer, self.options.mask_token_id, **known)
         pad_token_id = resolve_pad_token_id(tokenizer, **known)
         self.collator = LabelledRowsCollator(

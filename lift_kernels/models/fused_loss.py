@@ -12,7 +12,7 @@ from torch import Tensor
 from lift_kernels.linear_head import RowStats
 from lift_kernels.models import next_token
 from lift_kernels.models.families import ModelFamily
-from lift_kernels.models.head import call_head, num_rows
+from lift_kernels.models.head import call_head, vocab_size_of
 from lift_kernels.models.uncast import Uncast
 from lift_kernels.ops.lift_cross_entropy import lift_cross_entropy
 from lift_kernels.ops.linear_cross_entropy import linear_cross_entropy
@@ -117,7 +117,7 @@ class FusedLoss:
         stats = None if result.token_stats is None else next_token.stats_to_token(result.token_stats)
         if self.first_position == "ignore":
             return Result(result.loss, stats)
-        vocab_size = num_rows(head)
+        vocab_size = vocab_size_of(head)
         if self.denominator is None:
             raise ValueError(f"{self.model_name}: first_position='zeros' needs a denominator, got none.")
         first = next_token.uniform_first_loss(self.labels, self.token_weight, self.denominator, vocab_size)

@@ -56,10 +56,10 @@ def prepare_head(head: Any) -> None:
         _replace_forward(head)
 
 
-def num_rows(head: Any) -> int:
+def vocab_size_of(head: Any) -> int:
     """V, without a look at the weight, which may lie in shards."""
     if hasattr(head, "modules_to_save"):
-        return num_rows(_chosen_copy(head))
+        return vocab_size_of(_chosen_copy(head))
     rows: int = head.num_embeddings if isinstance(head, nn.Embedding) else head.out_features
     return rows
 

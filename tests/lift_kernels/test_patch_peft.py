@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from lift_kernels import apply_lift_kernels, remove_lift_kernels
-from lift_kernels.models.head import num_rows
+from lift_kernels.models.head import vocab_size_of
 from lift_kernels.models.patch import innermost
 from tests.lift_kernels.tiny_models import (
     TINY,
@@ -150,5 +150,5 @@ def test_a_deep_copy_of_an_adapted_head_keeps_its_own():
 
 def test_a_tied_head_trained_as_a_copy_says_how_many_rows_it_has():
     model = adapted("llada-tied-scaled", target_modules=["q_proj"], modules_to_save=["wte"])
-    assert num_rows(model.get_output_embeddings()) == V
+    assert vocab_size_of(model.get_output_embeddings()) == V
     compare("llada-tied-scaled", model)
