@@ -23,6 +23,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM
 from benchmarks.measure import summary
 from benchmarks.run import environment
 from lift import LiftConfig, LiftTrainer, prepare_dataset
+from lift.recipes import PRESETS
 from lift.tasks import sudoku
 
 OBJECTIVES: dict[str, dict[str, Any]] = {
@@ -71,7 +72,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    preset = yaml.safe_load((Path(__file__).parents[1] / "lift" / "presets" / "sudoku.yaml").read_text())
+    preset = yaml.safe_load((PRESETS / "sudoku.yaml").read_text())
     puzzles = sudoku.generate_puzzles(20 * preset["per_device_train_batch_size"], seed=0)
     rows = prepare_dataset(sudoku.rows(puzzles), sudoku.build_tokenizer(), max_length=preset["max_length"])
     samples: dict[str, list[float]] = {name: [] for name in OBJECTIVES}

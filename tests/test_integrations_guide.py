@@ -12,9 +12,9 @@ import torch
 from transformers import DataCollatorForSeq2Seq
 
 from lift.tasks import sudoku
-from tests.lift.integrations import mdlm_stand_in
-from tests.lift.integrations.labelled import RUN, labelled_rows, prompts_and_completions, tokenizer_with_end
-from tests.lift.tiny import tiny_model
+from tests.lift.support import mdlm_stand_in
+from tests.lift.support.labelled import RUN, labelled_rows, prompts_and_completions, tokenizer_with_end
+from tests.lift.support.tiny import tiny_model
 
 GUIDE = Path(__file__).resolve().parents[1] / "docs" / "integrations.md"
 SECTIONS = dict(re.findall(r"^## ([^\n]*)\n.*?```python\n(.*?)```", GUIDE.read_text(), re.DOTALL | re.MULTILINE))

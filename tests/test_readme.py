@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from lift.tasks import sudoku
-from tests.lift.tiny import tiny_model
+from tests.lift.support.tiny import tiny_model
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -7,7 +7,6 @@ import difflib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,10 +14,11 @@ import yaml
 from transformers import HfArgumentParser
 
 from lift.cli.sentence_parser import SentenceParser
-from lift.config import LiftConfig
 from lift.data import DATA_FORMATS
 from lift.errors import LiftError
-from lift.lora import LoraArguments
+from lift.models.lora import LoraArguments
+from lift.recipes import PRESETS, preset_names
+from lift.training.config import LiftConfig
 
 
 @dataclass
@@ -136,12 +136,6 @@ def parse(arguments: Sequence[str]) -> tuple[ModelArguments, DataArguments, RunA
     return tuple(groups)
 
 
-def presets() -> list[str]:
-    """Return the names of the packaged configurations."""
-    folder = resources.files("lift") / "presets"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-
-
 def _take_files(words: list[str]) -> tuple[list[str], dict[str, Any]]:
     """Split off the YAML file and the preset; return the other words and the merged mapping."""
     merged: dict[str, Any] = {}
@@ -149,9 +143,9 @@ def _take_files(words: list[str]) -> tuple[list[str], dict[str, Any]]:
     if "--preset" in words:
         at = words.index("--preset")
         name = words[at + 1] if at + 1 < len(words) else ""
-        if name not in presets():
-            raise LiftError(f"unknown preset {name!r}: use one of {', '.join(presets())}.")
-        merged |= _read_yaml(name, (resources.files("lift") / "presets" / f"{name}.yaml").read_text("utf-8"))
+        if name not in preset_names():
+            raise LiftError(f"unknown preset {name!r}: use one of {', '.join(preset_names())}.")
+        merged |= _read_yaml(name, (PRESETS / f"{name}.yaml").read_text("utf-8"))
         del words[at : at + 2]
     if words and not words[0].startswith("-"):
         path = Path(words.pop(0))

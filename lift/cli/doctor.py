@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
 
 import lift_kernels
 from lift.errors import LiftError
+from lift.recipes import ACCELERATE
 
 _PACKAGES = (
     "transformers",
@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> None:
     print(f"lift-kernels {lift_kernels.__version__}, Python {platform.python_version()}, {platform.platform()}")
     print(lift_kernels.backend_report())
     print(", ".join(f"{name} {_version(name)}" for name in _PACKAGES))
-    print(f"configurations for accelerate launch --config_file: {resources.files('lift') / 'accelerate_configs'}")
+    print(f"configurations for accelerate launch --config_file: {ACCELERATE}")
 
 
 def _version(name: str) -> str:

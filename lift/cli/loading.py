@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from lift import model_loading
 from lift.cli.arguments import ModelArguments
 from lift.errors import LiftError
-from lift.lora import base_of_adapter, four_bit_config, is_adapter, load_adapter
+from lift.models import loading
+from lift.models.lora import base_of_adapter, four_bit_config, is_adapter, load_adapter
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "auto": "auto"}
 
@@ -25,7 +25,7 @@ def load_tokenizer(arguments: ModelArguments) -> Any:
     name = arguments.tokenizer_name_or_path or arguments.model_name_or_path
     if name is None:
         raise LiftError("no tokenizer: pass --model_name_or_path or --tokenizer_name_or_path.")
-    return model_loading.load_tokenizer(name, trust_remote_code=arguments.trust_remote_code)
+    return loading.load_tokenizer(name, trust_remote_code=arguments.trust_remote_code)
 
 
 def load_config(arguments: ModelArguments, tokenizer: Any) -> Any:
@@ -33,9 +33,9 @@ def load_config(arguments: ModelArguments, tokenizer: Any) -> Any:
     _check(arguments)
     name = arguments.model_name_or_path
     if name is None:
-        return model_loading.new_config(_mapping(arguments), tokenizer)
+        return loading.new_config(_mapping(arguments), tokenizer)
     name = base_of_adapter(name) if is_adapter(name) else name
-    return model_loading.load_config(name, trust_remote_code=arguments.trust_remote_code)
+    return loading.load_config(name, trust_remote_code=arguments.trust_remote_code)
 
 
 def build_model(arguments: ModelArguments, tokenizer: Any, *, seed: int) -> Any:
@@ -53,15 +53,15 @@ def build_model(arguments: ModelArguments, tokenizer: Any, *, seed: int) -> Any:
     set_seed(seed)
     dtype: Any = _DTYPES[arguments.dtype]
     if name is None:
-        return model_loading.new_model(_mapping(arguments), tokenizer, dtype=dtype)
+        return loading.new_model(_mapping(arguments), tokenizer, dtype=dtype)
     if is_adapter(name):
         base = dataclasses.replace(arguments, model_name_or_path=base_of_adapter(name))
         return load_adapter(build_model(base, tokenizer, seed=seed), name)
     options = {}
     if arguments.load_in_4bit:
-        skeleton = model_loading.load_skeleton(name, trust_remote_code=trust)
+        skeleton = loading.load_skeleton(name, trust_remote_code=trust)
         options["quantization_config"] = four_bit_config(skeleton)
-    return model_loading.load_model(name, dtype=dtype, trust_remote_code=trust, **options)
+    return loading.load_model(name, dtype=dtype, trust_remote_code=trust, **options)
 
 
 def _check(arguments: ModelArguments) -> None:

@@ -44,7 +44,7 @@ def merge(adapter: str, output_dir: str, *, base: str | None = None, trust_remot
             not fit.
     """
     from lift.atomic_write import atomic_folder
-    from lift.lora import base_of_adapter, check_mergeable, is_adapter, load_adapter
+    from lift.models.lora import base_of_adapter, check_mergeable, is_adapter, load_adapter
 
     output = Path(output_dir).resolve()
     if not is_adapter(adapter):
@@ -69,8 +69,8 @@ def merge(adapter: str, output_dir: str, *, base: str | None = None, trust_remot
 def _load_base(adapter: str, base: str, trust_remote_code: bool) -> tuple[Any, Any]:
     from lift.cli.arguments import ModelArguments
     from lift.cli.loading import build_model, load_tokenizer
-    from lift.lora import is_adapter
-    from lift.model_loading import load_config, resolve_package_path
+    from lift.models.loading import load_config, resolve_package_path
+    from lift.models.lora import is_adapter
 
     has_tokenizer = (Path(adapter) / "tokenizer_config.json").is_file()
     arguments = ModelArguments(

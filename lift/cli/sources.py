@@ -11,12 +11,12 @@ from rich.console import Console
 
 from lift.cli.arguments import DataArguments, ModelArguments
 from lift.cli.loading import load_config, load_tokenizer
-from lift.config import LiftConfig
 from lift.data import is_hub_id, load_rows, prepare_dataset, resolve_mask_token_id
 from lift.errors import LiftError
-from lift.model_loading import resolve_package_path
-from lift.progress import shows_progress
+from lift.models.loading import resolve_package_path
 from lift.tasks import TASKS
+from lift.training.config import LiftConfig
+from lift.training.progress import shows_progress
 
 Metrics = dict[str, Any]
 

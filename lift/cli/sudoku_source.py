@@ -11,12 +11,12 @@ from rich.console import Console
 
 from lift.cli.arguments import DataArguments
 from lift.cli.sources import Metrics, Source
-from lift.config import LiftConfig
 from lift.data import prepare_dataset
-from lift.plots import accuracy_by_difficulty
-from lift.progress import shows_progress
-from lift.sampler import generate
+from lift.sampling.generate import generate
 from lift.tasks import sudoku
+from lift.tasks.sudoku.plot import accuracy_by_difficulty
+from lift.training.config import LiftConfig
+from lift.training.progress import shows_progress
 
 _MAX_EVAL_ROWS = 500  # for the evaluation loss; all test puzzles are solved
 # Held-out puzzles are as hard as the published test set, which has 8 blanks, or easier; training goes a little further.

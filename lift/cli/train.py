@@ -20,11 +20,11 @@ from lift.atomic_write import atomic_write
 from lift.cli.arguments import DataArguments, ModelArguments, RunArguments, parse
 from lift.cli.loading import build_model
 from lift.cli.sources import Source, open_source
-from lift.config import LiftConfig
 from lift.errors import LiftError
-from lift.lora import add_lora, is_adapter
-from lift.plots import loss_curve
-from lift.trainer import LiftTrainer
+from lift.models.lora import add_lora, is_adapter
+from lift.training.config import LiftConfig
+from lift.training.loss_curve import loss_curve
+from lift.training.trainer import LiftTrainer
 
 
 def run(arguments: Sequence[str]) -> None:

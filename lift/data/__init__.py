@@ -1,16 +1,23 @@
-"""From a file, a folder or a Hub id to rows of prompt and response token ids."""
+"""From a file, a folder or a Hub id to padded batches of prompt and response token ids."""
 
 from __future__ import annotations
 
-from lift.data.formats import encode_prompt
-from lift.data.loading import is_hub_id, load_rows
-from lift.data.named_formats import DATA_FORMATS
-from lift.data.packing import is_packed, pack_dataset
-from lift.data.preparation import prepare_dataset
-from lift.data.special_tokens import resolve_mask_token_id, resolve_pad_token_id
+from typing import TYPE_CHECKING
+
+from lift.lazy_face import lazy_face
+
+if TYPE_CHECKING:
+    from lift.data.collator import MaskedDiffusionCollator
+    from lift.data.formats import encode_prompt
+    from lift.data.loading import is_hub_id, load_rows
+    from lift.data.named_formats import DATA_FORMATS
+    from lift.data.packing import is_packed, pack_dataset
+    from lift.data.preparation import prepare_dataset
+    from lift.data.special_tokens import resolve_mask_token_id, resolve_pad_token_id
 
 __all__ = [
     "DATA_FORMATS",
+    "MaskedDiffusionCollator",
     "encode_prompt",
     "is_hub_id",
     "is_packed",
@@ -20,3 +27,5 @@ __all__ = [
     "resolve_mask_token_id",
     "resolve_pad_token_id",
 ]
+
+__getattr__, __dir__ = lazy_face(__name__, __file__)

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from transformers import Trainer
 
 from lift.errors import LiftError
-from lift.forward_process import diffusion_time, evaluation_time, step_seed
 from lift.integrations.labelled_rows import content_id
 from lift.objectives import DenoisingBatch
-from lift.options import LiftOptions
-from lift.trainer import LiftTrainer
-from lift.training_batch import TrainingBatch
+from lift.objectives.forward_process import diffusion_time, evaluation_time, step_seed
+from lift.objectives.options import LiftOptions
+from lift.training.step import TrainingBatch
+from lift.training.trainer import LiftTrainer
 
 
 class _CleanBatches(Trainer):

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from lift.collator import MaskedDiffusionCollator
+from lift.data.collator import MaskedDiffusionCollator
 from lift.errors import LiftError
 
 

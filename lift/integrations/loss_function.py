@@ -17,19 +17,17 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase, TrainerCallback
 
-from lift.attention import attention_arguments
 from lift.data import resolve_mask_token_id, resolve_pad_token_id
 from lift.errors import LiftError
-from lift.evaluation_mode import evaluation_mode
-from lift.forward_process import step_seed
 from lift.integrations.labelled_rows import LabelledRowsCollator
-from lift.options import LiftOptions
-from lift.scoring import score_rows
-from lift.training_batch import TrainingBatches
+from lift.learnability.scoring import score_rows
+from lift.models.attention import attention_arguments
+from lift.models.evaluation_mode import evaluation_mode
+from lift.objectives.forward_process import step_seed
+from lift.objectives.options import LiftOptions
+from lift.training.step import TrainingBatches
 from lift_kernels import TokenStats, apply_lift_kernels
-from lift_kernels.models.families import find_model_family
-from lift_kernels.models.head import vocab_size_of
-from lift_kernels.models.patch import innermost
+from lift_kernels.models import find_model_family, innermost, vocab_size_of
 
 _FUSED_FORWARD = "_lift_fused_forward"  # on the instance, not in a closure, so that a deep copy has its own
 _EVALUATION_STEP = -1

@@ -15,8 +15,8 @@ except ImportError as error:
 
 from lift.errors import LiftError
 from lift.integrations.labelled_rows import LabelledRowsCollator
-from lift.options import LiftOptions
-from lift.trainer import LiftTrainer
+from lift.objectives.options import LiftOptions
+from lift.training.trainer import LiftTrainer
 
 
 @dataclass

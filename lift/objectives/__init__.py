@@ -14,26 +14,45 @@ it trains, the other tokens get their true token back (not in one-forward LIFT, 
 Source: LIFT (arXiv 2605.22939) and its published code. `Quirks` names where the defaults here differ from that code.
 """
 
-from lift.objectives.batch import DenoisingBatch, denoising_batch, sft_batch, without_first_token
-from lift.objectives.cart import cart_batch, cart_weights
-from lift.objectives.complementary import complementary_batch, complementary_problem
-from lift.objectives.gift import gift_batch, gift_batch_of_draw, gift_rates
-from lift.objectives.lift import OneForwardBatch, ScoreFunction, lift_batch, one_forward_batch
-from lift.objectives.modes import (
-    EASY,
-    HARD,
-    METHODS,
-    MIDDLE,
-    MODE_POLICIES,
-    MODE_SCOPES,
-    MODES,
-    choose_order,
-    draw_order,
-    num_to_keep,
-)
-from lift.objectives.published import Quirks, random_orders, score_in_logits_dtype, select_unordered
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lift.lazy_face import lazy_face
+
+if TYPE_CHECKING:
+    from lift.objectives.batch import DenoisingBatch, denoising_batch, sft_batch, without_first_token
+    from lift.objectives.cart import cart_batch, cart_weights
+    from lift.objectives.complementary import complementary_batch, complementary_problem
+    from lift.objectives.forward_process import (
+        DISCRETE_TIMES,
+        diffusion_time,
+        draw_time,
+        draw_uniforms,
+        evaluation_time,
+        overmask_rate,
+        step_seed,
+    )
+    from lift.objectives.gift import gift_batch, gift_batch_of_draw, gift_rates
+    from lift.objectives.lift import OneForwardBatch, ScoreFunction, lift_batch, one_forward_batch
+    from lift.objectives.modes import (
+        EASY,
+        HARD,
+        METHODS,
+        MIDDLE,
+        MODE_POLICIES,
+        MODE_SCOPES,
+        MODES,
+        choose_order,
+        draw_order,
+        num_to_keep,
+    )
+    from lift.objectives.normalizers import StepCounts, token_weights_and_denominator
+    from lift.objectives.options import LiftOptions
+    from lift.objectives.published import Quirks, random_orders, score_in_logits_dtype, select_unordered
 
 __all__ = [
+    "DISCRETE_TIMES",
     "EASY",
     "HARD",
     "METHODS",
@@ -42,25 +61,36 @@ __all__ = [
     "MODE_POLICIES",
     "MODE_SCOPES",
     "DenoisingBatch",
+    "LiftOptions",
     "OneForwardBatch",
     "Quirks",
     "ScoreFunction",
+    "StepCounts",
     "cart_batch",
     "cart_weights",
     "choose_order",
     "complementary_batch",
     "complementary_problem",
     "denoising_batch",
+    "diffusion_time",
     "draw_order",
+    "draw_time",
+    "draw_uniforms",
+    "evaluation_time",
     "gift_batch",
     "gift_batch_of_draw",
     "gift_rates",
     "lift_batch",
     "num_to_keep",
     "one_forward_batch",
+    "overmask_rate",
     "random_orders",
     "score_in_logits_dtype",
     "select_unordered",
     "sft_batch",
+    "step_seed",
+    "token_weights_and_denominator",
     "without_first_token",
 ]
+
+__getattr__, __dir__ = lazy_face(__name__, __file__)

@@ -44,7 +44,7 @@ class Quirks:
     """What GIFT trains where nothing was drawn: nothing, or a plain mask at rate t (`gift_batch(fallback=)`)."""
 
     eval_grid: Literal["midpoints", "linspace"] = "midpoints"
-    """Times of the evaluation examples (`lift.forward_process.evaluation_time(grid=)`); linspace has t near 0."""
+    """Times of the evaluation examples (`evaluation_time(grid=)`); linspace has t near 0."""
 
     @classmethod
     def published(cls) -> Quirks:

@@ -1,0 +1,18 @@
+"""What is known of model families, and the patch that gives a model a loss without logits."""
+
+from lift_kernels.models.families import ModelFamily, family_of, find_model_family
+from lift_kernels.models.head import vocab_size_of
+from lift_kernels.models.next_token import to_token
+from lift_kernels.models.patch import innermost, is_patched
+from lift_kernels.models.uncast import Uncast
+
+__all__ = [
+    "ModelFamily",
+    "Uncast",
+    "family_of",
+    "find_model_family",
+    "innermost",
+    "is_patched",
+    "to_token",
+    "vocab_size_of",
+]

@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from tests.lift.launchers import torchrun
+from tests.lift.support.launchers import torchrun
 from tests.lift_kernels import wrapped_models
 from tests.lift_kernels.tiny_models import TINY_MODELS
 

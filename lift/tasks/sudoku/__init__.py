@@ -1,9 +1,16 @@
 """The 4x4 Sudoku task: puzzles with one solution, a character tokenizer, and a score that knows the rules."""
 
-from lift.tasks.sudoku.display import render_grid, render_steps
-from lift.tasks.sudoku.model import SudokuScore, build_tokenizer, decode_grids, evaluate
-from lift.tasks.sudoku.puzzles import Puzzle, generate_puzzles, read_puzzles, rows
-from lift.tasks.sudoku.rules import is_valid_solution, solve
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lift.lazy_face import lazy_face
+
+if TYPE_CHECKING:
+    from lift.tasks.sudoku.display import render_grid, render_steps
+    from lift.tasks.sudoku.model import SudokuScore, build_tokenizer, decode_grids, evaluate
+    from lift.tasks.sudoku.puzzles import Puzzle, generate_puzzles, read_puzzles, rows
+    from lift.tasks.sudoku.rules import is_valid_solution, solve
 
 __all__ = [
     "Puzzle",
@@ -19,3 +26,5 @@ __all__ = [
     "rows",
     "solve",
 ]
+
+__getattr__, __dir__ = lazy_face(__name__, __file__)

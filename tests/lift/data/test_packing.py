@@ -12,7 +12,7 @@ from datasets import Dataset
 from lift.data import is_packed, pack_dataset
 from lift.data.packing import best_fit_decreasing
 from lift.errors import LiftError
-from tests.lift.tiny import uneven_rows
+from tests.lift.support.tiny import uneven_rows
 
 
 def row(example_id: int, ids: list[int], prompt_length: int) -> dict[str, Any]:

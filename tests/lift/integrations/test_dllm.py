@@ -13,12 +13,12 @@ from transformers import DataCollatorForSeq2Seq
 from lift import LiftError
 from lift.integrations.dllm import LiftMDLMMixin
 from lift.integrations.labelled_rows import content_id
-from lift.options import LiftOptions
+from lift.objectives.options import LiftOptions
 from lift.tasks import sudoku
-from tests.lift.integrations import mdlm_stand_in as stand_in
-from tests.lift.integrations.labelled import RUN, Shifted, labelled_rows, split, tiny_dream, watch_logits, weights
-from tests.lift.test_trainer import expected_loss
-from tests.lift.tiny import tiny_model
+from tests.lift.support import mdlm_stand_in as stand_in
+from tests.lift.support.labelled import RUN, Shifted, labelled_rows, split, tiny_dream, watch_logits, weights
+from tests.lift.support.tiny import tiny_model
+from tests.lift.training.test_trainer import expected_loss
 
 
 @dataclass

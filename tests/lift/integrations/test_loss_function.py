@@ -11,9 +11,9 @@ from transformers import Trainer, TrainingArguments
 from lift import LiftError, LiftTrainer
 from lift.integrations.labelled_rows import LabelledRowsCollator, content_id
 from lift.integrations.loss_function import LiftLoss
-from lift.options import LiftOptions
+from lift.objectives.options import LiftOptions
 from lift.tasks import sudoku
-from tests.lift.integrations.labelled import (
+from tests.lift.support.labelled import (
     RUN,
     SPLITS,
     Shifted,
@@ -25,8 +25,8 @@ from tests.lift.integrations.labelled import (
     weights,
     weights_of_lift_trainer,
 )
-from tests.lift.test_trainer import expected_loss
-from tests.lift.tiny import tiny_config, tiny_model, uneven_rows
+from tests.lift.support.tiny import tiny_config, tiny_model, uneven_rows
+from tests.lift.training.test_trainer import expected_loss
 from tests.transformers_version import needs_transformers_5
 
 

@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 
 from lift import LiftError
-from tests.lift.integrations.labelled import (
+from tests.lift.support.labelled import (
     RUN,
     SPLITS,
     Shifted,
@@ -24,8 +24,8 @@ from tests.lift.integrations.labelled import (
     weights,
     weights_of_lift_trainer,
 )
-from tests.lift.test_trainer import expected_loss
-from tests.lift.tiny import tiny_model
+from tests.lift.support.tiny import tiny_model
+from tests.lift.training.test_trainer import expected_loss
 
 pytest.importorskip("trl", reason="trl is not installed")
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.lift.integrations.labelled import weights_of_lift_trainer
-from tests.lift.launchers import torchrun
-from tests.lift.tiny import tiny_model
+from tests.lift.support.labelled import weights_of_lift_trainer
+from tests.lift.support.launchers import torchrun
+from tests.lift.support.tiny import tiny_model
 
 _PROGRAM = """
 import sys
 from pathlib import Path
-from lift.options import LiftOptions
+from lift.objectives.options import LiftOptions
 from tests.lift.integrations import test_loss_function, test_trl
 
 out = Path(sys.argv[1])

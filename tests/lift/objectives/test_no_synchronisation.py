@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from lift import forward_process, objectives
+from lift import objectives
+from lift.objectives import forward_process
 
 B, L = 4, 12
 DRAW = {"mask_token_id": 9, "seed": 3}

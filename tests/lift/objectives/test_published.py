@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from lift import objectives
-from lift.forward_process import EVALUATION_GRIDS
 from lift.objectives import EASY, HARD, MIDDLE, Quirks, random_orders, score_in_logits_dtype, select_unordered
+from lift.objectives.forward_process import EVALUATION_GRIDS
 
 
 def test_every_quirk_is_off_by_default_and_on_in_the_published_code():

@@ -1,0 +1,122 @@
+"""What a model's forward must be given about attention: its mask in the form the model takes, and positions.
+
+A model that ignores its mask, as LLaDA does, would mix the examples of a packed row without a word, so only the types
+below are let through. Each is tested: packed, it predicts what it predicts for its examples alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor
+
+from lift.errors import LiftError
+from lift_kernels.models import ModelFamily
+
+# model_type -> whether its positions start behind the pad token's id, not at 0
+PACKABLE_MODELS = {
+    "albert": False,
+    "bert": False,
+    "camembert": True,
+    "distilbert": False,
+    "electra": False,
+    "modernbert": False,
+    "roberta": True,
+    "xlm-roberta": True,
+}
+_ATTENTION = ("sdpa", "eager")
+_OLDEST = (5, 1)  # of transformers; before it some of these models overlook a mask of four dimensions, or reject it
+
+
+def check_packable(config: Any) -> None:
+    """Raise LiftError, with the remedy, if the model of this transformers configuration cannot take packed rows."""
+    remedy = "set packing=False; grouping rows by length saves padding too."
+    if config.model_type not in PACKABLE_MODELS:
+        raise LiftError(
+            f"packing needs a model known to keep the examples of a row apart ({', '.join(PACKABLE_MODELS)}), and "
+            f"model type {config.model_type!r} is not: {remedy}"
+        )
+    if config._attn_implementation not in _ATTENTION:
+        raise LiftError(
+            f"packing needs a model loaded with attn_implementation {' or '.join(map(repr, _ATTENTION))}, got "
+            f"{config._attn_implementation!r}: load it so, or {remedy}"
+        )
+    if tuple(map(int, transformers.__version__.split(".")[:2])) < _OLDEST:
+        raise LiftError(f"packing needs transformers 5.1 or newer, got {transformers.__version__}: {remedy}")
+
+
+def attention_arguments(
+    family: ModelFamily | None, config: Any, inputs: dict[str, Any], *, rows: Tensor | None = None, views: int = 1
+) -> dict[str, Any]:
+    """Return `attention_mask` and `position_ids` of a collated batch as the model takes them, where it needs them.
+
+    Args:
+        family: of the model; one of no known family takes a mask as it is.
+        config: the model's transformers configuration.
+        inputs: of `MaskedDiffusionCollator`.
+        rows: (R,) int64, the rows wanted, in this order; by default all.
+        views: how often the batch is repeated.
+
+    Raises: LiftError if the batch is packed and the model not one that takes it.
+    """
+    found = {name: inputs[name] for name in ("attention_mask", "position_ids") if inputs.get(name) is not None}
+    input_ids = inputs["input_ids"]
+    if rows is not None:
+        found, input_ids = {name: tensor[rows] for name, tensor in found.items()}, input_ids[rows]
+    if views > 1:
+        found = {name: torch.cat([tensor] * views) for name, tensor in found.items()}
+        input_ids = torch.cat([input_ids] * views)
+    mask = found.get("attention_mask")
+    if mask is not None and mask.dim() == 4:
+        check_packable(config)
+        if PACKABLE_MODELS[config.model_type]:
+            found["position_ids"] = found["position_ids"] + config.pad_token_id + 1
+        return found | {"attention_mask": _masks(config, mask)}
+    mask = mask_as_taken(family, mask, input_ids)
+    return found if mask is None else found | {"attention_mask": mask}
+
+
+def mask_as_taken(family: ModelFamily | None, mask: Tensor | None, input_ids: Tensor) -> Tensor | None:
+    """The mask of `input_ids` (B, L) for a model of `family`.
+
+    Args:
+        mask: (B, L), 1 where attention is allowed; None where it is everywhere.
+
+    Source: what the models' own code takes; Dream's hands it to SDPA, which refuses integers
+        (github.com/DreamLM/Dream, issue 27), LLaDA2's needs floats, LLaDA's ignores it
+        (github.com/ML-GSAI/LLaDA, issue 89).
+    """
+    if family is None or family.attention_mask in ("tokens", "ignored"):
+        return mask
+    batch, length = input_ids.shape
+    if mask is None:
+        if family.attention_mask == "bool_pairs":
+            return None
+        mask = torch.ones(batch, length, dtype=torch.int64, device=input_ids.device)
+    pairs = mask.bool()[:, None, None, :].expand(batch, 1, length, length)
+    return pairs if family.attention_mask == "bool_pairs" else _added(pairs)
+
+
+def _masks(config: Any, mask: Tensor) -> Any:
+    """The mask (B, 1, L, L) for the model: one for all layers, or where some have a window, one for each kind."""
+    if "sliding_attention" not in (getattr(config, "layer_types", None) or ()):
+        return _for_implementation(config, mask)
+    position = torch.arange(mask.shape[-1], device=mask.device)
+    is_near = (position[:, None] - position).abs() <= config.sliding_window
+    return {
+        "full_attention": _for_implementation(config, mask),
+        "sliding_attention": _for_implementation(config, mask & is_near),
+    }
+
+
+def _for_implementation(config: Any, mask: Tensor) -> Tensor:
+    if config._attn_implementation != "eager":
+        return mask
+    # Eager attention adds its mask to the scores, and a bool one would add 0 and 1.
+    return _added(mask)
+
+
+def _added(mask: Tensor) -> Tensor:
+    return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, torch.finfo(torch.float32).min)

@@ -1,0 +1,93 @@
+"""Gradient checkpointing, also for models that do not offer it."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from lift.errors import LiftError
+from lift_kernels.models import innermost
+
+_OPTIONS = "_lift_checkpoint_options"
+_INNER_FORWARD = "_lift_checkpoint_inner_forward"
+
+
+def enable_gradient_checkpointing(model: nn.Module, options: Mapping[str, Any] | None = None) -> None:
+    """Recompute each block's activations in the backward pass instead of keeping them, in training with gradients.
+
+    A model's own way is used where it has one. Where that refuses (the hub's LLaDA has none), every block of the
+    model's largest `nn.ModuleList` is checkpointed from outside: names, classes and `state_dict` stay as they are, a
+    copy of the model checkpoints its own blocks, and gradients and dropout masks are the same to the bit.
+
+    Args:
+        model: a model of transformers, or one wrapped by PEFT.
+        options: arguments of `torch.utils.checkpoint.checkpoint`, by default use_reentrant=False; and every_n_layers.
+
+    Raises:
+        LiftError: the model has no list of blocks, or an option needs the model's own way.
+    """
+    inner = innermost(model)
+    options = {"use_reentrant": False, **(options or {})}
+    every_n_layers, offload = int(options.pop("every_n_layers", 1)), options.pop("offload", False)
+    if _enable_own(inner, options):
+        return
+    if offload:
+        raise LiftError(
+            f"{type(inner).__name__} has no gradient checkpointing of its own, and the option offload needs that: "
+            "leave offload out."
+        )
+    for block in list(_blocks(inner))[::every_n_layers]:
+        if "forward" in block.__dict__:
+            block.__dict__[_INNER_FORWARD] = block.__dict__["forward"]
+        block.__dict__[_OPTIONS] = options
+        block.forward = types.MethodType(_checkpointed_forward, block)
+    # A trainer asks the model itself again.
+    inner.activation_checkpointing_enable = inner.gradient_checkpointing_enable = _is_enabled
+
+
+def _enable_own(model: Any, options: dict[str, Any]) -> bool:
+    try:
+        if hasattr(model, "activation_checkpointing_enable"):  # transformers before 5.23 has the other name only
+            model.activation_checkpointing_enable(activation_checkpointing_kwargs=options)
+        else:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
+    except (AttributeError, NotImplementedError, TypeError, ValueError):
+        return False
+    return True
+
+
+def _is_enabled(*args: Any, **kwargs: Any) -> None:
+    """Stands in for the model's own method, which refuses."""
+
+
+def _checkpointed_forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+    inner_forward = self.__dict__.get(_INNER_FORWARD)
+    forward = partial(inner_forward or partial(type(self).forward, self), **kwargs)
+    if not (self.training and torch.is_grad_enabled()):
+        return forward(*args)
+    return checkpoint(forward, *args, **self.__dict__[_OPTIONS])
+
+
+def _blocks(model: nn.Module) -> nn.ModuleList:
+    """The outermost list of layers that holds most parameters: experts and the like are lists inside its layers."""
+    lists = list(_outermost_lists(model))
+    if not lists:
+        raise LiftError(
+            f"{type(model).__name__} has no gradient checkpointing of its own and no nn.ModuleList of layers to add it "
+            "to: leave gradient_checkpointing out."
+        )
+    return max(lists, key=lambda layers: sum(p.numel() for p in layers.parameters()))
+
+
+def _outermost_lists(module: nn.Module) -> Iterator[nn.ModuleList]:
+    for child in module.children():
+        if isinstance(child, nn.ModuleList):
+            yield child
+        else:
+            yield from _outermost_lists(child)

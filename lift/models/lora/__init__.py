@@ -1,0 +1,26 @@
+"""LoRA: adapters beside a frozen model, their files, and bases held in 4 bits. peft does the work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lift.lazy_face import lazy_face
+
+if TYPE_CHECKING:
+    from lift.models.lora.adapters import base_of_adapter, check_mergeable, check_resumable, is_adapter, load_adapter
+    from lift.models.lora.arguments import LoraArguments
+    from lift.models.lora.four_bit import four_bit_config
+    from lift.models.lora.wrapping import add_lora
+
+__all__ = [
+    "LoraArguments",
+    "add_lora",
+    "base_of_adapter",
+    "check_mergeable",
+    "check_resumable",
+    "four_bit_config",
+    "is_adapter",
+    "load_adapter",
+]
+
+__getattr__, __dir__ = lazy_face(__name__, __file__)

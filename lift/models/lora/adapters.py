@@ -1,0 +1,112 @@
+"""Adapters on disk: finding, loading and continuing them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from lift.errors import LiftError
+from lift.models.lora.required import require, without_peft_notices
+from lift.models.lora.wrapping import parameter_owners
+
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+
+
+def is_adapter(folder: str | Path) -> bool:
+    """Whether a folder holds a PEFT adapter."""
+    return (Path(folder) / ADAPTER_CONFIG).is_file()
+
+
+def base_of_adapter(folder: str | Path) -> str:
+    """The folder or Hub id of the model that an adapter belongs to.
+
+    Raises:
+        LiftError: the adapter does not say.
+    """
+    base = _adapter_config(folder).get("base_model_name_or_path")
+    if not base:
+        raise LiftError(f"{Path(folder) / ADAPTER_CONFIG} names no base model: set base_model_name_or_path in it.")
+    return str(base)
+
+
+def load_adapter(model: nn.Module, folder: str | Path) -> Any:
+    """Put the adapter in `folder` into its base model, frozen.
+
+    Returns: `peft.PeftModel`.
+
+    Raises:
+        LiftError: peft is missing, the adapter's weights are missing or pickled, or they do not fit the model.
+    """
+    require("peft", "an adapter")
+    from peft import PeftModel
+
+    if not (Path(folder) / ADAPTER_WEIGHTS).is_file():
+        raise LiftError(
+            f"the adapter {folder} has no {ADAPTER_WEIGHTS}, and pickled weights are not read: convert them."
+        )
+    try:
+        with without_peft_notices():
+            return PeftModel.from_pretrained(model, str(folder))
+    except (ValueError, RuntimeError, KeyError) as error:
+        raise LiftError(f"the adapter {folder} does not fit its base model: {' '.join(str(error).split())}") from None
+
+
+def check_mergeable(model: nn.Module) -> None:
+    """Check that no layer with an adapter shares its weight: merged, the adapter would change the other layer too.
+
+    Raises:
+        LiftError: one does.
+    """
+    owners = parameter_owners(model)
+    for name, module in model.named_modules():
+        base = getattr(module, "base_layer", None)
+        for parameter in () if base is None else base.parameters(recurse=False):
+            shared = [owner for owner in owners[id(parameter)] if owner != f"{name}.base_layer"]
+            if shared:
+                raise LiftError(
+                    f"the adapter cannot be merged: {name} shares its weight with {shared[0]}, which has no adapter; "
+                    "use base and adapter as they are."
+                )
+
+
+def check_resumable(model: nn.Module, checkpoint: str | Path) -> None:
+    """Check that a checkpoint continues this model: full on full, an adapter on an adapter of the same shape.
+
+    Raises:
+        LiftError: it does not; peft would keep the model's rank, scale and targets without a word, or fail obscurely.
+    """
+    configs: dict[str, Any] = getattr(model, "peft_config", {})
+    if is_adapter(checkpoint) != bool(configs):
+        kinds = ("an adapter", "true") if is_adapter(checkpoint) else ("a whole model", "false")
+        raise LiftError(f"the checkpoint {checkpoint} holds {kinds[0]}: resume with --use_peft {kinds[1]}.")
+    if not configs:
+        return
+    saved, ours = _adapter_config(checkpoint), next(iter(configs.values())).to_dict()
+    for name in ("r", "lora_alpha", "target_modules", "modules_to_save"):
+        before, now = (_as_set(config.get(name)) for config in (saved, ours))
+        if before != now:
+            option = name if name.startswith("lora_") else f"lora_{name}"
+            raise LiftError(
+                f"the checkpoint {checkpoint} was trained with {option} {_shown(before)}, not {_shown(now)}: resume "
+                "with the same."
+            )
+
+
+def _adapter_config(folder: str | Path) -> dict[str, Any]:
+    path = Path(folder) / ADAPTER_CONFIG
+    try:
+        return dict(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise LiftError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+
+
+def _as_set(value: Any) -> Any:
+    return frozenset(value) if isinstance(value, (list, set, tuple)) else value
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(sorted(value)) if isinstance(value, frozenset) else str(value)

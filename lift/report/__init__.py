@@ -1,0 +1,18 @@
+"""The common look of everything a run leaves to look at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lift.lazy_face import lazy_face
+
+if TYPE_CHECKING:
+    from lift.report.figure import dress_axes, new_figure, write_figure
+
+__all__ = [
+    "dress_axes",
+    "new_figure",
+    "write_figure",
+]
+
+__getattr__, __dir__ = lazy_face(__name__, __file__)

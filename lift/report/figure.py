@@ -1,0 +1,49 @@
+"""The common look of figures: colours, axes, and writing them to a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lift.atomic_write import atomic_write
+from lift.errors import LiftError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Colours of Okabe and Ito, which stay apart under every common form of colour blindness.
+BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#B4B8BF", "#30343B"
+
+
+def new_figure(height: float) -> Figure:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise LiftError("a plot needs matplotlib, which is not installed: pip install 'lift-kernels[plot]'") from error
+    # A figure of its own, not pyplot's: no window system, and no state shared with the caller's plots.
+    return Figure(figsize=(8.0, height), dpi=150, layout="constrained", facecolor="white")
+
+
+def dress_axes(axes: Axes, title: str, has_grid: bool = True) -> None:
+    """The common look: title on the left, legend on the same line on the right, no box, quiet lines."""
+    axes.set_title(title, loc="left", color=INK, fontsize=12, fontweight="bold", pad=10)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, borderpad=0.2, labelcolor=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.tick_params(color=GREY, labelcolor=INK)
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)
+    if has_grid:
+        axes.grid(axis="y", color="#E6E8EB", linewidth=0.8)
+        axes.set_axisbelow(True)
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file_format = path.suffix.removeprefix(".") or "png"
+    supported = figure.canvas.get_supported_filetypes()
+    if file_format not in supported:
+        raise LiftError(f"plot file {path} must end in .png, .svg or .pdf, got {path.suffix!r}.")
+    with atomic_write(path) as file:
+        figure.savefig(file, format=file_format)

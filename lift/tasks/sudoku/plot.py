@@ -1,0 +1,59 @@
+"""The picture of a Sudoku run: accuracy by difficulty, before and after training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+
+from lift.errors import LiftError
+from lift.report.figure import BLUE, GREY, INK, dress_axes, new_figure, write_figure
+
+
+def accuracy_by_difficulty(
+    before: Mapping[int, tuple[int, int]], after: Mapping[int, tuple[int, int]], path: str | PathLike[str]
+) -> None:
+    """Draw the share of valid grids by number of blank cells, before and after training.
+
+    Args:
+        before: number of blanks -> (valid grids, puzzles), as `SudokuScore.by_blanks`; may be empty.
+        after: the same after training.
+        path: where to write; the format follows the suffix. An existing file is replaced at once.
+    Raises: LiftError if after is empty, a count does not fit, or matplotlib is missing.
+    """
+    if not after:
+        raise LiftError("accuracy_by_difficulty: after must hold at least one number of blanks, got none.")
+    for name, counts in (("before", before), ("after", after)):
+        for blanks, (valid, total) in counts.items():
+            if not 0 <= valid <= total or total == 0:
+                raise LiftError(
+                    f"accuracy_by_difficulty: {name}[{blanks}] must be (valid, n), 0 <= valid <= n, n > 0, "
+                    f"got ({valid}, {total})."
+                )
+    levels = sorted({*before, *after})
+    figure = new_figure(height=4.0)
+    axes = figure.subplots()
+    width = 0.38
+    for counts, offset, colour, label in (
+        (before, -width / 2, GREY, "before"),
+        (after, width / 2, BLUE, "after"),
+    ):
+        if not counts:
+            continue
+        present = [index for index, level in enumerate(levels) if level in counts]
+        percent = [100 * counts[levels[index]][0] / counts[levels[index]][1] for index in present]
+        bars = axes.bar([index + offset for index in present], percent, width, color=colour, label=f"{label} training")
+        axes.bar_label(bars, [_percent(value) for value in percent], padding=2, fontsize=8, color=INK)
+    counted = {level: (after.get(level) or before[level])[1] for level in levels}
+    axes.set_xticks(range(len(levels)), [f"{level}\nn = {counted[level]}" for level in levels])
+    axes.set(ylim=(0, 112), yticks=range(0, 101, 25), xlabel="Blank cells in the puzzle", ylabel="Valid grids (%)")
+    axes.tick_params(axis="x", length=0)
+    dress_axes(axes, "4x4 Sudoku solved, by difficulty")
+    write_figure(figure, Path(path))
+
+
+def _percent(value: float) -> str:
+    """A share as text in which 0 and 100 mean none and all: 99.96 must not read as 100."""
+    if value in (0, 100):
+        return f"{value:.0f}"
+    return f"{min(max(value, 0.1), 99.9):.1f}" if value < 1 or value > 90 else f"{value:.0f}"

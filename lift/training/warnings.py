@@ -1,0 +1,26 @@
+"""What runs without an error, but not as one may think."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from lift_kernels.models import ModelFamily
+
+
+def cautions(model: nn.Module, family: ModelFamily, args: Any) -> Iterator[str]:
+    """Sentences for whoever trains `model`, of `family`, with these `LiftConfig` arguments."""
+    if not args.pad_in_loss and family.attention_mask == "ignored":
+        yield (
+            "this model ignores attention masks, so padding is attended to though pad_in_loss=False: group rows by "
+            "length, or train one row a micro-batch."
+        )
+    narrow = {p.dtype for p in model.parameters() if p.requires_grad and p.dtype in (torch.bfloat16, torch.float16)}
+    for dtype in sorted(map(str, narrow)):
+        yield (
+            f"weights in {dtype.removeprefix('torch.')} are trained as they are, and small steps vanish in their "
+            "rounding: load the model in float32 and set bf16=True, or train an adapter."
+        )
