@@ -10,10 +10,9 @@ if TYPE_CHECKING:
     from lift.learnability.cache import ScoreCache
     from lift.learnability.frequency import TokenFrequency
     from lift.learnability.scoring import score_rows
-    from lift.learnability.source import SCORE_SOURCES, ScoreSource
+    from lift.learnability.source import ScoreSource
 
 __all__ = [
-    "SCORE_SOURCES",
     "ScoreCache",
     "ScoreSource",
     "TokenFrequency",

@@ -7,8 +7,6 @@ from typing import Protocol
 
 from torch import Tensor
 
-SCORE_SOURCES = ("model", "cache", "frequency")  # "model" is the scoring forward itself: exact, and the default
-
 
 class ScoreSource(Protocol):
     """Scores the clean tokens of a batch without a forward, and may learn from the forward of the loss."""

@@ -1,17 +1,13 @@
 """What each method trains on: which masked tokens, and with which weight. Pure functions of tensors.
 
-    sft     masks at rate t and trains every masked token.
-    lift2   masks at rate t + rho, keeps the easiest share t / (t + rho) when t >= 1/2, else the hardest.
-    lift3   the same in three bands: hardest below 1/3, a random subset up to 2/3, easiest above.
-    easy, middle, hard    the same, one of the three at every t.
-    cart    masks at rate t and trains a masked token the more, the more visible tokens stand near it.
-    gift    masks each token at a rate of its own, higher where the model is uncertain.
+`METHODS` lists the methods. All but gift weight the cross-entropy of a trained token by 1/t (cart by a factor more) and
+divide by the number of tokens that could have been masked. gift weights by one over the token's own rate and divides by
+the number drawn. Where a method masks more than it trains, the other tokens get their true token back (not in
+one-forward LIFT, which scores and trains in one pass).
 
-All but gift weight the cross-entropy of a trained token by 1/t and divide by the number of tokens that could have been
-masked. gift weights by one over the token's own rate and divides by the number drawn. Where a method masks more than
-it trains, the other tokens get their true token back (not in one-forward LIFT, which scores and trains in one pass).
+README.md beside this file has the formulas, and where the published code differs.
 
-Source: LIFT (arXiv 2605.22939) and its published code. `Quirks` names where the defaults here differ from that code.
+Source: LIFT (arXiv 2605.22939) and its published code.
 """
 
 from __future__ import annotations
@@ -21,9 +17,17 @@ from typing import TYPE_CHECKING
 from lift.lazy_face import lazy_face
 
 if TYPE_CHECKING:
-    from lift.objectives.batch import DenoisingBatch, denoising_batch, sft_batch, without_first_token
+    from lift.objectives.batch import DenoisingBatch, ScoreFunction, denoising_batch, without_first_token
     from lift.objectives.cart import cart_batch, cart_weights
-    from lift.objectives.complementary import complementary_batch, complementary_problem
+    from lift.objectives.choices import (
+        EVALUATION_GRIDS,
+        MODE_POLICIES,
+        MODE_SCOPES,
+        NORMALIZERS,
+        SCORE_SOURCES,
+        TIME_DISTRIBUTIONS,
+    )
+    from lift.objectives.complementary import complementary_batch
     from lift.objectives.forward_process import (
         DISCRETE_TIMES,
         diffusion_time,
@@ -34,38 +38,40 @@ if TYPE_CHECKING:
         step_seed,
     )
     from lift.objectives.gift import gift_batch, gift_batch_of_draw, gift_rates
-    from lift.objectives.lift import OneForwardBatch, ScoreFunction, lift_batch, one_forward_batch
-    from lift.objectives.modes import (
-        EASY,
-        HARD,
-        METHODS,
-        MIDDLE,
-        MODE_POLICIES,
-        MODE_SCOPES,
-        MODES,
-        choose_order,
-        draw_order,
-        num_to_keep,
-    )
+    from lift.objectives.lift import LiftBatch, lift_batch
+    from lift.objectives.methods import EASY, HARD, METHODS, MIDDLE, MODES, Method, complementary_problem
+    from lift.objectives.micro_batch import Draws, MicroBatch, TrainingBatch
+    from lift.objectives.modes import choose_order, draw_order, num_to_keep
     from lift.objectives.normalizers import StepCounts, token_weights_and_denominator
-    from lift.objectives.options import LiftOptions
-    from lift.objectives.published import Quirks, random_orders, score_in_logits_dtype, select_unordered
+    from lift.objectives.one_forward import OneForwardBatch, one_forward_batch
+    from lift.objectives.options import PUBLISHED, LiftOptions
+    from lift.objectives.published import random_orders, score_in_logits_dtype, select_unordered
+    from lift.objectives.sft import sft_batch
 
 __all__ = [
     "DISCRETE_TIMES",
     "EASY",
+    "EVALUATION_GRIDS",
     "HARD",
     "METHODS",
     "MIDDLE",
     "MODES",
     "MODE_POLICIES",
     "MODE_SCOPES",
+    "NORMALIZERS",
+    "PUBLISHED",
+    "SCORE_SOURCES",
+    "TIME_DISTRIBUTIONS",
     "DenoisingBatch",
+    "Draws",
+    "LiftBatch",
     "LiftOptions",
+    "Method",
+    "MicroBatch",
     "OneForwardBatch",
-    "Quirks",
     "ScoreFunction",
     "StepCounts",
+    "TrainingBatch",
     "cart_batch",
     "cart_weights",
     "choose_order",

@@ -1,13 +1,17 @@
-"""The input and the loss terms of one training forward, and plain SFT."""
+"""The input and the loss terms of one training forward."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from lift_kernels import corrupt_tokens
+# log-probabilities (B, L) of the labels, without gradient: (input_ids (B, L), labels (B, L), order (B,)) -> (B, L)
+ScoreFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
+# entropies (B, L) in nats of the labels' positions, without gradient: (input_ids (B, L), labels (B, L)) -> (B, L)
+EntropyFunction = Callable[[Tensor, Tensor], Tensor]
 
 
 class DenoisingBatch(NamedTuple):
@@ -17,22 +21,6 @@ class DenoisingBatch(NamedTuple):
     labels: Tensor  # (B, L) int64, the clean token where it is trained, else -100
     token_weight: Tensor  # (B, L) in the dtype of the times
     denominator: Tensor  # 0-d in the dtype of the times: the number of tokens that could have been masked, at least 1
-
-
-def sft_batch(
-    clean_ids: Tensor,  # (B, L)
-    maskable: Tensor,  # (B, L) bool
-    timestep: Tensor,  # (B,)
-    *,
-    mask_token_id: int,
-    seed: int,
-    example_id: Tensor,  # (B,)
-) -> DenoisingBatch:
-    """Mask at rate t and train every masked token with weight 1/t."""
-    corrupted = corrupt_tokens(
-        clean_ids, timestep, mask_token_id=mask_token_id, seed=seed, maskable=maskable, row_ids=example_id
-    )
-    return denoising_batch(clean_ids, corrupted.is_masked, maskable, timestep, mask_token_id=mask_token_id)
 
 
 def denoising_batch(

@@ -8,7 +8,17 @@ import torch
 from torch import Tensor
 
 from lift.objectives.batch import DenoisingBatch, denoising_batch
+from lift.objectives.micro_batch import MicroBatch, TrainingBatch
 from lift_kernels import corrupt_tokens
+
+
+def build(rows: MicroBatch) -> TrainingBatch:
+    """Make the training batch of `cart`."""
+    batch = cart_batch(
+        rows.clean_ids, rows.maskable, rows.draws.timestep, p=rows.options.cart_p, attention_mask=rows.attention_mask,
+        **rows.mask_draw,
+    )  # fmt: skip
+    return TrainingBatch(batch, rows.maskable, rows.draws)
 
 
 def cart_batch(

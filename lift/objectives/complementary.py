@@ -6,19 +6,14 @@ import torch
 from torch import Tensor
 
 from lift.objectives.batch import DenoisingBatch, denoising_batch
-from lift.objectives.modes import MIDDLE, MODES_OF_METHOD
+from lift.objectives.methods import MIDDLE
 
 _LOWEST_TIME = 1e-3
 
 
-def complementary_problem(method: str) -> str | None:
-    """Return what is wrong with asking `method` for complementary masks, one sentence, or None.
-
-    Only a random mask has a random complement: the complement of the easiest tokens holds every harder one.
-    """
-    if MIDDLE in MODES_OF_METHOD.get(method, ()):
-        return None
-    return f"complementary masks belong to the middle mode, which method={method!r} never takes: use lift3 or middle."
+def maskable_of_views(maskable: Tensor, order: Tensor) -> Tensor:
+    """Return `maskable` (B, L) bool followed by that of the second views (2B, L): rows of `order` MIDDLE have one."""
+    return torch.cat([maskable, maskable & (order == MIDDLE)[:, None]])
 
 
 def complementary_batch(

@@ -10,11 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lift.objectives.choices import EVALUATION_GRIDS, TIME_DISTRIBUTIONS, EvaluationGrid, TimeDistribution
 from lift_kernels.philox import random_words, uniforms
 
-TIME_DISTRIBUTIONS = ("uniform", "discrete", "fixed", "low_discrepancy", "antithetic")
 DISCRETE_TIMES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 2**-0.5, 2**-0.25)
-EVALUATION_GRIDS = ("midpoints", "linspace")
 
 # Counter word c3; lift_kernels uses 0 and 1 for masks and random subsets. Stream 2 names rows by their example, stream
 # 3 by a place in the batch.
@@ -50,7 +49,7 @@ def draw_mode_words(seed: int, example_id: Tensor, *, micro_batch: int | None = 
 
 
 def draw_time(
-    distribution: str,
+    distribution: TimeDistribution,
     seed: int,
     example_id: Tensor,
     *,
@@ -113,7 +112,7 @@ def discrete_time(index: Tensor, *, dtype: torch.dtype = torch.float32) -> Tenso
     return sum(terms, start=torch.zeros_like(index, dtype=dtype))
 
 
-def evaluation_time(example_id: Tensor, num_examples: int, *, grid: str = "midpoints") -> Tensor:
+def evaluation_time(example_id: Tensor, num_examples: int, *, grid: EvaluationGrid = "midpoints") -> Tensor:
     """Return the time u (B,) float32 of each example of an evaluation over `num_examples`, before its floor.
 
     With i = example_id modulo num_examples: (i + 1/2) / num_examples for "midpoints", i / (num_examples - 1) for

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from lift.objectives.batch import DenoisingBatch
+from lift.objectives.batch import DenoisingBatch, EntropyFunction
+from lift.objectives.forward_process import step_seed
+from lift.objectives.micro_batch import MicroBatch, TrainingBatch
 from lift_kernels import corrupt_tokens
-
-# entropies (B, L) in nats of the labels' positions, without gradient: (input_ids (B, L), labels (B, L)) -> (B, L)
-EntropyFunction = Callable[[Tensor, Tensor], Tensor]
 
 _LOWEST_MEAN = 1e-12
 _LOWEST_RATE = 1e-6
+
+
+def build(rows: MicroBatch) -> TrainingBatch:
+    """Make the training batch of `gift`, whose response leaves out the padding."""
+    fallback = None
+    if rows.options.gift_fallback == "collator":
+        # With a seed of its own: it is used where GIFT's draw, of the step's seed, was empty.
+        fallback = corrupt_tokens(
+            rows.clean_ids, rows.draws.timestep, mask_token_id=rows.mask_token_id, maskable=rows.maskable,
+            row_ids=rows.example_id, seed=step_seed(rows.seed, 0),
+        ).is_masked  # fmt: skip
+    batch = gift_batch(
+        rows.clean_ids, rows.maskable & (rows.clean_ids != rows.pad_token_id), rows.draws.timestep, rows.entropy,
+        fallback=fallback, unsafe_division=rows.options.gift_unsafe_div, **rows.mask_draw,
+    )  # fmt: skip
+    return TrainingBatch(batch, rows.maskable, rows.draws)
 
 
 def gift_batch(

@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from lift.objectives.batch import DenoisingBatch, denoising_batch
-from lift.objectives.modes import MIDDLE, num_to_keep
+from lift.objectives import one_forward
+from lift.objectives.batch import DenoisingBatch, ScoreFunction, denoising_batch
+from lift.objectives.complementary import complementary_batch, maskable_of_views
+from lift.objectives.methods import MIDDLE
+from lift.objectives.micro_batch import MicroBatch, TrainingBatch
+from lift.objectives.modes import num_to_keep
+from lift.objectives.published import select_unordered
 from lift_kernels import corrupt_tokens, select_tokens
 
-# log-probabilities (B, L) of the labels, without gradient: (input_ids (B, L), labels (B, L), order (B,)) -> (B, L)
-ScoreFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
 
+class LiftBatch(NamedTuple):
+    """What is trained, and what was known when it was chosen."""
 
-class OneForwardBatch(NamedTuple):
-    """What `lift_kernels.lift_cross_entropy` takes, besides the times."""
-
-    batch: DenoisingBatch  # labels and token_weight cover every masked token, kept or not
+    batch: DenoisingBatch
+    is_masked: Tensor  # (B, L) bool, at rate t + rho: what was chosen from
+    log_prob: Tensor  # (B, L), the scores that it was chosen by
     num_keep: Tensor  # (B,) int64
-    order: Tensor  # (B,) int64
+
+
+def build(rows: MicroBatch) -> TrainingBatch:
+    """Make the training batch of `lift2`, `lift3`, or one mode at every t."""
+    options, draws = rows.options, rows.draws
+    if options.one_forward:
+        return one_forward.build(rows)
+    assert draws.rho is not None and draws.order is not None
+    taken = lift_batch(
+        rows.clean_ids, rows.maskable, draws.timestep, draws.rho, draws.order, rows.score,
+        time_scaling=options.time_scaling, min_keep=options.min_keep, **rows.mask_draw,
+    )  # fmt: skip
+    batch, maskable = taken.batch, rows.maskable
+    if options.middle_select == "unordered":
+        batch = _with_unordered_middle(taken, rows, draws.order)
+    rejected = taken.is_masked & (batch.labels == -100) & (draws.order != MIDDLE)[:, None]
+    if options.complementary:
+        batch = complementary_batch(
+            batch, rows.clean_ids, rows.maskable, draws.timestep, order=draws.order, mask_token_id=rows.mask_token_id,
+            time_scaling=options.time_scaling, published=options.reference_quirks,
+        )  # fmt: skip
+        maskable = maskable_of_views(rows.maskable, draws.order)
+    return TrainingBatch(batch, maskable, draws, rejected, taken.log_prob)
 
 
 def lift_batch(
@@ -37,7 +62,7 @@ def lift_batch(
     example_id: Tensor,  # (B,)
     time_scaling: bool = True,
     min_keep: int | None = None,
-) -> DenoisingBatch:
+) -> LiftBatch:
     """Mask at rate t + rho, keep the tokens that are learnable now, and put the others back.
 
     `score(input_ids, labels, order)` returns the log-probability (B, L) of each masked token, without gradient; rows
@@ -50,42 +75,19 @@ def lift_batch(
     log_prob = score(corrupted.input_ids, clean_ids.where(is_masked, -100), order)
     num_keep = num_to_keep(is_masked.sum(1), timestep, rho, order, min_keep=min_keep)
     is_kept = select_tokens(log_prob, is_masked, num_keep, order, seed=seed, row_ids=example_id)
-    return denoising_batch(
+    batch = denoising_batch(
         clean_ids, is_kept, maskable, timestep, mask_token_id=mask_token_id, time_scaling=time_scaling
     )
+    return LiftBatch(batch, is_masked, log_prob, num_keep)
 
 
-def one_forward_batch(
-    clean_ids: Tensor,  # (B, L)
-    maskable: Tensor,  # (B, L) bool
-    timestep: Tensor,  # (B,)
-    rho: Tensor,  # (B,)
-    order: Tensor,  # (B,)
-    *,
-    mask_token_id: int,
-    seed: int,
-    example_id: Tensor,  # (B,)
-    time_scaling: bool = True,
-    min_keep: int | None = None,
-    learnability: str = "hard",
-) -> OneForwardBatch:
-    """Mask at rate t + rho and leave the choice of learnable tokens to `lift_kernels.lift_cross_entropy`.
-
-    One forward instead of two, at the price that rejected tokens stay masked. Rows whose order is MIDDLE need no
-    scores: there the rejected tokens are put back, as in `lift_batch`, and the loss keeps all that is still masked.
-    With learnability "soft" every masked token is trained, so all rows stay masked at t + rho.
-    """
-    corrupted = corrupt_tokens(
-        clean_ids, timestep + rho, mask_token_id=mask_token_id, seed=seed, maskable=maskable, row_ids=example_id
-    )
-    is_masked = corrupted.is_masked
-    num_keep = num_to_keep(is_masked.sum(1), timestep, rho, order, min_keep=min_keep)
-    if learnability == "hard":
-        any_order = torch.full_like(order, MIDDLE)
-        no_score = torch.zeros_like(timestep)[:, None].expand(clean_ids.shape)
-        subset = select_tokens(no_score, is_masked, num_keep, any_order, seed=seed, row_ids=example_id)
-        is_masked = torch.where((order == MIDDLE)[:, None], subset, is_masked)
-    batch = denoising_batch(
-        clean_ids, is_masked, maskable, timestep, mask_token_id=mask_token_id, time_scaling=time_scaling
-    )
-    return OneForwardBatch(batch, num_keep, order)
+def _with_unordered_middle(taken: LiftBatch, rows: MicroBatch, order: Tensor) -> DenoisingBatch:
+    """Select in middle rows as the published code does: from the largest of random scores, in no order."""
+    draws = torch.rand(rows.clean_ids.shape, device=rows.clean_ids.device).masked_fill(~taken.is_masked, -1.0)
+    largest = draws.topk(int(taken.num_keep.max()), sorted=False).indices
+    subset = select_unordered(largest, taken.is_masked, taken.num_keep)
+    is_kept = torch.where((order == MIDDLE)[:, None], subset, taken.batch.labels != -100)
+    return denoising_batch(
+        rows.clean_ids, is_kept, rows.maskable, rows.draws.timestep, mask_token_id=rows.mask_token_id,
+        time_scaling=rows.options.time_scaling,
+    )  # fmt: skip

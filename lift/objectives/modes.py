@@ -5,24 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-METHODS = ("sft", "lift2", "lift3", "gift", "cart", "easy", "middle", "hard")
-MODE_POLICIES = ("time", "random")
-MODE_SCOPES = ("row", "batch")
-EASY, MIDDLE, HARD = 1, 0, -1  # `order` of lift_kernels.select_tokens
-MODES = {"easy": EASY, "middle": MIDDLE, "hard": HARD}
+from lift.objectives.choices import MODE_SCOPES, ModeScope
+from lift.objectives.methods import EASY, HARD, MIDDLE, modes_of
+
 _MIN_KEPT_SHARE = 1e-3
-# Of the methods that select tokens, in the published order, which decides ties.
-MODES_OF_METHOD = {"lift2": (EASY, HARD), "lift3": (MIDDLE, EASY, HARD)} | {name: (MODES[name],) for name in MODES}
 
 
-def modes_of(method: str) -> tuple[int, ...]:
-    """Return the modes that `method` (lift2, lift3, or one mode by name) chooses from, first the one that wins ties."""
-    if method not in MODES_OF_METHOD:
-        raise ValueError(f"method must be one of {', '.join(MODES_OF_METHOD)}, got {method!r}.")
-    return MODES_OF_METHOD[method]
-
-
-def choose_order(timestep: Tensor, method: str, *, scope: str = "row") -> Tensor:
+def choose_order(timestep: Tensor, method: str, *, scope: ModeScope = "row") -> Tensor:
     """Return the mode of each row (B,) int64 from its time: EASY, MIDDLE or HARD.
 
     The mode with the largest weight wins, of 3 t (1 - t) (middle, lift3 only), t (easy) and 1 - t (hard), divided by

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-NORMALIZERS = ("token", "sequence", "batch", "micro_batch")
+from lift.objectives.choices import Normalizer
 
 
 class StepCounts(NamedTuple):
@@ -36,7 +36,7 @@ class StepCounts(NamedTuple):
 
 
 def token_weights_and_denominator(
-    normalizer: str,
+    normalizer: Normalizer,
     explicit: float | None,
     token_weight: Tensor,  # (B, L)
     maskable: Tensor,  # (B, L) bool

@@ -1,65 +1,16 @@
-"""Where the published code of LIFT (arXiv 2605.22939) differs from the defaults here, and how to get its results."""
+"""What LIFT's published code (arXiv 2605.22939) does otherwise than the defaults here; README.md lists all of it."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from lift.objectives.modes import modes_of
+from lift.objectives.methods import modes_of
 
 _PUBLISHED_SEED = 1234
-
-
-@dataclass(frozen=True)
-class Quirks:
-    """One field for each difference; the defaults are this package's, `Quirks.published()` the published code's."""
-
-    mode_scope: Literal["row", "batch"] = "row"
-    """Whose time chooses the mode: each row's, or the mean of the micro-batch (`choose_order(scope=)`)."""
-
-    middle_select: Literal["exact", "unordered"] = "exact"
-    """The k best scores of a middle row, or the first k of a list of the largest in no order (`select_unordered`)."""
-
-    lift_ignores_shift: bool = False
-    """LIFT's losses read the logits of position i at i, also where the model predicts position i + 1 there (Dream)."""
-
-    shift_first: Literal["exclude", "zeros"] = "exclude"
-    """Position 0 of such a model: never masked (`without_first_token`), or all-zero logits."""
-
-    score_dtype: Literal["float32", "logits"] = "float32"
-    """Precision of the log-probabilities that rank tokens (`score_in_logits_dtype`): bfloat16 makes ties."""
-
-    complementary: Literal["exact", "reference"] = "exact"
-    """Denominator and precision of the second view (`complementary_batch(published=)`)."""
-
-    gift_unsafe_div: bool = False
-    """One entropy of 0 anywhere makes GIFT's loss nan (`gift_batch(unsafe_division=)`)."""
-
-    gift_fallback: Literal["none", "collator"] = "none"
-    """What GIFT trains where nothing was drawn: nothing, or a plain mask at rate t (`gift_batch(fallback=)`)."""
-
-    eval_grid: Literal["midpoints", "linspace"] = "midpoints"
-    """Times of the evaluation examples (`evaluation_time(grid=)`); linspace has t near 0."""
-
-    @classmethod
-    def published(cls) -> Quirks:
-        """Return the switches that reproduce the published code."""
-        return cls(
-            mode_scope="batch",
-            middle_select="unordered",
-            lift_ignores_shift=True,
-            shift_first="zeros",
-            score_dtype="logits",
-            complementary="reference",
-            gift_unsafe_div=True,
-            gift_fallback="collator",
-            eval_grid="linspace",
-        )
 
 
 def random_orders(method: str) -> Iterator[int]:

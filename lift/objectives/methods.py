@@ -1,0 +1,91 @@
+"""The table of methods. Adding one: a file in this folder with a function `build`, and a line here.
+
+Nothing else asks for a method by its name: what must be known of it stands in its line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lift.objectives.micro_batch import Build
+
+EASY, MIDDLE, HARD = 1, 0, -1  # a row's mode: `order` of lift_kernels.select_tokens
+MODES = {"easy": EASY, "middle": MIDDLE, "hard": HARD}
+
+
+@dataclass(frozen=True)
+class Method:
+    """What the options, the trainer and the integrations must know of a method."""
+
+    summary: str
+    """What it trains on, in a line."""
+
+    module: str
+    """The file in this folder whose `build` makes its training batches; loaded at the first use."""
+
+    modes: tuple[int, ...] = ()
+    """The modes that its rows choose among, first the one that wins ties; none where it trains all that it masks."""
+
+    own_denominator: bool = False
+    """It divides its loss by the tokens that it drew, micro-batch by micro-batch."""
+
+    own_weights: bool = False
+    """It weights tokens otherwise than by a function of their row's time."""
+
+    reads_row: bool = False
+    """What a token counts depends on its whole row, so examples cannot share one."""
+
+    @property
+    def selects_tokens(self) -> bool:
+        """Whether it masks more than it trains: at t + rho, of which it keeps what the row's mode asks for."""
+        return bool(self.modes)
+
+    @property
+    def build(self) -> Build:
+        """The function that makes its training batches."""
+        build: Build = import_module(f"lift.objectives.{self.module}").build
+        return build
+
+
+METHODS: dict[str, Method] = {
+    "sft": Method("every token that is masked, at rate t", "sft"),
+    "lift2": Method("the easiest masked tokens where t >= 1/2, else the hardest", "lift", (EASY, HARD)),
+    "lift3": Method(
+        "the hardest below t = 1/3, a random subset up to 2/3, the easiest above", "lift", (MIDDLE, EASY, HARD)
+    ),
+    "gift": Method(
+        "tokens masked the more often, the less certain the model is of them", "gift",
+        own_denominator=True, own_weights=True,
+    ),
+    "cart": Method(
+        "every masked token, the more, the more visible tokens stand near it", "cart", own_weights=True, reads_row=True
+    ),
+    "easy": Method("the easiest masked tokens, at every t", "lift", (EASY,)),
+    "middle": Method("a random subset of the masked tokens, at every t", "lift", (MIDDLE,)),
+    "hard": Method("the hardest masked tokens, at every t", "lift", (HARD,)),
+}  # fmt: skip
+
+
+def modes_of(method: str) -> tuple[int, ...]:
+    """Return the modes that `method` chooses among, first the one that wins ties.
+
+    Raises:
+        ValueError: the method selects no tokens, or there is none of that name.
+    """
+    if method not in METHODS or not METHODS[method].selects_tokens:
+        choices = ", ".join(name for name, entry in METHODS.items() if entry.selects_tokens)
+        raise ValueError(f"method must be one of {choices}, got {method!r}.")
+    return METHODS[method].modes
+
+
+def complementary_problem(method: str) -> str | None:
+    """Return what is wrong with asking `method` for complementary masks, one sentence, or None.
+
+    Only a random mask has a random complement: the complement of the easiest tokens holds every harder one.
+    """
+    if method in METHODS and MIDDLE in METHODS[method].modes:
+        return None
+    return f"complementary masks belong to the middle mode, which method={method!r} never takes: use lift3 or middle."

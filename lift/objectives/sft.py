@@ -1,0 +1,31 @@
+"""Plain SFT: train every masked token."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from lift.objectives.batch import DenoisingBatch, denoising_batch
+from lift.objectives.micro_batch import MicroBatch, TrainingBatch
+from lift_kernels import corrupt_tokens
+
+
+def build(rows: MicroBatch) -> TrainingBatch:
+    """Make the training batch of `sft`."""
+    batch = sft_batch(rows.clean_ids, rows.maskable, rows.draws.timestep, **rows.mask_draw)
+    return TrainingBatch(batch, rows.maskable, rows.draws)
+
+
+def sft_batch(
+    clean_ids: Tensor,  # (B, L)
+    maskable: Tensor,  # (B, L) bool
+    timestep: Tensor,  # (B,)
+    *,
+    mask_token_id: int,
+    seed: int,
+    example_id: Tensor,  # (B,)
+) -> DenoisingBatch:
+    """Mask at rate t and train every masked token with weight 1/t."""
+    corrupted = corrupt_tokens(
+        clean_ids, timestep, mask_token_id=mask_token_id, seed=seed, maskable=maskable, row_ids=example_id
+    )
+    return denoising_batch(clean_ids, corrupted.is_masked, maskable, timestep, mask_token_id=mask_token_id)
