@@ -17,39 +17,25 @@ import torch
 from torch import Tensor, nn
 from transformers import Trainer
 
+from lift.data.collated_batch import CollatedBatch
 from lift.errors import LiftError
 from lift.integrations.labelled_rows import content_id
-from lift.objectives import DenoisingBatch
-from lift.objectives.forward_process import diffusion_time, evaluation_time, step_seed
-from lift.objectives.options import LiftOptions
-from lift.training.step import TrainingBatch
-from lift.training.trainer import LiftTrainer
+from lift.objectives import METHODS, DenoisingBatch, Draws, LiftOptions, TrainingBatch, diffusion_time
+from lift.training import LiftTrainer
 
 
-class _CleanBatches(Trainer):
-    """Stands between `LiftTrainer` and `MDLMTrainer`: the batches of the one from those of the other."""
-
-    _preprocess_inputs: Callable[[Any], Any]  # dLLM's: puts a BOS in front where logits are shifted
+class _KeywordArguments(Trainer):
+    """Stands between `LiftTrainer` and `MDLMTrainer`, which takes its arguments by name."""
 
     def __init__(self, model: Any, args: Any, **kwargs: Any) -> None:
         super().__init__(model=model, args=args, **kwargs)
-
-    def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list[Any], Any]:
-        batches, num_items = super().get_batch_samples(*args, **kwargs)
-        return [self._clean(batch) for batch in batches], num_items
-
-    def _clean(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        inputs = self._preprocess_inputs(inputs)
-        maskable = inputs["labels"] != -100
-        names = ("input_ids", "attention_mask", "example_id", "host_example_id")
-        return {name: inputs[name] for name in names if inputs.get(name) is not None} | {"maskable": maskable}
 
     def _set_signature_columns_if_needed(self) -> None:
         # The Trainer would read them from the patched model's forward.
         self.__dict__["_signature_columns"] = ["input_ids", "attention_mask", "labels"]
 
 
-class LiftMDLMMixin(LiftTrainer, _CleanBatches):
+class LiftMDLMMixin(LiftTrainer, _KeywordArguments):
     """`LiftTrainer` for dLLM's configurations, collators and alpha schedulers; put it before `MDLMTrainer`.
 
     In force: dLLM's `time_epsilon`, `loss_weight_type` (by `_compute_loss_weights`, so Dream's cart too) and
@@ -68,8 +54,10 @@ class LiftMDLMMixin(LiftTrainer, _CleanBatches):
             otherwise than the model's family does; or what `LiftTrainer` raises.
     """
 
+    args: Any
     scheduler: Any
     meter: Any
+    _preprocess_inputs: Callable[[Any], Any]  # dLLM's: puts a BOS in front where logits are shifted
     _compute_loss_weights: Callable[..., Tensor]
 
     def __init__(
@@ -91,38 +79,55 @@ class LiftMDLMMixin(LiftTrainer, _CleanBatches):
                 f"right_shift_logits={args.right_shift_logits} is not how lift_kernels knows {type(model).__name__}: "
                 "change it, or the family with register_model_family."
             )
-        self._batches.mask_rate = lambda time: 1 - self.scheduler(time)
 
-    def prediction_step(
-        self, model: nn.Module, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
-    ) -> tuple[Tensor, None, None]:
-        inputs = self._clean(inputs)
-        loss, _, _ = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
-        self.meter.update(split="eval", value=loss, weight=inputs["maskable"].sum())
-        return loss, None, None
+    def clean_inputs(self, inputs: Any) -> CollatedBatch:
+        """Return dLLM's batch as ours: a token may be masked where its label is not -100."""
+        inputs = self._preprocess_inputs(inputs)
+        batch: CollatedBatch = {
+            "input_ids": inputs["input_ids"],
+            "maskable": inputs["labels"] != -100,
+            "example_id": inputs["example_id"],
+            "host_example_id": inputs["host_example_id"],
+        }
+        if inputs.get("attention_mask") is not None:
+            batch["attention_mask"] = inputs["attention_mask"]
+        return batch
 
-    def _count(self, prepared: TrainingBatch, outputs: Any) -> None:
-        super()._count(prepared, outputs)
+    def mask_rate(self, time: Tensor) -> Tensor:
+        """Return 1 - alpha(t) of dLLM's scheduler."""
+        rate: Tensor = 1 - self.scheduler(time)
+        return rate
+
+    def prepare_training_batch(
+        self, model: nn.Module, inputs: CollatedBatch, draws: Draws, seed: int, *, is_evaluation: bool = False
+    ) -> TrainingBatch:
+        """Return the method's batch with dLLM's weights, but where the method has weights of its own."""
+        prepared = super().prepare_training_batch(model, inputs, draws, seed, is_evaluation=is_evaluation)
+        if METHODS[self.args.method].own_weights:
+            return prepared
+        batch = self._weighted(prepared.batch, draws.u)
+        row_weight = None if prepared.row_weight is None else batch.token_weight[:, 0]  # alike within a row
+        return prepared._replace(batch=batch, row_weight=row_weight)
+
+    def prepare_evaluation_batch(self, inputs: CollatedBatch, u: Tensor) -> DenoisingBatch:
+        """Return the SFT forward with dLLM's weights."""
+        return self._weighted(super().prepare_evaluation_batch(inputs, u), u)
+
+    def log_micro_batch(self, prepared: TrainingBatch, outputs: Any) -> None:
+        """Take note of the micro-batch, in dLLM's meter too."""
+        super().log_micro_batch(prepared, outputs)
         loss = -prepared.batch.token_weight * outputs.token_stats.log_prob
-        if prepared.lift is not None:
+        if prepared.one_forward is not None:
             loss = loss * outputs.learnability
         self.meter.update(split="train", value=loss.detach(), weight=prepared.maskable.to(loss.dtype))
 
-    def _training_batch(self, model: nn.Module, inputs: dict[str, Any], seed: int | None = None) -> TrainingBatch:
-        prepared = super()._training_batch(model, inputs, seed)
-        if self.args.method in ("cart", "gift"):
-            return prepared  # they have weights of their own
-        if seed is None:
-            seed = step_seed(self.args.seed, self.state.global_step)
-        return prepared._replace(batch=self._weighted(prepared.batch, self._batches.uniform_time(inputs, seed)))
+    def log_evaluation(self, inputs: CollatedBatch, loss: Tensor) -> None:
+        """Take note of the loss in dLLM's meter."""
+        self.meter.update(split="eval", value=loss, weight=inputs["maskable"].sum())
 
-    def _evaluation_batch(self, inputs: dict[str, Any]) -> DenoisingBatch:
-        uniform = evaluation_time(inputs["example_id"], self._num_eval_examples, grid=self.args.eval_grid)
-        return self._weighted(super()._evaluation_batch(inputs), uniform)
-
-    def _weighted(self, batch: DenoisingBatch, uniform_time: Tensor) -> DenoisingBatch:
-        """With dLLM's weights at these times (B,), before their floor."""
-        time = diffusion_time(uniform_time, epsilon=self.args.time_epsilon).to(batch.input_ids.device)
+    def _weighted(self, batch: DenoisingBatch, u: Tensor) -> DenoisingBatch:
+        """Return `batch` with dLLM's weights at the times u (B,), before their floor."""
+        time = diffusion_time(u, epsilon=self.args.time_epsilon).to(batch.input_ids.device)
         weights = self._compute_loss_weights(
             t=time, inputs={"input_ids": batch.input_ids}, masked_mask=batch.labels != -100
         )

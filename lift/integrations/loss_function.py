@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -20,13 +19,12 @@ from transformers import PreTrainedTokenizerBase, TrainerCallback
 from lift.data import resolve_mask_token_id, resolve_pad_token_id
 from lift.errors import LiftError
 from lift.integrations.labelled_rows import LabelledRowsCollator
-from lift.learnability.scoring import score_rows
 from lift.models.attention import attention_arguments
-from lift.models.evaluation_mode import evaluation_mode
-from lift.objectives.forward_process import step_seed
-from lift.objectives.options import LiftOptions
-from lift.training.step import TrainingBatches
-from lift_kernels import TokenStats, apply_lift_kernels
+from lift.objectives import METHODS, LiftOptions, step_seed
+from lift.training.checks import check_one_gpu
+from lift.training.scorer import Scorer
+from lift.training.step import Step, label_arguments
+from lift_kernels import apply_lift_kernels
 from lift_kernels.models import find_model_family, innermost, vocab_size_of
 
 _FUSED_FORWARD = "_lift_fused_forward"  # on the instance, not in a closure, so that a deep copy has its own
@@ -80,15 +78,17 @@ class LiftLoss(TrainerCallback):
         known: dict[str, Any] = {"config": inner.config, "vocab_size": vocab_size_of(head)}
         mask_token_id = resolve_mask_token_id(tokenizer, self.options.mask_token_id, **known)
         pad_token_id = resolve_pad_token_id(tokenizer, **known)
+        self._family = find_model_family(inner)
         self.collator = LabelledRowsCollator(
             pad_token_id, pad_in_loss=self.options.pad_in_loss, keep_labels=True,
-            predicts_next=find_model_family(inner).predicts_next,
+            predicts_next=self._family.predicts_next,
         )  # fmt: skip
-        self._batches = TrainingBatches(
-            self.options, mask_token_id=mask_token_id, pad_token_id=pad_token_id, logits_dtype=head.weight.dtype
+        scorer = Scorer(
+            self.options, self._family, inner.config, label_arguments(self._family, self.options), head.weight.dtype
         )
+        self._step = Step(self.options, scorer, mask_token_id=mask_token_id, pad_token_id=pad_token_id)
         self._seed: int | None = None
-        self._step = 0
+        self._global_step = 0
         inner.__dict__[_FUSED_FORWARD] = inner.forward
         inner.forward = types.MethodType(self._forward_in_place_of(type(inner).forward), inner)
 
@@ -103,15 +103,11 @@ class LiftLoss(TrainerCallback):
         return total / torch.as_tensor(num_tokens).clamp(min=1)
 
     def on_init_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if args.n_gpu > 1:
-            raise LiftError(
-                f"{args.n_gpu} GPUs are visible to one process, which DataParallel would share: start one process "
-                f"per GPU with torchrun --nproc_per_node {args.n_gpu}, or set CUDA_VISIBLE_DEVICES=0."
-            )
+        check_one_gpu(args)
         self._seed = args.seed
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._step = state.global_step
+        self._global_step = state.global_step
 
     def _forward_in_place_of(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)  # trainers read the names of a model's inputs from the signature
@@ -126,30 +122,27 @@ class LiftLoss(TrainerCallback):
         return forward
 
     def _denoise(self, model: Any, forward: Callable[..., Any], inputs: dict[str, Any], others: dict[str, Any]) -> Any:
-        """Both passes; the loss is the sum that the step's is made of."""
+        """Run both passes; the loss is the sum that the step's is made of."""
         if self._seed is None:
             raise LiftError("LiftLoss does not know the trainer's seed and step: pass callbacks=[loss] to the trainer.")
-        family = find_model_family(model)
-        given = {name: others.pop(name, None) for name in ("attention_mask", "position_ids")} | inputs
-
-        def statistics(corrupted_ids: Tensor, labels: Tensor, rows: Tensor) -> TokenStats:
-            with nullcontext() if self.options.score_train_mode else evaluation_mode(model):
-                attention = attention_arguments(family, model.config, given, rows=rows)
-                return score_rows(forward, corrupted_ids, labels, rows, **attention)
-
-        seed = step_seed(self._seed, self._step if model.training else _EVALUATION_STEP)
-        prepared = self._batches.build(inputs, seed, statistics)
+        given: Any = inputs | {name: others.pop(name, None) for name in ("attention_mask", "position_ids")}
+        seed = step_seed(self._seed, self._global_step if model.training else _EVALUATION_STEP)
+        draws = self._step.draw(given, seed)
+        prepared = self._step.training_batch(model, given, draws, seed, forward=forward)
         arguments: dict[str, Any] = prepared.batch._asdict() | {"denominator": 1.0}
-        if prepared.lift is not None:
+        if prepared.one_forward is not None:
             del arguments["token_weight"]  # formed inside the loss
+            arguments["lift"] = prepared.one_forward._asdict()
         views = prepared.batch.input_ids.shape[0] // inputs["input_ids"].shape[0]
-        attention = attention_arguments(family, model.config, given, views=views)
-        return forward(**arguments, lift=prepared.lift, **attention, **others)
+        attention = attention_arguments(self._family, model.config, given, views=views)
+        return forward(**arguments, **attention, **others)
 
 
 def _check_supported(options: LiftOptions) -> None:
-    if options.method == "gift" and options.loss_denominator is None:
-        raise LiftError("method=gift divides by the tokens that it draws, which a compute_loss_func cannot count.")
+    if METHODS[options.method].own_denominator and options.loss_denominator is None:
+        raise LiftError(
+            f"method={options.method} divides by the tokens that it draws, which a compute_loss_func cannot count."
+        )
     for name, supported in _SUPPORTED.items():
         value = getattr(options, name)
         if value not in supported:

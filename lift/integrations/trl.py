@@ -15,8 +15,8 @@ except ImportError as error:
 
 from lift.errors import LiftError
 from lift.integrations.labelled_rows import LabelledRowsCollator
-from lift.objectives.options import LiftOptions
-from lift.training.trainer import LiftTrainer
+from lift.objectives import LiftOptions
+from lift.training import LiftTrainer
 
 
 @dataclass
@@ -59,7 +59,7 @@ class LiftSFTTrainer(LiftTrainer, SFTTrainer):
     """
 
     @staticmethod
-    def _collator(args: Any, pad_token_id: int, **options: Any) -> LabelledRowsCollator:
+    def make_collator(args: Any, pad_token_id: int, **options: Any) -> LabelledRowsCollator:
         return LabelledRowsCollator(pad_token_id, pad_to_multiple_of=args.pad_to_multiple_of, **options)
 
     def _prepare_dataset(self, *args: Any, **kwargs: Any) -> Any:

@@ -6,6 +6,7 @@ below are let through. Each is tested: packed, it predicts what it predicts for 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -48,7 +49,7 @@ def check_packable(config: Any) -> None:
 
 
 def attention_arguments(
-    family: ModelFamily | None, config: Any, inputs: dict[str, Any], *, rows: Tensor | None = None, views: int = 1
+    family: ModelFamily | None, config: Any, inputs: Mapping[str, Any], *, rows: Tensor | None = None, views: int = 1
 ) -> dict[str, Any]:
     """Return `attention_mask` and `position_ids` of a collated batch as the model takes them, where it needs them.
 

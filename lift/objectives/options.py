@@ -75,7 +75,7 @@ class LiftOptions:
     )
     loss_normalizer: Normalizer = option(
         "token",
-        "What the loss of a step is divided by: its tokens, its rows' own, its rows, or each micro-batch by its own tokens.",
+        "What the loss of a step is divided by: its tokens, its rows' own, its rows, or micro-batch by micro-batch.",
         published="micro_batch",
     )
     loss_denominator: float | None = option(

@@ -1,15 +1,14 @@
-"""Refuse what a trainer cannot train: a tokenizer or token ids that do not fit the model."""
+"""Refuse what cannot be trained: a tokenizer or token ids that do not fit the model, several GPUs in one process."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
-
+from lift.data.collated_batch import CollatedBatch
 from lift.errors import LiftError
 
 
-def check_token_ids(inputs: dict[str, Tensor], vocab_size: int) -> None:
+def check_token_ids(inputs: CollatedBatch, vocab_size: int) -> None:
     """Raise LiftError, naming the example, if a row has ids that the model's embedding has not."""
     is_outside = ((inputs["input_ids"] < 0) | (inputs["input_ids"] >= vocab_size)).any(1)
     if is_outside.any():
@@ -17,6 +16,15 @@ def check_token_ids(inputs: dict[str, Tensor], vocab_size: int) -> None:
         raise LiftError(
             f"row {example} of the training data has token ids outside the model's vocabulary of {vocab_size}: "
             "tokenise it with the model's own tokenizer."
+        )
+
+
+def check_one_gpu(args: Any) -> None:
+    """Raise LiftError where transformers would spread each batch over several GPUs of this process."""
+    if args.n_gpu > 1:
+        raise LiftError(
+            f"{args.n_gpu} GPUs are visible to one process, which DataParallel would share: start one process "
+            f"per GPU with torchrun --nproc_per_node {args.n_gpu}, or set CUDA_VISIBLE_DEVICES=0."
         )
 
 

@@ -9,7 +9,9 @@ import torch
 from transformers import TrainingArguments
 
 from lift.errors import LiftError
-from lift.objectives.options import LiftOptions, check_choice, check_range
+from lift.fields import check_choice, check_range
+from lift.objectives.methods import METHODS
+from lift.objectives.options import LiftOptions
 
 
 @dataclass
@@ -61,14 +63,14 @@ class LiftConfig(LiftOptions, TrainingArguments):
         check_choice("pad_to", self.pad_to, ("longest", "max_length"))
         if self.packing and self.pad_in_loss:
             raise LiftError("packing leaves no padding to train on: set pad_in_loss=False, or packing=False.")
-        if self.packing and self.method == "cart":
+        if self.packing and METHODS[self.method].reads_row:
             raise LiftError(
-                "method='cart' weighs a token by its row's context, and packing would mix in other examples'."
+                f"method={self.method!r} weighs a token by its row's context, and packing would mix in other examples'."
             )
-        check_range("max_length", self.max_length, self.max_length >= 1, "at least 1")
+        check_range("max_length", self.max_length, "[1, inf)")
         if self.pad_to_multiple_of is not None:
-            check_range("pad_to_multiple_of", self.pad_to_multiple_of, self.pad_to_multiple_of >= 1, "at least 1")
-        check_range("seed", self.seed, self.seed >= 0, "at least 0")
+            check_range("pad_to_multiple_of", self.pad_to_multiple_of, "[1, inf)")
+        check_range("seed", self.seed, "[0, inf)")
         if self.remove_unused_columns:
             raise LiftError("remove_unused_columns must be False: the collator needs prompt_length and example_id.")
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from lift.objectives import MODES
-from lift_kernels import TokenStats
+from lift.objectives import MODES, TrainingBatch
 
 # One entry of a vector for each sum, so that all processes add theirs in one call, and one copy brings all to the host.
 _SUMS = (
@@ -25,18 +25,15 @@ class StepStatistics:
             len(_SUMS), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device
         )
 
-    def add(
-        self,
-        *,
-        timestep: Tensor,  # (B,)
-        rho: Tensor | None,  # (B,)
-        order: Tensor | None,  # (B,)
-        labels: Tensor,  # (B, L), -100 where not trained
-        stats: TokenStats,  # of the trained tokens, each (B, L)
-        rejected: Tensor | None = None,  # (B, L) bool, masked but not kept, in rows that were scored
-        rejected_log_prob: Tensor | None = None,  # (B, L)
-    ) -> None:
-        """Count one micro-batch. Nothing is read back from the device."""
+    def add(self, prepared: TrainingBatch, outputs: Any) -> None:
+        """Count one micro-batch by the `outputs` of its patched forward. Nothing is read back from the device."""
+        labels, stats = prepared.batch.labels, outputs.token_stats
+        timestep, rho, order = prepared.draws.timestep, prepared.draws.rho, prepared.draws.order
+        rejected, rejected_log_prob = prepared.rejected, prepared.rejected_log_prob
+        if prepared.one_forward is not None and prepared.one_forward.learnability == "hard":
+            is_kept = outputs.learnability
+            rejected = (labels != -100) & ~is_kept
+            labels, rejected_log_prob = labels.where(is_kept, -100), stats.log_prob
         zero = timestep.new_zeros(())
         is_trained = labels != -100
         no_modes = {name: zero for name in MODES}

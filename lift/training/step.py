@@ -1,196 +1,130 @@
-"""From a micro-batch of clean rows to the input, labels and weights of its training forward."""
+"""One micro-batch of an optimiser step, from clean rows to what its training forward takes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lift import objectives
-from lift.objectives import MIDDLE, DenoisingBatch
-from lift.objectives.forward_process import (
+from lift.data.collated_batch import CollatedBatch, host_example_id
+from lift.objectives import (
+    METHODS,
+    DenoisingBatch,
+    Draws,
+    LiftOptions,
+    MicroBatch,
+    TrainingBatch,
+    choose_order,
     diffusion_time,
-    draw_mode_words,
+    draw_order,
     draw_time,
     draw_uniforms,
     overmask_rate,
-    step_seed,
+    sft_batch,
 )
-from lift.objectives.options import LiftOptions
-from lift_kernels import TokenStats, corrupt_tokens
-
-# Statistics (B, L) of labels (B, L) without gradient, for the rows that are wanted: (input_ids, labels, rows)
-Statistics = Callable[[Tensor, Tensor, Tensor], TokenStats]
-# Scores (B, L) of clean tokens from elsewhere than the model: (example_id on the host, clean_ids)
-Lookup = Callable[[Tensor, Tensor], Tensor]
+from lift.objectives.complementary import maskable_of_views
+from lift.objectives.forward_process import draw_mode_words
+from lift.training.scorer import Scorer
+from lift_kernels.models import ModelFamily
 
 
-class TrainingBatch(NamedTuple):
-    """One training forward, and what the log says about it."""
+class Step:
+    """Draws noise and makes training batches as `options` say.
 
-    batch: DenoisingBatch
-    maskable: Tensor  # bool, shaped as the batch's labels: what the loss may be divided by
-    timestep: Tensor  # (B,)
-    rho: Tensor | None = None  # (B,)
-    order: Tensor | None = None  # (B,)
-    rejected: Tensor | None = None  # (B, L) bool: masked and scored, but not kept
-    rejected_log_prob: Tensor | None = None  # (B, L)
-    lift: dict[str, Any] | None = None  # arguments of lift_cross_entropy, for the one-forward objective
+    Every draw is a function of the step's seed, the example and its place in the step.
 
-
-class Draws(NamedTuple):
-    """Time, over-mask rate and mode of each row (B,), on the host."""
-
-    timestep: Tensor
-    rho: Tensor
-    order: Tensor
-
-
-class TrainingBatches:
-    """Builds training batches as `args` say. Every draw is a function of the step's seed, the example and its place.
-
-    `mask_rate` gives the mask rate at a diffusion time, each (B,) in [0, 1]: LIFT's schedule is the identity. The
-    objectives know the rate only.
+    Args:
+        options: resolved.
+        scorer: whom the methods that select tokens ask.
+        mask_token_id, pad_token_id: of the model.
+        mask_rate: the mask rate at a diffusion time, each (B,) in [0, 1]: LIFT's schedule is the identity. The
+            objectives know the rate only.
     """
 
     def __init__(
-        self, args: LiftOptions, *, mask_token_id: int, pad_token_id: int, logits_dtype: torch.dtype = torch.float32,
-        num_processes: int = 1, mask_rate: Callable[[Tensor], Tensor] = lambda time: time,
+        self, options: LiftOptions, scorer: Scorer, *, mask_token_id: int, pad_token_id: int,
+        mask_rate: Callable[[Tensor], Tensor] = lambda time: time,
     ) -> None:  # fmt: skip
-        self.args, self.num_processes, self.mask_rate = args, num_processes, mask_rate
+        self.options, self.scorer, self.mask_rate = options, scorer, mask_rate
         self.mask_token_id, self.pad_token_id = mask_token_id, pad_token_id
-        self.logits_dtype = logits_dtype
 
-    def uniform_time(self, inputs: dict[str, Any], seed: int) -> Tensor:
-        """The diffusion time (B,) of each row before its floor, on the host."""
-        host_id = host_example_id(inputs)
-        return draw_time(
-            self.args.timestep_distribution, seed, host_id, fixed_time=self.args.fixed_timestep,
-            position=inputs.get("position", torch.arange(host_id.shape[0])),
-            num_rows=inputs.get("num_step_rows", host_id.shape[0]),
+    def draw(self, inputs: CollatedBatch, seed: int) -> Draws:
+        """Draw time, over-mask rate and mode of each row, on the host."""
+        options, example_id = self.options, host_example_id(inputs)
+        u = draw_time(
+            options.timestep_distribution, seed, example_id, fixed_time=options.fixed_timestep,
+            position=inputs.get("position", torch.arange(example_id.shape[0])),
+            num_rows=inputs.get("num_step_rows", example_id.shape[0]),
         )  # fmt: skip
+        timestep = self.mask_rate(diffusion_time(u, epsilon=options.time_epsilon))
+        if not METHODS[options.method].selects_tokens:
+            return Draws(u, timestep)
+        uniform_rho = draw_uniforms(seed, example_id)[1]
+        rho = overmask_rate(self.mask_rate(u), uniform_rho, min_rho=options.min_rho, max_rho=options.max_rho)
+        if options.mode_policy == "time":
+            return Draws(u, timestep, rho, choose_order(timestep, options.method, scope=options.mode_scope))
+        shared = inputs.get("micro_batch", 0) if options.mode_scope == "batch" else None
+        return Draws(
+            u, timestep, rho, draw_order(draw_mode_words(seed, example_id, micro_batch=shared), options.method)
+        )
 
-    def draws(self, inputs: dict[str, Any], seed: int) -> Draws:
-        """On the host, where the number of rows to score must be known."""
-        args, host_id, time = self.args, host_example_id(inputs), self.uniform_time(inputs, seed)
-        timestep = self.mask_rate(diffusion_time(time, epsilon=args.time_epsilon))
-        uniform_time = self.mask_rate(time)
-        if args.method in ("sft", "cart", "gift"):
-            nothing = torch.zeros_like(timestep)
-            return Draws(timestep, nothing, nothing.long())
-        rho = overmask_rate(uniform_time, draw_uniforms(seed, host_id)[1], min_rho=args.min_rho, max_rho=args.max_rho)
-        if args.mode_policy == "time":
-            return Draws(timestep, rho, objectives.choose_order(timestep, args.method, scope=args.mode_scope))
-        shared = inputs.get("micro_batch", 0) if args.mode_scope == "batch" else None
-        words = draw_mode_words(seed, host_id, micro_batch=shared)
-        return Draws(timestep, rho, objectives.draw_order(words, args.method))
-
-    def counted(self, inputs: dict[str, Any], seed: int) -> Tensor:
-        """The `maskable` of the training batch that `build` would make, without making it."""
-        maskable: Tensor = inputs["maskable"]
-        if not self.args.complementary:
+    def maskable(self, inputs: CollatedBatch, draws: Draws) -> Tensor:
+        """Return the `maskable` of the training batch, bool, without making that: what the loss may be divided by."""
+        maskable = inputs["maskable"]
+        if not self.options.complementary:
             return maskable
-        is_middle = (self.draws(inputs, seed).order == MIDDLE).to(maskable.device)
-        return torch.cat([maskable, maskable & is_middle[:, None]])
+        assert draws.order is not None
+        return maskable_of_views(maskable, draws.order.to(maskable.device))
 
-    def build(
-        self, inputs: dict[str, Any], seed: int, statistics: Statistics, lookup: Lookup | None = None
-    ) -> TrainingBatch:
-        args, clean_ids, maskable = self.args, inputs["input_ids"], inputs["maskable"]
-        device = clean_ids.device
-        host = self.draws(inputs, seed)
-        timestep, rho, order = (values.to(device) for values in host)
-        draw: dict[str, Any] = {
-            "mask_token_id": self.mask_token_id, "seed": seed, "example_id": inputs["example_id"]
-        }  # fmt: skip
-        if args.method == "sft":
-            return TrainingBatch(objectives.sft_batch(clean_ids, maskable, timestep, **draw), maskable, timestep)
-        if args.method == "cart":
-            batch = objectives.cart_batch(
-                clean_ids, maskable, timestep, p=args.cart_p, attention_mask=inputs.get("attention_mask"), **draw
-            )
-            return TrainingBatch(batch, maskable, timestep)
-        if args.method == "gift":
-            return self._gift(clean_ids, maskable, timestep, statistics, draw)
-        options: dict[str, Any] = {"time_scaling": args.time_scaling, "min_keep": args.min_keep}
-        if args.one_forward:
-            taken = objectives.one_forward_batch(
-                clean_ids, maskable, timestep, rho, order, learnability=args.learnability, **options, **draw
-            )
-            lift = {
-                "timestep": timestep, "num_keep": taken.num_keep, "order": order, "learnability": args.learnability,
-                "temperature": args.soft_temperature, "time_scaling": args.time_scaling, "seed": seed,
-                "row_ids": inputs["example_id"],
-            }  # fmt: skip
-            return TrainingBatch(taken.batch, maskable, timestep, rho, order, lift=lift)
+    def training_batch(
+        self, module: nn.Module, inputs: CollatedBatch, draws: Draws, seed: int, *,
+        forward: Callable[..., Any] | None = None, is_evaluation: bool = False,
+    ) -> TrainingBatch:  # fmt: skip
+        """Mask the rows, score what is masked, keep what is learnable and put the rest back: as the method does.
 
-        needs_score = (host.order != MIDDLE).nonzero()[:, 0]
-        if self.num_processes > 1:
-            # Wrappers may communicate in every forward: all processes must run the same number of them.
-            needs_score = torch.arange(host.order.shape[0])
-        scored: list[Tensor] = []
+        Args:
+            module: the patched model.
+            inputs: its rows.
+            draws: of these rows, on the host.
+            seed: of the step, the same on all processes.
+            forward: what scores in place of `module` itself, of which it is the forward.
+            is_evaluation: the rows are no training rows.
+        """
+        forward = module if forward is None else forward
+        rows = MicroBatch(
+            inputs["input_ids"],
+            inputs["maskable"],
+            inputs["example_id"],
+            inputs.get("attention_mask"),
+            draws.to(inputs["input_ids"].device),
+            seed,
+            self.options,
+            self.mask_token_id,
+            self.pad_token_id,
+            score=partial(self.scorer.log_prob, module, forward, inputs, draws, is_evaluation),
+            entropy=partial(self.scorer.entropy, module, forward, inputs),
+        )
+        return METHODS[self.options.method].build(rows)
 
-        def score(corrupted_ids: Tensor, labels: Tensor, _order: Tensor) -> Tensor:
-            if lookup is not None:
-                log_prob = lookup(host_example_id(inputs), clean_ids)
-            else:
-                log_prob = statistics(corrupted_ids, labels, needs_score.to(device)).log_prob
-            if args.score_dtype == "logits":
-                log_prob = log_prob.to(self.logits_dtype).float()
-            scored.extend((log_prob, labels != -100))
-            return log_prob
-
-        batch = objectives.lift_batch(clean_ids, maskable, timestep, rho, order, score, **options, **draw)
-        log_prob, is_masked = scored
-        if args.middle_select == "unordered":
-            batch = self._unordered(batch, clean_ids, maskable, is_masked, timestep, rho, order)
-        rejected = is_masked & (batch.labels == -100) & (order != MIDDLE)[:, None]
-        if args.complementary:
-            batch = objectives.complementary_batch(
-                batch, clean_ids, maskable, timestep, order=order, mask_token_id=self.mask_token_id,
-                time_scaling=args.time_scaling, published=args.reference_quirks,
-            )  # fmt: skip
-            maskable = torch.cat([maskable, maskable & (order == MIDDLE)[:, None]])
-        return TrainingBatch(batch, maskable, timestep, rho, order, rejected, log_prob)
-
-    def _gift(
-        self, clean_ids: Tensor, maskable: Tensor, timestep: Tensor, statistics: Statistics, draw: dict[str, Any]
-    ) -> TrainingBatch:
-        every_row = torch.arange(clean_ids.shape[0], device=clean_ids.device)
-        fallback = None
-        if self.args.gift_fallback == "collator":
-            # With a seed of its own: it is used where GIFT's draw, of the step's seed, was empty.
-            fallback = corrupt_tokens(
-                clean_ids, timestep, mask_token_id=self.mask_token_id, maskable=maskable, row_ids=draw["example_id"],
-                seed=step_seed(draw["seed"], 0),
-            ).is_masked  # fmt: skip
-        batch = objectives.gift_batch(
-            clean_ids, maskable & (clean_ids != self.pad_token_id), timestep,
-            lambda input_ids, labels: statistics(input_ids, labels, every_row).entropy,
-            fallback=fallback,
-            unsafe_division=self.args.gift_unsafe_div, **draw,
-        )  # fmt: skip
-        return TrainingBatch(batch, maskable, timestep)
-
-    def _unordered(
-        self, batch: DenoisingBatch, clean_ids: Tensor, maskable: Tensor, is_masked: Tensor, timestep: Tensor,
-        rho: Tensor, order: Tensor,
-    ) -> DenoisingBatch:  # fmt: skip
-        """Middle rows selected as the published code does: from the largest of random scores, in no order."""
-        num_keep = objectives.num_to_keep(is_masked.sum(1), timestep, rho, order, min_keep=self.args.min_keep)
-        largest = int(num_keep.max())
-        draws = torch.rand(clean_ids.shape, device=clean_ids.device).masked_fill(~is_masked, -1.0)
-        subset = objectives.select_unordered(draws.topk(largest, sorted=False).indices, is_masked, num_keep)
-        is_kept = torch.where((order == MIDDLE)[:, None], subset, batch.labels != -100)
-        return objectives.denoising_batch(
-            clean_ids, is_kept, maskable, timestep, mask_token_id=self.mask_token_id,
-            time_scaling=self.args.time_scaling,
-        )  # fmt: skip
+    def evaluation_batch(self, inputs: CollatedBatch, u: Tensor, seed: int) -> DenoisingBatch:
+        """Mask the rows for plain SFT at the times u (B,), before their floor."""
+        return sft_batch(
+            inputs["input_ids"],
+            inputs["maskable"],
+            self.mask_rate(diffusion_time(u, epsilon=self.options.time_epsilon)),
+            mask_token_id=self.mask_token_id,
+            seed=seed,
+            example_id=inputs["example_id"],
+        )
 
 
-def host_example_id(inputs: dict[str, Any]) -> Tensor:
-    """The example ids (B,) on the host; a batch that only has them on a device costs one small copy."""
-    host: tuple[int, ...] | None = inputs.get("host_example_id")
-    return inputs["example_id"].cpu() if host is None else torch.tensor(host)
+def label_arguments(family: ModelFamily, options: LiftOptions) -> dict[str, Any]:
+    """Return how the patched forward of a model that predicts the next token is to take labels; else nothing."""
+    if not family.predicts_next:
+        return {}
+    if options.lift_ignores_shift and METHODS[options.method].selects_tokens:
+        return {"predicts_next": False}
+    return {"first_position": "zeros" if options.shift_first == "zeros" else "ignore"}

@@ -1,4 +1,4 @@
-"""What runs without an error, but not as one may think."""
+"""Warnings for configurations that run but mislead."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import nn
 from lift_kernels.models import ModelFamily
 
 
-def cautions(model: nn.Module, family: ModelFamily, args: Any) -> Iterator[str]:
-    """Sentences for whoever trains `model`, of `family`, with these `LiftConfig` arguments."""
+def warnings_for(model: nn.Module, family: ModelFamily, args: Any) -> Iterator[str]:
+    """Yield a sentence for each way in which training `model`, of `family`, with this configuration misleads."""
     if not args.pad_in_loss and family.attention_mask == "ignored":
         yield (
             "this model ignores attention masks, so padding is attended to though pad_in_loss=False: group rows by "

@@ -1,0 +1,50 @@
+"""What a batch holds on its way from the collator to the loss."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+import torch
+from torch import Tensor
+
+from lift.objectives.micro_batch import Draws
+
+
+class CollatedBatch(TypedDict, total=False):
+    """One micro-batch of clean rows. `input_ids`, `maskable` and `example_id` are always there."""
+
+    input_ids: Tensor
+    """(B, L) int64, without mask tokens of ours."""
+
+    maskable: Tensor
+    """(B, L) bool: where noise may fall."""
+
+    example_id: Tensor
+    """(B,) int64: what names a row in its random draws."""
+
+    host_example_id: tuple[int, ...]
+    """The same on the host, as a tuple, which no loader moves to a device."""
+
+    attention_mask: Tensor
+    """(B, L) int64, 1 on real tokens, where padding is not trained; of packed rows (B, 1, L, L) bool."""
+
+    position_ids: Tensor
+    """(B, L) int64 of packed rows: they start at 0 with each example."""
+
+    position: Tensor
+    """(B,) int64: each row's place in the optimiser step, over all micro-batches and processes. The trainer adds it."""
+
+    micro_batch: int
+    """The number of the micro-batch in the step of this process. The trainer adds it."""
+
+    num_step_rows: int
+    """Rows of the whole step. The trainer adds it."""
+
+    draws: Draws
+    """Time, over-mask rate and mode of each row, on the host. The trainer adds them."""
+
+
+def host_example_id(inputs: CollatedBatch) -> Tensor:
+    """Return the example ids (B,) on the host; a batch that has them on a device alone costs one small copy."""
+    host = inputs.get("host_example_id")
+    return inputs["example_id"].cpu() if host is None else torch.tensor(host)
