@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from lift.data.collated_batch import CollatedBatch
 from lift.data.packing import segments
 from lift.errors import LiftError
 
@@ -60,7 +61,7 @@ class MaskedDiffusionCollator:
         self.pad_to_multiple_of = pad_to_multiple_of
         self.predicts_next = predicts_next
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> CollatedBatch:
         is_packed = self._check(rows)
         shape = (len(rows), self._padded_length(rows))
         input_ids = torch.full(shape, self.pad_token_id, dtype=torch.int64)
@@ -75,7 +76,7 @@ class MaskedDiffusionCollator:
                 segment[i, start:end] = number
 
         example_ids = tuple(int(row["example_id"]) for row in rows)
-        batch: dict[str, Any] = {
+        batch: CollatedBatch = {
             "input_ids": input_ids,
             "maskable": maskable | (segment < 0) if self.pad_in_loss else maskable,
             "example_id": torch.tensor(example_ids),

@@ -5,12 +5,21 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import Tensor
 
+from lift.data.collated_batch import CollatedBatch
 from lift.data.collator import MaskedDiffusionCollator
 from lift.errors import LiftError
+
+
+class LabelledBatch(CollatedBatch, total=False):
+    """A `CollatedBatch` that may also hold its labels."""
+
+    labels: Tensor
+    """(B, L) int64: the clean token where `maskable`, else -100."""
 
 
 class LabelledRowsCollator(MaskedDiffusionCollator):
@@ -30,7 +39,7 @@ class LabelledRowsCollator(MaskedDiffusionCollator):
         super().__init__(pad_token_id, **kwargs)
         self.keep_labels = keep_labels
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> LabelledBatch:
         # With the whole row as prompt, what may be masked beyond it is padding alone.
         prompts = [
             {
@@ -40,7 +49,7 @@ class LabelledRowsCollator(MaskedDiffusionCollator):
             }
             for row in rows
         ]
-        batch = super().__call__(prompts)
+        batch = cast(LabelledBatch, super().__call__(prompts))
         for input_ids, maskable, row in zip(batch["input_ids"], batch["maskable"], rows, strict=True):
             if "labels" not in row:
                 raise LiftError("a row of the batch lacks labels, which say what may be masked: -100 where nothing is.")

@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 
+from lift.data.collated_batch import CollatedBatch
 
-def place_in_step(batches: list[dict[str, Any]], loader: Any, *, process: int, num_processes: int) -> None:
+
+def place_in_step(batches: list[CollatedBatch], loader: Any, *, process: int, num_processes: int) -> None:
     """Tell each row its place in the optimiser step, as one process would see it, and blank the repeated rows.
 
     A loader deals micro-batches out to the processes in turn. Where the last ones of an epoch do not go round, it

@@ -38,45 +38,51 @@ class Scorer:
     source: ScoreSource | None = None
     """What scores training rows in place of the model, or None."""
 
-    def log_prob(
-        self, module: nn.Module, forward: Callable[..., Any], inputs: CollatedBatch, draws: Draws, is_evaluation: bool,
-        corrupted_ids: Tensor, labels: Tensor, order: Tensor,
-    ) -> Tensor:  # fmt: skip
+    def statistics(self, call: ScoringCall, corrupted_ids: Tensor, labels: Tensor, rows: Tensor) -> TokenStats:
+        """Return statistics (B, L) of the labels in `rows` (R,) without gradient, dropout off; 0 in the other rows."""
+        attention = attention_arguments(self.family, self.config, call.inputs, rows=rows)
+        with nullcontext() if self.options.score_train_mode else evaluation_mode(call.module):
+            return score_rows(call.forward, corrupted_ids, labels, rows, **attention, **self.label_arguments)
+
+
+@dataclass(frozen=True)
+class ScoringCall:
+    """A `Scorer` at work on one micro-batch."""
+
+    scorer: Scorer
+    module: nn.Module
+    """Whose dropout is turned off, unless options.score_train_mode."""
+
+    forward: Callable[..., Any]
+    """The patched model's, or what wraps it."""
+
+    inputs: CollatedBatch
+    draws: Draws
+    """On the host, where the number of rows to score must be known."""
+
+    is_evaluation: bool = False
+    """The rows are no training rows."""
+
+    def log_prob(self, corrupted_ids: Tensor, labels: Tensor, order: Tensor) -> Tensor:
         """Return the log-probability (B, L) of the labels; of the model, only in rows whose mode is not MIDDLE.
 
-        `draws` are on the host, where the number of rows to score must be known. With several processes every row is
-        scored: wrappers may communicate in every forward, so all processes must run the same number of them.
+        With several processes every row is scored: wrappers may communicate in every forward, so all processes must run
+        the same number of them.
         """
+        scorer, options = self.scorer, self.scorer.options
         # A cache knows the training rows alone, and those of an evaluation have the same numbers.
-        if self.source is not None and not (is_evaluation and self.options.score_source == "cache"):
-            log_prob = self.source.score_batch(host_example_id(inputs), inputs["input_ids"])
+        if scorer.source is not None and not (self.is_evaluation and options.score_source == "cache"):
+            log_prob = scorer.source.score_batch(host_example_id(self.inputs), self.inputs["input_ids"])
         else:
-            assert draws.order is not None
-            is_wanted = draws.order != MIDDLE if self.num_processes == 1 else torch.ones_like(draws.order)
-            rows = is_wanted.nonzero()[:, 0].to(labels.device)
-            log_prob = self.statistics(module, forward, inputs, corrupted_ids, labels, rows).log_prob
-        if self.options.score_dtype == "logits":
-            log_prob = log_prob.to(self.logits_dtype).float()
+            assert self.draws.order is not None
+            is_ranked = self.draws.order != MIDDLE
+            rows = (is_ranked if scorer.num_processes == 1 else torch.ones_like(is_ranked)).nonzero()[:, 0]
+            log_prob = scorer.statistics(self, corrupted_ids, labels, rows.to(labels.device)).log_prob
+        if options.score_dtype == "logits":
+            log_prob = log_prob.to(scorer.logits_dtype).float()
         return log_prob
 
-    def entropy(
-        self, module: nn.Module, forward: Callable[..., Any], inputs: CollatedBatch, corrupted_ids: Tensor,
-        labels: Tensor,
-    ) -> Tensor:  # fmt: skip
+    def entropy(self, corrupted_ids: Tensor, labels: Tensor) -> Tensor:
         """Return the entropy (B, L) in nats of the model's predictions where there is a label."""
         every_row = torch.arange(labels.shape[0], device=labels.device)
-        return self.statistics(module, forward, inputs, corrupted_ids, labels, every_row).entropy
-
-    def statistics(
-        self, module: nn.Module, forward: Callable[..., Any], inputs: CollatedBatch, corrupted_ids: Tensor,
-        labels: Tensor, rows: Tensor,
-    ) -> TokenStats:  # fmt: skip
-        """Return statistics (B, L) of the labels in `rows` (R,) without gradient, dropout off; 0 in the other rows.
-
-        Args:
-            module: whose dropout is turned off, unless options.score_train_mode.
-            forward: the patched model's, or what wraps it.
-        """
-        attention = attention_arguments(self.family, self.config, inputs, rows=rows)
-        with nullcontext() if self.options.score_train_mode else evaluation_mode(module):
-            return score_rows(forward, corrupted_ids, labels, rows, **attention, **self.label_arguments)
+        return self.scorer.statistics(self, corrupted_ids, labels, every_row).entropy

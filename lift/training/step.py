@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -27,7 +26,7 @@ from lift.objectives import (
 )
 from lift.objectives.complementary import maskable_of_views
 from lift.objectives.forward_process import draw_mode_words
-from lift.training.scorer import Scorer
+from lift.training.scorer import Scorer, ScoringCall
 from lift_kernels.models import ModelFamily
 
 
@@ -93,7 +92,7 @@ class Step:
             forward: what scores in place of `module` itself, of which it is the forward.
             is_evaluation: the rows are no training rows.
         """
-        forward = module if forward is None else forward
+        call = ScoringCall(self.scorer, module, forward or module, inputs, draws, is_evaluation)
         rows = MicroBatch(
             inputs["input_ids"],
             inputs["maskable"],
@@ -104,8 +103,8 @@ class Step:
             self.options,
             self.mask_token_id,
             self.pad_token_id,
-            score=partial(self.scorer.log_prob, module, forward, inputs, draws, is_evaluation),
-            entropy=partial(self.scorer.entropy, module, forward, inputs),
+            score=call.log_prob,
+            entropy=call.entropy,
         )
         return METHODS[self.options.method].build(rows)
 

@@ -18,7 +18,7 @@ from lift.tasks import sudoku
 from tests.lift.support import mdlm_stand_in as stand_in
 from tests.lift.support.labelled import RUN, Shifted, labelled_rows, split, tiny_dream, watch_logits, weights
 from tests.lift.support.tiny import tiny_model
-from tests.lift.training.test_trainer import expected_loss
+from tests.lift.support.trainers import evaluation_batch, expected_loss, training_batch
 
 
 @dataclass
@@ -65,7 +65,7 @@ def trained_padding(tokenizer):
 
 def whole_batch(trainer):
     rows = trainer.train_dataset.remove_columns("text")
-    return trainer._clean(trainer.data_collator(list(rows)))
+    return trainer.clean_inputs(trainer.data_collator(list(rows)))
 
 
 def test_dllms_defaults_stay(tmp_path):
@@ -125,7 +125,7 @@ def test_what_each_loss_norm_divides_by(tmp_path):
         trainer = make_trainer(tmp_path, method="sft", loss_norm_type=norm, loss_weight_type="uniform")
         inputs = whole_batch(trainer)
         losses[norm] = trainer.compute_loss(trainer.model, inputs).item()
-    batch = trainer._training_batch(trainer.model, inputs).batch
+    batch = training_batch(trainer, inputs).batch
     with torch.no_grad():
         log_probs = trainer.model(batch.input_ids).logits.log_softmax(-1)
     gold = log_probs.gather(-1, inputs["input_ids"][..., None])[..., 0]
@@ -166,7 +166,7 @@ def test_the_evaluation_meter_and_weights_are_dllms(tmp_path):
     loss = trainer.evaluate()["eval_loss"]
     assert trainer.meter.mean("eval") == pytest.approx(loss, rel=1e-5)
     inputs = whole_batch(trainer)
-    batch = trainer._evaluation_batch(inputs)
+    batch = evaluation_batch(trainer, inputs)
     u = (inputs["example_id"] % 24 + 0.5) / 24
     time = 1e-3 + (1 - 1e-3) * u
     torch.testing.assert_close(batch.token_weight[:, 0], scheduler.weight(time))

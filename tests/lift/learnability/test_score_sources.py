@@ -415,7 +415,9 @@ def test_a_trainer_can_call_any_source_in_place_of_its_scoring_forward(kind):
         return source.score_batch(example_id, clean_ids)
 
     half = torch.full((4,), 0.45)
-    batch = lift_batch(clean_ids, maskable, half, half, order, score, mask_token_id=1, seed=3, example_id=example_id)
+    batch = lift_batch(
+        clean_ids, maskable, half, half, order, score, mask_token_id=1, seed=3, example_id=example_id
+    ).batch
     is_kept = batch.labels != -100
     for row in range(4):
         kept = log_prob[row][is_kept[row]] * order[row]

@@ -161,7 +161,9 @@ def packing_trainer(tmp_path: Any, model: Any, **options: Any) -> LiftTrainer:
     ids=str,
 )
 @pytest.mark.parametrize("model_type", ["bert", "modernbert"])
-def test_loss_and_gradients_are_those_of_the_examples_alone(tmp_path: Any, model_type: str, options: Any) -> None:
+def test_loss_and_gradients_are_those_of_the_examples_alone(
+    tmp_path: Any, monkeypatch: Any, model_type: str, options: Any
+) -> None:
     """At the same noise: the packed step's input cut into its examples, each through the model by itself."""
     model, twin = build(model_type), build(model_type)
     twin.load_state_dict(model.state_dict())
@@ -176,7 +178,10 @@ def test_loss_and_gradients_are_those_of_the_examples_alone(tmp_path: Any, model
         entropy = -(log_probs.exp() * log_probs).sum(-1)
         return TokenStats(gold.float(), gold, entropy.float(), gold, labels)
 
-    truth = trainer._normalised(trainer._batches.build(batch, seed, statistics))
+    monkeypatch.setattr(trainer._scorer, "statistics", lambda *args: statistics(*args[-3:]))
+    draws = trainer._step.draw(batch, seed)
+    truth = trainer._normalised(trainer._step.training_batch(model, batch, draws, seed)).batch
+    monkeypatch.undo()
     views = len(truth.input_ids) // len(batch["input_ids"])
     loss = trainer.compute_loss(model, batch)
     twice = {name: torch.cat([batch[name]] * views) for name in ("position_ids", "attention_mask")}

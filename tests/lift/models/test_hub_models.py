@@ -16,6 +16,7 @@ from lift.training.config import LiftConfig
 from lift_kernels import apply_lift_kernels, remove_lift_kernels
 from lift_kernels.models import family_of, innermost
 from tests.lift.support.tiny import tiny_config, uneven_rows
+from tests.lift.support.trainers import training_batch
 from tests.lift_kernels.tiny_models import Sizes, aligned_logits, build, expect_equal, gradients, logits_loss
 
 VOCABULARY = 8  # the Sudoku tokenizer's
@@ -51,8 +52,8 @@ def test_the_loss_and_gradients_of_a_step_are_those_of_the_logits(tmp_path, name
     trainer = trainer_of(name, tmp_path, method="lift3", pad_in_loss=pad_in_loss, adapt=adapt)
     inputs, model = micro_batch(trainer), trainer.model
     model.eval()
-    prepared = trainer._training_batch(model, inputs)
-    batch = trainer._normalised(prepared)
+    prepared = training_batch(trainer, inputs, model)
+    batch = trainer._normalised(prepared).batch
     loss = trainer.compute_loss(model, inputs)
     found = gradients(model, loss)
     remove_lift_kernels(model)
@@ -88,8 +89,8 @@ def test_nothing_predicts_the_first_token_of_dream(tmp_path):
     inputs = micro_batch(published)
     assert inputs["maskable"][:, 0].all()
     inputs["position"] = torch.arange(4)
-    prepared = published._training_batch(published.model, inputs)
-    batch = published._normalised(prepared)
+    prepared = training_batch(published, inputs)
+    batch = published._normalised(prepared).batch
     assert (batch.labels[:, 0] != -100).any()
     loss = published.compute_loss(published.model, inputs)
     remove_lift_kernels(published.model)
@@ -124,7 +125,7 @@ def test_lift_ignores_the_shift_where_the_published_code_does(tmp_path):
     inputs = micro_batch(trainer)
     trainer.model.eval()
     torch.manual_seed(1)  # the unordered subset of middle rows is drawn from torch's generator
-    batch = trainer._normalised(trainer._training_batch(trainer.model, inputs))
+    batch = trainer._normalised(training_batch(trainer, inputs)).batch
     torch.manual_seed(1)
     loss = trainer.compute_loss(trainer.model, inputs)
     remove_lift_kernels(trainer.model)

@@ -60,7 +60,10 @@ def test_lift_trains_the_learnable_share_and_puts_the_rest_back(rows, mode):
         return log_prob
 
     order = torch.full((64,), mode)
-    batch = lift_batch(clean, maskable, time, rate, order, score, mask_token_id=MASK, seed=3, example_id=ids)
+    taken = lift_batch(clean, maskable, time, rate, order, score, mask_token_id=MASK, seed=3, example_id=ids)
+    batch = taken.batch
+    assert torch.equal(taken.is_masked, seen["labels"] != -100) and taken.log_prob is log_prob
+    assert torch.equal(taken.num_keep, (batch.labels != -100).sum(1))
     is_overmasked, is_kept = seen["labels"] != -100, batch.labels != -100
     assert torch.equal(seen["input_ids"] == MASK, is_overmasked) and seen["order"] is order
     assert is_overmasked.sum() / (64 * 30) == pytest.approx(0.7, abs=0.05)
@@ -82,7 +85,7 @@ def test_lift_passes_its_options_on(rows):
     batch = lift_batch(
         clean, maskable, few, many, torch.full((64,), HARD), lambda *_: -torch.rand(64, 40), mask_token_id=MASK, seed=3,
         example_id=ids, time_scaling=False, min_keep=2,
-    )  # fmt: skip
+    ).batch  # fmt: skip
     assert ((batch.labels != -100).sum(1) == 2).all()
     assert (batch.token_weight == 1).all()
 
@@ -102,7 +105,7 @@ def test_a_row_is_masked_alike_in_any_batch(permutation, num_rows, one_forward):
         names = {"mask_token_id": MASK, "seed": 3, "example_id": ids[keep]}
         if one_forward:
             return one_forward_batch(*arguments, **names).batch
-        return lift_batch(*arguments, lambda *_: log_prob[keep], **names)
+        return lift_batch(*arguments, lambda *_: log_prob[keep], **names).batch
 
     some = torch.tensor(permutation[:num_rows])
     whole, part = run(torch.arange(12)), run(some)
@@ -119,7 +122,7 @@ def test_the_middle_mode_is_unbiased(time):
     clean, maskable = torch.zeros(n, length, dtype=torch.int64), torch.ones(n, length, dtype=torch.bool)
     timestep, rate, order = torch.full((n,), time), torch.full((n,), 0.3), torch.zeros(n, dtype=torch.int64)
     names = {"mask_token_id": MASK, "seed": 0, "example_id": torch.arange(n)}
-    middle = lift_batch(clean, maskable, timestep, rate, order, lambda *_: torch.zeros(n, length), **names)
+    middle = lift_batch(clean, maskable, timestep, rate, order, lambda *_: torch.zeros(n, length), **names).batch
     sft = sft_batch(clean, maskable, timestep, **names)
     deviation = ((1 - time) / time / n) ** 0.5
     for batch in (middle, sft):
@@ -142,7 +145,7 @@ def test_one_forward_leaves_the_choice_to_the_loss(rows):
         is_overmasked.append(labels != -100)
         return log_probs.gather(-1, clean[..., None])[..., 0]
 
-    two = lift_batch(clean, maskable, time, rate, order, score, **names)
+    two = lift_batch(clean, maskable, time, rate, order, score, **names).batch
     batch, num_keep, out_order = one_forward_batch(clean, maskable, time, rate, order, **names)
     is_masked, is_middle = batch.labels != -100, order == MIDDLE
     assert is_middle.any() and not is_middle.all() and torch.equal(out_order, order)

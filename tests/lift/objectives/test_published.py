@@ -1,31 +1,11 @@
 from __future__ import annotations
 
-import dataclasses
 from itertools import islice
-from typing import get_args, get_type_hints
 
 import pytest
 import torch
 
-from lift import objectives
-from lift.objectives import EASY, HARD, MIDDLE, Quirks, random_orders, score_in_logits_dtype, select_unordered
-from lift.objectives.forward_process import EVALUATION_GRIDS
-
-
-def test_every_quirk_is_off_by_default_and_on_in_the_published_code():
-    ours, published = dataclasses.asdict(Quirks()), dataclasses.asdict(Quirks.published())
-    hints = get_type_hints(Quirks)
-    for name in ours:
-        choices = get_args(hints[name]) or (False, True)
-        assert (ours[name], published[name]) == choices, name
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        Quirks().mode_scope = "batch"
-
-
-def test_quirks_are_values_of_the_keywords_they_name():
-    hints = get_type_hints(Quirks)
-    assert get_args(hints["mode_scope"]) == objectives.MODE_SCOPES
-    assert get_args(hints["eval_grid"]) == EVALUATION_GRIDS
+from lift.objectives import EASY, HARD, MIDDLE, random_orders, score_in_logits_dtype, select_unordered
 
 
 @pytest.mark.parametrize(("method", "modes"), [("lift2", {EASY, HARD}), ("lift3", {MIDDLE, EASY, HARD})])

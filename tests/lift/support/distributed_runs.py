@@ -86,9 +86,9 @@ class WatchedTrainer(LiftTrainer):
         self.seen["placements"] = [placement(p) for p in model.parameters()]
         return super().training_step(model, *args)
 
-    def _training_batch(self, *args, **kwargs):
-        prepared = super()._training_batch(*args, **kwargs)
-        self.seen["orders"].append(prepared.order.tolist())
+    def prepare_training_batch(self, *args, **kwargs):
+        prepared = super().prepare_training_batch(*args, **kwargs)
+        self.seen["orders"].append(prepared.draws.order.tolist())
         self.seen["num_labels"].append((prepared.batch.labels != -100).sum().item())
         return prepared
 

@@ -7,66 +7,22 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from lift import LiftConfig, LiftError, LiftTrainer
-from lift.objectives.forward_process import diffusion_time, draw_uniforms, overmask_rate, step_seed
+from lift import LiftError, LiftTrainer
+from lift.objectives import diffusion_time, draw_uniforms, overmask_rate, step_seed
 from lift.tasks import sudoku
+from lift.training.scorer import Scorer, ScoringCall
 from lift_kernels import reference, select_tokens
 from tests.lift.support.tiny import tiny_config, tiny_model, tiny_rows, uneven_rows
-
-
-def make_trainer(tmp_path, model=None, *, callbacks=None, **options) -> LiftTrainer:
-    return LiftTrainer(
-        model=tiny_model() if model is None else model,
-        args=tiny_config(tmp_path, **options),
-        train_dataset=tiny_rows(),
-        eval_dataset=tiny_rows(6),
-        processing_class=sudoku.build_tokenizer(),
-        callbacks=callbacks,
-    )
-
-
-def micro_batch(trainer: LiftTrainer, rows=range(8)):
-    return trainer.data_collator([trainer.train_dataset[i] for i in rows])
-
-
-def expected_loss(
-    model, inputs, config: LiftConfig, *, step: int = 0, mask_token_id: int = 1, rate=lambda time: time, weight=None
-):
-    """LIFT from its description, row by row and through full logits: no op of ours but the reference generator."""
-    seed = step_seed(config.seed, step)
-    u, r = draw_uniforms(seed, inputs["example_id"])
-    time, rho = rate(diffusion_time(u)), overmask_rate(rate(u), r)
-    weights = 1 / time if weight is None else weight(diffusion_time(u))
-    total, modes = 0.0, []
-    for row, example in enumerate(inputs["example_id"].tolist()):
-        clean, maskable = inputs["input_ids"][row], inputs["maskable"][row]
-        t, extra = time[row].item(), 0.0 if config.method == "sft" else rho[row].item()
-        draws = [reference.random_word(seed, example, p, 0) >> 8 for p in range(len(clean))]
-        mask = [p for p, d in enumerate(draws) if maskable[p] and d * 2.0**-24 < (time[row] + extra).item()]
-        kept = mask
-        if config.method != "sft":
-            low, high = (1 / 2, 1 / 2) if config.method == "lift2" else (1 / 3, 2 / 3)
-            count = round(len(mask) * max(t / (t + extra), 1e-3))
-            corrupted = clean.clone()
-            corrupted[mask] = mask_token_id
-            with torch.no_grad():
-                log_probs = model(corrupted[None]).logits[0].log_softmax(-1)
-            gold = {p: log_probs[p, clean[p]].item() for p in mask}
-            if t >= high:
-                modes.append("easy")
-                kept = sorted(mask, key=gold.__getitem__, reverse=True)[:count]
-            elif t < low:
-                modes.append("hard")
-                kept = sorted(mask, key=gold.__getitem__)[:count]
-            else:
-                modes.append("middle")
-                words = {p: reference.random_word(seed, example, p, 1) for p in mask}
-                kept = sorted(mask, key=words.__getitem__, reverse=True)[: max(count, 1)]
-        noisy = clean.clone()
-        noisy[kept] = mask_token_id
-        log_probs = model(noisy[None]).logits[0].log_softmax(-1)
-        total = total - sum(log_probs[p, clean[p]] for p in kept) * weights[row]
-    return total / inputs["maskable"].sum(), modes
+from tests.lift.support.trainers import (
+    end_of_run,
+    evaluation_batch,
+    expected_loss,
+    logits_of,
+    make_trainer,
+    micro_batch,
+    training_batch,
+    weights,
+)
 
 
 @pytest.mark.parametrize("method", ["sft", "lift2", "lift3"])
@@ -83,10 +39,6 @@ def test_loss_and_gradients_are_those_of_the_description(tmp_path, method):
     truth.backward()
     for (name, ours), theirs in zip(model.named_parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5, msg=name)
-
-
-def weights(model) -> list[torch.Tensor]:
-    return [p.detach().clone() for p in model.parameters()]
 
 
 def test_a_resumed_run_is_the_same_run_to_the_bit(tmp_path):
@@ -113,20 +65,6 @@ def test_accumulation_changes_nothing_but_rounding(tmp_path):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
-def end_of_run(tmp_path, size, accumulation, **options) -> list[torch.Tensor]:
-    trainer = LiftTrainer(
-        model=tiny_model().double(),  # so that only a wrong share is left to see, not rounding
-        args=tiny_config(
-            tmp_path, per_device_train_batch_size=size, gradient_accumulation_steps=accumulation, optim="sgd",
-            learning_rate=0.1, max_grad_norm=0.0, pad_in_loss=False, **options,
-        ),
-        train_dataset=uneven_rows(),
-        processing_class=sudoku.build_tokenizer(),
-    )  # fmt: skip
-    trainer.train()
-    return weights(trainer.model)
-
-
 @pytest.mark.parametrize("options", [{}, {"one_forward": True}, {"one_forward": True, "learnability": "soft"}], ids=str)
 @pytest.mark.parametrize("normalizer", ["token", "sequence", "batch", "micro_batch"])
 def test_the_normalizers_see_the_step_as_a_whole(tmp_path, normalizer, options):
@@ -148,7 +86,7 @@ def test_what_each_normalizer_divides_by(tmp_path):
         trainer = make_trainer(tmp_path, method="sft", loss_normalizer=normalizer, pad_in_loss=False)
         inputs = trainer.data_collator(rows)
         losses[normalizer] = trainer.compute_loss(trainer.model, inputs).item()
-    batch = trainer._training_batch(trainer.model, inputs).batch
+    batch = training_batch(trainer, inputs).batch
     with torch.no_grad():
         log_probs = trainer.model(batch.input_ids, attention_mask=inputs["attention_mask"]).logits.log_softmax(-1)
     gold = log_probs.gather(-1, inputs["input_ids"][..., None])[..., 0]
@@ -199,15 +137,10 @@ def test_one_forward_trains_easy_and_hard_tokens_where_it_scores_them(tmp_path, 
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
-def logits_of(model, input_ids):
-    with torch.no_grad():
-        return model.eval()(input_ids).logits
-
-
 def test_cart_weights_each_token_by_the_context_near_it(tmp_path):
     trainer = make_trainer(tmp_path, method="cart", cart_p=0.3)
     inputs = micro_batch(trainer)
-    batch = trainer._training_batch(trainer.model, inputs).batch
+    batch = training_batch(trainer, inputs).batch
     is_masked = batch.labels != -100
     time = diffusion_time(draw_uniforms(step_seed(trainer.args.seed, 0), inputs["example_id"])[0])
     for b, i in is_masked.nonzero().tolist():
@@ -220,7 +153,7 @@ def test_gift_masks_where_the_model_is_uncertain(tmp_path):
     model = tiny_model()
     trainer = make_trainer(tmp_path, model, method="gift")
     inputs = micro_batch(trainer, range(24))
-    batch = trainer._training_batch(model, inputs).batch
+    batch = training_batch(trainer, inputs, model).batch
     response = inputs["maskable"] & (inputs["input_ids"] != 0)
     log_probs = logits_of(model, inputs["input_ids"].masked_fill(response, 1)).log_softmax(-1)
     root = -(log_probs.exp() * log_probs).sum(-1)
@@ -237,10 +170,11 @@ def test_gift_masks_where_the_model_is_uncertain(tmp_path):
 def test_complementary_views_cover_every_token_of_middle_rows_once(tmp_path):
     trainer = make_trainer(tmp_path, method="middle", complementary=True, pad_in_loss=False)
     inputs = micro_batch(trainer)
-    prepared = trainer._training_batch(trainer.model, inputs)
+    prepared = training_batch(trainer, inputs)
     first, second = (prepared.batch.labels != -100).chunk(2)
     assert torch.equal(first ^ second, inputs["maskable"])
-    assert torch.equal(trainer._batches.counted(inputs, step_seed(trainer.args.seed, 0)), prepared.maskable)
+    draws = trainer._step.draw(inputs, step_seed(trainer.args.seed, 0))
+    assert torch.equal(trainer._step.maskable(inputs, draws), prepared.maskable)
     assert prepared.batch.denominator == 2 * inputs["maskable"].sum()
     loss = trainer.compute_loss(trainer.model, inputs)
     batch = prepared.batch
@@ -266,10 +200,9 @@ def test_low_discrepancy_times_fill_the_step(tmp_path):
     seen = []
 
     class Watch(LiftTrainer):
-        def _training_batch(self, model, inputs, seed=None):
-            prepared = super()._training_batch(model, inputs, seed)
-            seen.extend(prepared.timestep.tolist())
-            return prepared
+        def prepare_training_batch(self, model, inputs, draws, seed, **options):
+            seen.extend(draws.timestep.tolist())
+            return super().prepare_training_batch(model, inputs, draws, seed, **options)
 
     trainer = Watch(
         model=tiny_model(), train_dataset=tiny_rows(), processing_class=sudoku.build_tokenizer(),
@@ -285,15 +218,15 @@ def test_low_discrepancy_times_fill_the_step(tmp_path):
 @pytest.mark.parametrize("source", ["cache", "frequency"])
 def test_a_score_source_replaces_the_scoring_forward(tmp_path, source, monkeypatch):
     trainer = make_trainer(tmp_path, method="lift2", score_source=source)
-    monkeypatch.setattr(trainer, "_score", lambda *_: pytest.fail("the model was asked"))
+    monkeypatch.setattr(Scorer, "statistics", lambda *_: pytest.fail("the model was asked"))
     inputs = micro_batch(trainer)
     trainer.compute_loss(trainer.model, inputs)
-    known = trainer._scores.score_batch(inputs["example_id"], inputs["input_ids"])
-    prepared = trainer._training_batch(trainer.model, inputs)
+    known = trainer._scorer.source.score_batch(inputs["example_id"], inputs["input_ids"])
+    prepared = training_batch(trainer, inputs)
     assert torch.equal(prepared.rejected_log_prob, known)
     if source == "cache":
         trained = prepared.batch.labels != -100
-        log_probs = logits_of(trainer.model, trainer._training_batch(trainer.model, inputs).batch.input_ids)
+        log_probs = logits_of(trainer.model, training_batch(trainer, inputs).batch.input_ids)
         assert known.unique().numel() > 5 and trained.any() and log_probs.isfinite().all()
     else:
         counts = torch.stack([row for row in inputs["input_ids"]]).unique().numel()
@@ -309,31 +242,29 @@ def test_a_resumed_cache_is_the_same_cache(tmp_path):
     resumed.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-3"))
     assert all(map(torch.equal, weights(whole.model), weights(resumed.model)))
     ids = torch.arange(24)
-    assert torch.equal(whole._scores.scores(ids, 32), resumed._scores.scores(ids, 32))
+    assert torch.equal(whole._scorer.source.scores(ids, 32), resumed._scorer.source.scores(ids, 32))
 
 
 def test_reference_quirks_turn_on_what_the_published_code_does(tmp_path):
     trainer = make_trainer(tmp_path, tiny_model(dropout=0.3), reference_quirks=True, method="lift3")
     inputs = micro_batch(trainer, range(24))
-    prepared = trainer._training_batch(trainer.model, inputs)
-    assert prepared.order.unique().numel() == 1  # one mode, by the mean time
+    prepared = training_batch(trainer, inputs)
+    assert prepared.draws.order.unique().numel() == 1  # one mode, by the mean time
     assert trainer.args.loss_normalizer == "micro_batch" and trainer.args.eval_loss == "train"
     trainer.train()
     first, second = (trainer.evaluate()["eval_loss"] for _ in range(2))
     assert first != second  # masks are drawn anew at every evaluation
     random = make_trainer(tmp_path, mode_policy="random", mode_scope="batch")
-    orders = {
-        random._training_batch(random.model, {**inputs, "micro_batch": i}).order.unique().item() for i in range(9)
-    }
+    orders = {training_batch(random, {**inputs, "micro_batch": i}).draws.order.unique().item() for i in range(9)}
     assert orders == {-1, 0, 1}
-    assert random._training_batch(random.model, inputs).order.unique().numel() == 1
+    assert training_batch(random, inputs).draws.order.unique().numel() == 1
 
 
 def test_scoring_in_train_mode_and_in_the_dtype_of_the_logits(tmp_path):
     trainer = make_trainer(tmp_path, tiny_model(dropout=0.5), score_train_mode=True, score_dtype="logits")
-    trainer._batches.logits_dtype = torch.bfloat16
+    trainer._scorer.logits_dtype = torch.bfloat16
     model, inputs = trainer.model.train(), micro_batch(trainer, range(24))
-    first, second = (trainer._training_batch(model, inputs).rejected_log_prob for _ in range(2))
+    first, second = (training_batch(trainer, inputs, model).rejected_log_prob for _ in range(2))
     assert not torch.equal(first, second)  # dropout is on
     assert torch.equal(first, first.bfloat16().float())
 
@@ -341,17 +272,17 @@ def test_scoring_in_train_mode_and_in_the_dtype_of_the_logits(tmp_path):
 def test_evaluation_on_the_published_grid(tmp_path):
     trainer = make_trainer(tmp_path, eval_grid="linspace")
     trainer.evaluate()
-    batch = trainer._evaluation_batch(trainer.data_collator([trainer.eval_dataset[i] for i in range(6)]))
+    batch = evaluation_batch(trainer, trainer.data_collator([trainer.eval_dataset[i] for i in range(6)]))
     torch.testing.assert_close(1 / batch.token_weight[:, 0], diffusion_time(torch.linspace(0, 1, 6)))
 
 
 def test_every_step_draws_new_masks(tmp_path):
     trainer = make_trainer(tmp_path)
     inputs = micro_batch(trainer)
-    first = trainer._training_batch(trainer.model, inputs).batch.input_ids
-    assert torch.equal(first, trainer._training_batch(trainer.model, inputs).batch.input_ids)
+    first = training_batch(trainer, inputs).batch.input_ids
+    assert torch.equal(first, training_batch(trainer, inputs).batch.input_ids)
     trainer.state.global_step = 1
-    assert not torch.equal(first, trainer._training_batch(trainer.model, inputs).batch.input_ids)
+    assert not torch.equal(first, training_batch(trainer, inputs).batch.input_ids)
 
 
 def test_two_evaluations_agree_to_the_bit_whatever_the_batch_size(tmp_path):
@@ -365,7 +296,7 @@ def test_two_evaluations_agree_to_the_bit_whatever_the_batch_size(tmp_path):
 def test_evaluation_is_sft_at_midpoints(tmp_path):
     trainer = make_trainer(tmp_path)
     trainer.evaluate()
-    batch = trainer._evaluation_batch(trainer.data_collator([trainer.eval_dataset[i] for i in range(6)]))
+    batch = evaluation_batch(trainer, trainer.data_collator([trainer.eval_dataset[i] for i in range(6)]))
     midpoints = (torch.arange(6) + 0.5) / 6
     torch.testing.assert_close(1 / batch.token_weight[:, 0], 1e-3 + (1 - 1e-3) * midpoints)
     assert torch.equal(batch.labels != -100, batch.input_ids == 1)
@@ -376,7 +307,8 @@ def test_scoring_turns_dropout_off_and_leaves_no_trace(tmp_path):
     model, inputs = trainer.model.train(), micro_batch(trainer)
     model.model.embeddings.eval()  # a part that the user froze
     labels, rows = inputs["input_ids"].where(inputs["maskable"], -100), torch.tensor([0, 5])
-    first, second = (trainer._score(model, inputs, inputs["input_ids"], labels, rows).log_prob for _ in range(2))
+    call = ScoringCall(trainer._scorer, model, model, inputs, trainer._step.draw(inputs, 0))
+    first, second = (trainer._scorer.statistics(call, inputs["input_ids"], labels, rows).log_prob for _ in range(2))
     assert torch.equal(first, second) and not first.requires_grad
     assert model.training and model.head.training and not model.model.embeddings.training
     assert first[rows].any(1).all() and not first[1:5].any()
@@ -385,10 +317,10 @@ def test_scoring_turns_dropout_off_and_leaves_no_trace(tmp_path):
 def test_only_rows_that_rank_are_scored(tmp_path, monkeypatch):
     trainer = make_trainer(tmp_path)
     scored = []
-    real = trainer._score
-    monkeypatch.setattr(trainer, "_score", lambda *a: scored.append(a[-1]) or real(*a))
+    real = Scorer.statistics
+    monkeypatch.setattr(Scorer, "statistics", lambda *a: scored.append(a[-1]) or real(*a))
     inputs = micro_batch(trainer, range(24))
-    trainer._training_batch(trainer.model, inputs)
+    training_batch(trainer, inputs)
     _, modes = expected_loss(copy.deepcopy(trainer.model), inputs, trainer.args)
     assert scored[0].tolist() == [i for i, mode in enumerate(modes) if mode != "middle"]
 
@@ -414,7 +346,7 @@ def test_the_logged_sums_are_those_of_the_tokens(tmp_path, one_forward):
     inputs = micro_batch(trainer, range(24))
     trainer.compute_loss(trainer.model, inputs)
     logged = trainer._statistics.take(lambda sums: sums)
-    prepared = trainer._training_batch(trainer.model, inputs)
+    prepared = training_batch(trainer, inputs)
     corrupted = prepared.batch.input_ids
     with torch.no_grad():
         log_probs = trainer.model(corrupted).logits.log_softmax(-1)
@@ -422,17 +354,15 @@ def test_the_logged_sums_are_those_of_the_tokens(tmp_path, one_forward):
     is_kept = prepared.batch.labels != -100
     if one_forward:
         is_masked = is_kept
-        lift = prepared.lift
-        is_kept = select_tokens(
-            gold, is_masked, lift["num_keep"], lift["order"], seed=lift["seed"], row_ids=lift["row_ids"]
-        )
+        lift = prepared.one_forward
+        is_kept = select_tokens(gold, is_masked, lift.num_keep, lift.order, seed=lift.seed, row_ids=lift.row_ids)
         rejected, rejected_gold = is_masked & ~is_kept, gold
     else:
         rejected, rejected_gold = prepared.rejected, prepared.rejected_log_prob
     assert rejected.any() and is_kept.any()
     expected = {
-        "mean_t": prepared.timestep.mean(), "mean_rho": prepared.rho.mean(),
-        "easy": (prepared.order == 1).float().mean(), "hard": (prepared.order == -1).float().mean(), "middle": 0.0,
+        "mean_t": prepared.draws.timestep.mean(), "mean_rho": prepared.draws.rho.mean(),
+        "easy": (prepared.draws.order == 1).float().mean(), "hard": (prepared.draws.order == -1).float().mean(), "middle": 0.0,
         "nll": -gold[is_kept].mean(), "kept_log_prob": gold[is_kept].mean(),
         "accuracy": (log_probs.argmax(-1) == inputs["input_ids"])[is_kept].float().mean(),
         "entropy": -(log_probs.exp() * log_probs).sum(-1)[is_kept].mean(),
