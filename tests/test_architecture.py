@@ -31,8 +31,8 @@ FLOORS = {
     "lift_kernels": 7,
     "lift.atomic_write": 11,
     "lift.errors": 11,
-    "lift.fields": 12,
     "lift.lazy_face": 11,
+    "lift.fields": 12,
     "lift.objectives": 13,
     "lift.data": 14,
     "lift.learnability": 14,
@@ -164,6 +164,61 @@ def broken_rule(link: Import) -> str | None:
         if library != LAZY_LIBRARIES.get(importer) or not is_lazy:
             return "lift_kernels needs torch and einops only (models and integrations more, inside a function)"
     return "this floor needs torch only" if importer in TORCH_ONLY else None
+
+
+def circles(links: list[Import]) -> list[list[str]]:
+    """The groups of modules that import one another, wherever in the file they do."""
+    imported: dict[str, set[str]] = {}
+    for link in links:
+        if link.imported.partition(".")[0] in ("lift", "lift_kernels"):
+            imported.setdefault(link.importer, set()).add(link.imported)
+
+    def reached(module: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [module]
+        while waiting:
+            for other in imported.get(waiting.pop(), ()):
+                if other not in seen:
+                    seen.add(other)
+                    waiting.append(other)
+        return seen
+
+    reach = {module: reached(module) for module in imported}
+    found = {
+        tuple(sorted({module, *(other for other in reach[module] if module in reach.get(other, ()))}))
+        for module in imported
+        if module in reach[module]
+    }
+    return [list(group) for group in sorted(found) if len(group) > 1]
+
+
+def floors_in_a_line(package: str) -> str:
+    """The floors of a package from the ground up, as CONTRIBUTING shows them."""
+    floors: dict[int, list[str]] = {}
+    for part, floor in FLOORS.items():
+        if part.startswith(f"{package}."):
+            floors.setdefault(floor, []).append(f"`{part.removeprefix(package + '.')}`")
+    return f"- `{package}`: " + " < ".join(", ".join(sorted(floors[floor])) for floor in sorted(floors))
+
+
+def test_no_modules_import_one_another():
+    assert not circles(imports_of(ROOT))
+
+
+def test_a_circle_is_found():
+    links = [Import(a, b, False) for a, b in (("lift.a", "lift.b"), ("lift.b", "lift.c"), ("lift.c", "lift.a"))]
+    assert circles([*links, Import("lift.d", "lift.a", True)]) == [["lift.a", "lift.b", "lift.c"]]
+
+
+@pytest.mark.parametrize("package", ["lift", "lift_kernels"])
+def test_contributing_shows_the_floors(package):
+    assert floors_in_a_line(package) in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines()
+
+
+def test_every_room_says_what_lives_there():
+    doors = [*(ROOT / "lift").rglob("__init__.py"), *(ROOT / "lift_kernels").rglob("__init__.py")]
+    assert len(doors) > 15
+    assert not [str(door) for door in doors if not ast.get_docstring(ast.parse(door.read_text(encoding="utf-8")))]
 
 
 def test_every_module_keeps_to_its_floor():

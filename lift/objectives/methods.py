@@ -6,11 +6,6 @@ Nothing else asks for a method by its name: what must be known of it stands in i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from lift.objectives.micro_batch import Build
 
 EASY, MIDDLE, HARD = 1, 0, -1  # a row's mode: `order` of lift_kernels.select_tokens
 MODES = {"easy": EASY, "middle": MIDDLE, "hard": HARD}
@@ -24,7 +19,7 @@ class Method:
     """What it trains on, in a line."""
 
     module: str
-    """The file in this folder whose `build` makes its training batches; loaded at the first use."""
+    """The file in this folder whose `build` makes its training batches; it is loaded when it is first used."""
 
     modes: tuple[int, ...] = ()
     """The modes that its rows choose among, first the one that wins ties; none where it trains all that it masks."""
@@ -42,12 +37,6 @@ class Method:
     def selects_tokens(self) -> bool:
         """Whether it masks more than it trains: at t + rho, of which it keeps what the row's mode asks for."""
         return bool(self.modes)
-
-    @property
-    def build(self) -> Build:
-        """The function that makes its training batches."""
-        build: Build = import_module(f"lift.objectives.{self.module}").build
-        return build
 
 
 METHODS: dict[str, Method] = {

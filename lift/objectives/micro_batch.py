@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
 
 from lift.objectives.batch import DenoisingBatch, EntropyFunction, ScoreFunction
+from lift.objectives.methods import METHODS
 from lift.objectives.options import LiftOptions
 
 
@@ -93,4 +95,8 @@ class TrainingBatch(NamedTuple):
     row_weight: Tensor | None = None  # (B,) 1/t or 1: its weights, in place of the batch's token_weight
 
 
-Build = Callable[[MicroBatch], TrainingBatch]
+def build_training_batch(rows: MicroBatch) -> TrainingBatch:
+    """Make the training batch of `rows` by the `build` of the method that their options name."""
+    module = import_module(f"lift.objectives.{METHODS[rows.options.method].module}")
+    build: Callable[[MicroBatch], TrainingBatch] = module.build
+    return build(rows)

@@ -26,6 +26,7 @@ from lift.objectives import (
 )
 from lift.objectives.complementary import maskable_of_views
 from lift.objectives.forward_process import draw_mode_words
+from lift.objectives.micro_batch import build_training_batch
 from lift.training.scorer import Scorer, ScoringCall
 from lift_kernels.models import ModelFamily
 
@@ -106,7 +107,7 @@ class Step:
             score=call.log_prob,
             entropy=call.entropy,
         )
-        return METHODS[self.options.method].build(rows)
+        return build_training_batch(rows)
 
     def evaluation_batch(self, inputs: CollatedBatch, u: Tensor, seed: int) -> DenoisingBatch:
         """Mask the rows for plain SFT at the times u (B,), before their floor."""
