@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lift.errors import LiftError
 from lift.lazy_face import lazy_face
 
 if TYPE_CHECKING:
     from lift.data import MaskedDiffusionCollator, load_rows, pack_dataset, prepare_dataset
+    from lift.errors import LiftError
     from lift.models import load_model
     from lift.objectives import METHODS, LiftOptions
     from lift.sampling import generate

@@ -30,7 +30,7 @@ def run(arguments: Sequence[str]) -> None:
     from lift.cli.arguments import ModelArguments
     from lift.cli.loading import build_model, load_tokenizer
     from lift.data import encode_prompt, resolve_mask_token_id
-    from lift.sampling.generate import generate
+    from lift.sampling.sampler import generate
     from lift_kernels import apply_lift_kernels
 
     transformers.logging.set_verbosity_error()

@@ -12,7 +12,7 @@ from rich.console import Console
 from lift.cli.arguments import DataArguments
 from lift.cli.sources import Metrics, Source
 from lift.data import prepare_dataset
-from lift.sampling.generate import generate
+from lift.sampling.sampler import generate
 from lift.tasks import sudoku
 from lift.tasks.sudoku.plot import accuracy_by_difficulty
 from lift.training.config import LiftConfig

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lift.lazy_face import lazy_face
 
 if TYPE_CHECKING:
-    from lift.sampling.generate import generate
+    from lift.sampling.sampler import generate
 
 __all__ = [
     "generate",

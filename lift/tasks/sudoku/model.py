@@ -50,7 +50,7 @@ def decode_grids(tokenizer: PreTrainedTokenizerBase, input_ids: torch.Tensor) ->
     """Grids from token ids, one character a token: "1" to "4", "0" for [MASK], "?" for anything else.
 
     Args:
-        input_ids: (B, 16) int64, the response part of what `lift.sampling.generate.generate` returns.
+        input_ids: (B, 16) int64, the response part of what `lift.sampling.sampler.generate` returns.
     Returns: B strings of 16 characters; those of a sampler's `on_step` are the frames of `render_steps`.
     """
     characters = {tokenizer.convert_tokens_to_ids(digit): digit for digit in "1234"}
@@ -80,7 +80,7 @@ def evaluate(
     """
     import torch
 
-    from lift.sampling.generate import generate
+    from lift.sampling.sampler import generate
 
     if not puzzles:
         raise LiftError("evaluate: puzzles must hold at least one puzzle, got none.")

@@ -259,7 +259,7 @@ def test_a_writer_killed_halfway_leaves_the_old_file(tmp_path):
     old.save(tmp_path)
     result = subprocess.run(
         [sys.executable, "-c", _KILLED_WRITER, str(tmp_path)],
-        cwd=Path(__file__).parents[2], env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
+        cwd=Path(__file__).parents[3], env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
         timeout=120, check=False,
     )  # fmt: skip
     assert (result.returncode, result.stdout) == (-signal.SIGXFSZ, "ready\n"), result.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lift.recipes import ACCELERATE
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # Of one thread, without a GPU, and deaf to the net. DeepSpeed has to be told that there is only a CPU.
 ENVIRONMENT = {
     "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from transformers import ModernBertConfig, ModernBertForMaskedLM
 
 import lift
-from lift.sampling.generate import generate
+from lift.sampling.sampler import generate
 from lift_kernels import apply_lift_kernels
 
 MASK, PAD = 1, 0
