@@ -215,9 +215,9 @@ def test_a_cache_remembers_packed_tokens_in_their_places(tmp_path: Any) -> None:
     trainer = packing_trainer(tmp_path, build("bert").float(), score_source="cache", max_steps=9)
     trainer.train()
     batch = trainer.data_collator(trainer.train_dataset.to_list())
-    never = trainer._scores.scores(torch.tensor([0]), 1)  # the mean: example 0 is not the first of its row
+    never = trainer._scorer.source.scores(torch.tensor([0]), 1)  # the mean: example 0 is not the first of its row
     assert 0 not in batch["host_example_id"]
-    known = trainer._scores.score_batch(torch.tensor(batch["host_example_id"]), batch["input_ids"]) != never
+    known = trainer._scorer.source.score_batch(torch.tensor(batch["host_example_id"]), batch["input_ids"]) != never
     assert known.any(1).all() and not known[~batch["maskable"]].any()
 
 
