@@ -61,7 +61,7 @@ def test_the_wheel_holds_both_packages_whole_and_nothing_else(wheel):
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
     }
-    assert {"lift_kernels/py.typed", "lift/py.typed", "lift/presets/sudoku.yaml"} <= files
+    assert {"lift_kernels/py.typed", "lift/py.typed", "lift/recipes/presets/sudoku.yaml"} <= files
     assert files == sources
 
 

@@ -224,7 +224,7 @@ def test_a_cache_remembers_packed_tokens_in_their_places(tmp_path: Any) -> None:
 @needs_packing
 def test_frequencies_of_packed_rows_are_those_of_their_examples(tmp_path: Any) -> None:
     tables = [
-        packing_trainer(tmp_path, build("bert"), score_source="frequency", packing=packing)._scores.log_frequency
+        packing_trainer(tmp_path, build("bert"), score_source="frequency", packing=packing)._scorer.source.log_frequency
         for packing in (True, False)
     ]
     assert torch.equal(*tables)
