@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import transformers
 from torch import Tensor
 
 from lift.errors import LiftError
-from lift.models.transformers_versions import PACKING_SINCE, keeps_packed_examples_apart
+from lift.models.transformers_versions import PACKING_SINCE, keeps_packed_examples_apart, version_name
 from lift_kernels.models import ModelFamily
 
 # model_type -> whether its positions start behind the pad token's id, not at 0
@@ -45,7 +44,7 @@ def check_packable(config: Any) -> None:
         )
     if not keeps_packed_examples_apart():
         oldest = ".".join(map(str, PACKING_SINCE))
-        raise LiftError(f"packing needs transformers {oldest} or newer, got {transformers.__version__}: {remedy}")
+        raise LiftError(f"packing needs transformers {oldest} or newer, got {version_name()}: {remedy}")
 
 
 def attention_arguments(

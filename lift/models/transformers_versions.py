@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import metadata
 from typing import Any
 
 PACKING_SINCE = (5, 1)
@@ -17,11 +18,14 @@ PACKING_SINCE = (5, 1)
 CHECKPOINTING_SWITCHES = ("activation_checkpointing_enable", "gradient_checkpointing_enable")
 
 
-def transformers_version() -> tuple[int, int]:
-    """Return the major and minor version of the transformers that is installed."""
-    import transformers
+def version_name() -> str:
+    """Return the version of the transformers that is installed, such as "5.23.0", without importing it."""
+    return metadata.version("transformers")
 
-    major, minor = re.findall(r"\d+", transformers.__version__)[:2]
+
+def transformers_version() -> tuple[int, int]:
+    """Return the major and minor number of that version."""
+    major, minor = re.findall(r"\d+", version_name())[:2]
     return int(major), int(minor)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,6 @@ import pytest
 import torch
 
 from lift import LiftError, MaskedDiffusionCollator
-from lift.models import attention
 from lift.models.attention import PACKABLE_MODELS, attention_arguments, check_packable, mask_as_taken
 from lift_kernels.models import family_of
 from tests.lift.models.packed_examples import alone, boundaries, build, packed_batch
@@ -73,7 +73,7 @@ def test_models_that_may_mix_examples_are_refused(monkeypatch: pytest.MonkeyPatc
     config = SimpleNamespace(model_type="bert", _attn_implementation="flash_attention_2")
     with pytest.raises(LiftError, match=r"attn_implementation 'sdpa' or 'eager', got 'flash_attention_2': load it so"):
         check_packable(config)
-    monkeypatch.setattr(attention.transformers, "__version__", "5.0.2")
+    monkeypatch.setattr(metadata, "version", {"transformers": "5.0.2"}.get)
     with pytest.raises(LiftError, match=r"packing needs transformers 5\.1 or newer, got 5\.0\.2: set packing=False"):
         check_packable(SimpleNamespace(model_type="bert", _attn_implementation="sdpa"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from importlib import metadata
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ from lift.models.transformers_versions import (
     set_checkpointing_options,
     take_old_checkpointing_names,
     transformers_version,
+    version_name,
     without_renaming_notice,
 )
 from tests.lift.support.llada_layout import llada_layout
@@ -39,8 +41,12 @@ IDS = torch.arange(8).view(1, 8)
     ],
 )
 def test_a_version_says_what_it_has(monkeypatch, name, version, is_4, packs):
-    monkeypatch.setattr(transformers, "__version__", name)
+    monkeypatch.setattr(metadata, "version", {"transformers": name}.get)
     assert (transformers_version(), is_transformers_4(), keeps_packed_examples_apart()) == (version, is_4, packs)
+
+
+def test_the_version_is_that_of_the_installed_transformers():
+    assert version_name() == transformers.__version__
 
 
 def test_a_models_own_checkpointing_is_switched_on_with_its_options():
