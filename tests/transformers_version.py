@@ -1,15 +1,18 @@
-"""Tests of what transformers 4 lacks."""
+"""Mark tests of what the transformers installed here lacks."""
 
 from __future__ import annotations
 
 import pytest
-import transformers
 
-IS_TRANSFORMERS_4 = transformers.__version__.startswith("4.")
+from lift.models.transformers_versions import PACKING_SINCE, is_transformers_4, keeps_packed_examples_apart
+
+IS_TRANSFORMERS_4 = is_transformers_4()
 
 
 def needs_transformers_5(reason: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(IS_TRANSFORMERS_4, reason=reason)
 
 
-needs_packing = needs_transformers_5("packing needs transformers 5.1")
+needs_packing = pytest.mark.skipif(
+    not keeps_packed_examples_apart(), reason=f"packing needs transformers {'.'.join(map(str, PACKING_SINCE))}"
+)

@@ -1,4 +1,4 @@
-"""From a file, a folder or a Hub id to padded batches of prompt and response token ids."""
+"""Data: load rows, tokenise them into prompt and response, pack them, and pad them into batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of token ids to one padded batch."""
+"""Pad rows of token ids into one batch, and mark which tokens may be masked."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class MaskedDiffusionCollator:
     Args:
         pad_token_id: Id that fills short rows.
         pad_in_loss: Padding counts as response: it may be masked, is trained, and is attended to, as in
-            LLaDA's fine-tuning (quirk Q19 of the LIFT specification). False leaves it out of the loss and
-            of attention; rows of `pack_dataset` need that.
+            LLaDA's fine-tuning (Q19 in lift/objectives/README.md). False leaves it out of the loss and of
+            attention; rows of `pack_dataset` need that.
         max_length: Pad every batch to this many tokens; by default to its longest row.
         pad_to_multiple_of: Round the length up to a multiple of this, also above `max_length`.
         predicts_next: The model predicts position i from the hidden state of i - 1 (Dream): the first position of

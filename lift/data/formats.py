@@ -1,4 +1,4 @@
-"""The formats of a row, and how each becomes prompt ids and response ids."""
+"""Encode a row, whatever columns hold its text, as prompt ids and response ids."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROMPT_BOUNDARIES = ("generation_prompt", "user_turn_newline")
 
 @dataclass(frozen=True)
 class Columns:
-    """Where the text of a row lies: `messages`, or else `prompt` and `completion`."""
+    """Name the columns that hold the text of a row: `messages`, or else `prompt` and `completion`."""
 
     prompt: str | None = None
     completion: str | None = None

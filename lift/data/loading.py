@@ -1,4 +1,4 @@
-"""Rows as they were written, from files, saved data sets and the Hugging Face Hub.
+"""Load rows unchanged from files, saved data sets and the Hugging Face Hub.
 
 JSON is parsed here and not by `datasets.load_dataset`: that keeps strings that look like dates strings,
 leaves no copy in a cache folder, and knows the line of a mistake.
@@ -84,7 +84,7 @@ def _described(source: str | Path | Sequence[str | Path]) -> str:
 
 
 def is_hub_id(source: str) -> bool:
-    """Whether `load_rows` would look on the Hub for this name, not on disk."""
+    """Return whether `load_rows` would look for this name on the Hub, not on disk."""
     if Path(source).exists() or Path(source).suffix.lower() in _FILE_SUFFIXES:
         return False
     owner = source.partition("/")[0] if "/" in source else None

@@ -1,4 +1,4 @@
-"""Rows of public data sets as `prompt` and `completion`: one function for each, chosen by name.
+"""Turn rows of public data sets into `prompt` and `completion`: one function for each, chosen by name.
 
 The reasoning sets take the form of the published code of LIFT (arXiv 2605.22939): `SYSTEM_PROMPT` in front of the
 question, in the user's turn, and the answer as `<reasoning>...</reasoning>`, a newline, `<answer>...</answer>`.

@@ -1,4 +1,4 @@
-"""Several short examples in one row, so that a batch holds few pads."""
+"""Pack several short examples into one row, so that a batch holds few pads."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def best_fit_decreasing(lengths: Sequence[int], width: int, *, show_progress: bo
 
 
 def is_packed(rows: Any) -> bool:
-    """Whether a data set, or its first row, comes from `pack_dataset`."""
+    """Return whether a data set, or its first row, comes from `pack_dataset`."""
     columns = getattr(rows, "column_names", None)
     if columns is None:
         columns = rows[0] if isinstance(rows, Sequence) and rows else ()

@@ -1,4 +1,4 @@
-"""Rows of text to rows of token ids that the collator can pad."""
+"""Tokenise rows of text into rows of token ids that the collator pads."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def prepare_dataset(
 
     Raises: LiftError if there are no rows, or (naming the row and the remedy) if one cannot be trained on.
 
-    Source: the boundary between prompt and response is the default of quirk Q18 of the LIFT specification.
+    Source: where a chat template's prompt ends, and where the published code ends it: Q18 in lift/objectives/README.md.
     """
     if truncation not in ("right", "filter"):
         raise LiftError(f"truncation must be 'right' or 'filter', got {truncation!r}.")
@@ -127,7 +127,7 @@ def prepare_dataset(
 
 @contextmanager
 def _progress_bars(are_shown: bool) -> Iterator[None]:
-    """Without bars of `datasets` unless `are_shown`; it knows them only for the whole process."""
+    """Hide the bars of `datasets` meanwhile unless `are_shown`; it can do so only for the whole process."""
     hides = not are_shown and not datasets.are_progress_bars_disabled()
     if hides:
         datasets.disable_progress_bars()

@@ -1,4 +1,4 @@
-"""Which token ids stand for [MASK] and for padding."""
+"""Find the token ids of [MASK] and of padding."""
 
 from __future__ import annotations
 

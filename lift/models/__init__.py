@@ -1,4 +1,4 @@
-"""Models of transformers: loaded, adapted by LoRA, checkpointed, sharded, and told what to attend to."""
+"""Models of transformers: loading, LoRA, gradient checkpointing, FSDP, attention masks, and versions apart."""
 
 from __future__ import annotations
 

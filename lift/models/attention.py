@@ -1,4 +1,4 @@
-"""What a model's forward must be given about attention: its mask in the form the model takes, and positions.
+"""Give a model's forward its attention mask in the form it takes, and the positions of packed rows.
 
 A model that ignores its mask, as LLaDA does, would mix the examples of a packed row without a word, so only the types
 below are let through. Each is tested: packed, it predicts what it predicts for its examples alone.
@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import transformers
 from torch import Tensor
 
 from lift.errors import LiftError
+from lift.models.transformers_versions import PACKING_SINCE, keeps_packed_examples_apart, version_name
 from lift_kernels.models import ModelFamily
 
 # model_type -> whether its positions start behind the pad token's id, not at 0
@@ -28,7 +28,6 @@ PACKABLE_MODELS = {
     "xlm-roberta": True,
 }
 _ATTENTION = ("sdpa", "eager")
-_OLDEST = (5, 1)  # of transformers; before it some of these models overlook a mask of four dimensions, or reject it
 
 
 def check_packable(config: Any) -> None:
@@ -36,7 +35,7 @@ def check_packable(config: Any) -> None:
     remedy = "set packing=False; grouping rows by length saves padding too."
     if config.model_type not in PACKABLE_MODELS:
         raise LiftError(
-            f"packing needs a model known to keep the examples of a row apart ({', '.join(PACKABLE_MODELS)}), and "
+            f"packing needs a model known to keep the examples of a row apart ({', '.join(sorted(PACKABLE_MODELS))}), and "
             f"model type {config.model_type!r} is not: {remedy}"
         )
     if config._attn_implementation not in _ATTENTION:
@@ -44,8 +43,9 @@ def check_packable(config: Any) -> None:
             f"packing needs a model loaded with attn_implementation {' or '.join(map(repr, _ATTENTION))}, got "
             f"{config._attn_implementation!r}: load it so, or {remedy}"
         )
-    if tuple(map(int, transformers.__version__.split(".")[:2])) < _OLDEST:
-        raise LiftError(f"packing needs transformers 5.1 or newer, got {transformers.__version__}: {remedy}")
+    if not keeps_packed_examples_apart():
+        oldest = ".".join(map(str, PACKING_SINCE))
+        raise LiftError(f"packing needs transformers {oldest} or newer, got {version_name()}: {remedy}")
 
 
 def attention_arguments(
@@ -80,7 +80,7 @@ def attention_arguments(
 
 
 def mask_as_taken(family: ModelFamily | None, mask: Tensor | None, input_ids: Tensor) -> Tensor | None:
-    """The mask of `input_ids` (B, L) for a model of `family`.
+    """Return the mask of `input_ids` (B, L) in the form that a model of `family` takes, or None where it needs none.
 
     Args:
         mask: (B, L), 1 where attention is allowed; None where it is everywhere.
@@ -101,7 +101,7 @@ def mask_as_taken(family: ModelFamily | None, mask: Tensor | None, input_ids: Te
 
 
 def _masks(config: Any, mask: Tensor) -> Any:
-    """The mask (B, 1, L, L) for the model: one for all layers, or where some have a window, one for each kind."""
+    """Return the mask (B, 1, L, L) for all layers, or one for each kind of layer where some see a window only."""
     if "sliding_attention" not in (getattr(config, "layer_types", None) or ()):
         return _for_implementation(config, mask)
     position = torch.arange(mask.shape[-1], device=mask.device)

@@ -1,4 +1,4 @@
-"""Evaluation mode for the length of a block."""
+"""Put a model into evaluation mode for the length of a `with` block."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from torch import nn
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Turn dropout off; afterwards each module is as it was, on an error too: some may be frozen in either mode."""
+    """Turn dropout off, and give each module its own mode back afterwards, on an error too.
+
+    `model.train()` would not: some modules may have been in evaluation mode on purpose.
+    """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

@@ -1,4 +1,4 @@
-"""What FSDP through accelerate needs beside its configuration file: sharding on CPUs, units that keep ties whole."""
+"""Set up FSDP through accelerate: shard on CPUs too, and keep parameters that modules share in one unit."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def choose_units(accelerator: Any, model: Any) -> None:
 
 
 def _without_embeddings(prepare: Callable[..., Any], model: Any) -> Callable[..., Any]:
-    """`prepare`, during which `model` names no embeddings that could be given a unit of their own."""
+    """Return `prepare` with `model` naming no embeddings meanwhile, which would be given a unit of their own."""
 
     def prepare_in_root(*objects: Any, **options: Any) -> Any:
         model.get_input_embeddings = model.get_output_embeddings = lambda: None

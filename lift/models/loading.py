@@ -1,4 +1,4 @@
-"""Models and tokenizers from folders, Hub ids and installed packages, or new ones from a configuration."""
+"""Load models and tokenizers from folders, Hub ids and installed packages, or build new ones from options."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def new_config(options: dict[str, Any], tokenizer: Any) -> Any:
 
 
 def _own_auto_class(config: Any) -> str | None:
-    """Where the checkpoint's own code offers its masked language model, if it brings any."""
+    """Return the entry of `auto_map` by which the checkpoint's own code offers its masked language model, or None."""
     auto_map = getattr(config, "auto_map", None) or {}
     return next((name for name in _AUTO_CLASSES if name in auto_map), None)
 

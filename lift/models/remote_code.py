@@ -1,8 +1,8 @@
-"""Checkpoints that bring their own model code, which was mostly written for transformers 4.
+"""Load checkpoints that bring their own model code, which was mostly written for transformers 4.
 
 Under transformers 5 the published code of LLaDA, Dream, LLaDA-MoE and LLaDA2 fails to import, to build or to load, or
 loads with arbitrary rotary frequencies; Dream's cannot be saved under 4.57 either. This makes up for what changed.
-transformers itself is touched only while code is imported or a model is loaded.
+It changes transformers itself only while code is imported or a model is loaded.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import transformers
 from torch import Tensor
 
 from lift.errors import LiftError
+from lift.models.transformers_versions import is_transformers_4
 
-_IS_TRANSFORMERS_4 = transformers.__version__.startswith("4.")
 # Arguments that newer transformers pass to methods which the published code overrides without them.
 _ADDED_ARGUMENTS = {
     "tie_weights": {"missing_keys", "recompute_mapping"},
@@ -33,7 +33,7 @@ _REMOTE_PACKAGE = "transformers_modules"  # where transformers imports the code 
 @contextmanager
 def names_of_transformers_4() -> Iterator[None]:
     """Provide the names that the published code takes from transformers 4, and afterwards remove them again."""
-    if _IS_TRANSFORMERS_4:
+    if is_transformers_4():
         yield
         return
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
@@ -71,7 +71,7 @@ def load_remote_model(name_or_path: str, config: Any, auto_class: str, **options
     with names_of_transformers_4():
         model_class = get_class_from_dynamic_module(config.auto_map[auto_class], name_or_path)
         _ignore_added_arguments(model_class)
-        if _IS_TRANSFORMERS_4:
+        if is_transformers_4():
             return load(name_or_path, config=config, trust_remote_code=True, **options)
         _adapt_tied_weights(model_class, config)
         model = load(name_or_path, config=config, trust_remote_code=True, **options)
@@ -80,7 +80,7 @@ def load_remote_model(name_or_path: str, config: Any, auto_class: str, **options
 
 
 def _default_rope(config: Any, device: Any = None, seq_len: int | None = None, **_: Any) -> tuple[Tensor, float]:
-    """Rotary frequencies theta^(-2i/d), i = 0 .. d/2 - 1, over the rotary share d of a head (arXiv 2104.09864)."""
+    """Return rotary frequencies theta^(-2i/d), i = 0 .. d/2 - 1, d the rotary share of a head (arXiv 2104.09864)."""
     theta = getattr(config, "rope_theta", None) or config.rope_parameters["rope_theta"]
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     dim = int(head_dim * getattr(config, "partial_rotary_factor", 1.0))
@@ -89,7 +89,7 @@ def _default_rope(config: Any, device: Any = None, seq_len: int | None = None, *
 
 
 def _adapt_tied_weights(model_class: Any, config: Any) -> None:
-    """Say which weights are tied as transformers 5 asks for it, in `from_pretrained` and `save_pretrained`."""
+    """Declare which weights are tied in the form of transformers 5, for `from_pretrained` and `save_pretrained`."""
     if not hasattr(model_class, "all_tied_weights_keys"):
         model_class.all_tied_weights_keys = {}  # `post_init` sets it, which LLaDA's class never calls
     if isinstance(model_class._tied_weights_keys, list):  # now a mapping to the weight each is tied to
@@ -102,7 +102,7 @@ def _adapt_tied_weights(model_class: Any, config: Any) -> None:
 
 
 def _ignore_added_arguments(model_class: Any) -> None:
-    """Do so in the class, in what it derives from, and in the generation configs of its module."""
+    """Let the class, what it derives from, and the generation configs of its module ignore `_ADDED_ARGUMENTS`."""
     named = vars(sys.modules[model_class.__module__]).values()
     generation_configs = [x for x in named if isinstance(x, type) and issubclass(x, transformers.GenerationConfig)]
     for owner in [*model_class.__mro__, *generation_configs]:

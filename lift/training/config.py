@@ -10,6 +10,7 @@ from transformers import TrainingArguments
 
 from lift.errors import LiftError
 from lift.fields import check_choice, check_range
+from lift.models.transformers_versions import set_checkpointing_options, take_old_checkpointing_names
 from lift.objectives.methods import METHODS
 from lift.objectives.options import LiftOptions
 
@@ -52,10 +53,7 @@ class LiftConfig(LiftOptions, TrainingArguments):
         if not torch.accelerator.is_available():
             self.dataloader_pin_memory = False  # pinning without an accelerator only warns
             self._join_processes_on_cpu()
-        for old in ("gradient_checkpointing", "gradient_checkpointing_kwargs"):
-            new = old.replace("gradient", "activation")
-            if getattr(self, new, False) is None:  # transformers 5.23 renamed them, and warns of the names of 4.57
-                setattr(self, new, getattr(self, old))
+        take_old_checkpointing_names(self)
         super().__post_init__()
         if self.gradient_checkpointing:
             self._make_checkpointing_non_reentrant()
@@ -89,6 +87,4 @@ class LiftConfig(LiftOptions, TrainingArguments):
             raise LiftError(
                 f"gradient_checkpointing_kwargs must be a mapping, JSON on the command line, got {given!r}."
             )
-        self.gradient_checkpointing_kwargs = {"use_reentrant": False, **given}
-        if hasattr(self, "activation_checkpointing_kwargs"):
-            self.activation_checkpointing_kwargs = self.gradient_checkpointing_kwargs
+        set_checkpointing_options(self, {"use_reentrant": False, **given})

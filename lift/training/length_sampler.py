@@ -1,4 +1,4 @@
-"""Neighbours of similar length in every step, in an order that neither a resume nor another process changes."""
+"""Group rows of similar length into each step, in an order that neither a resume nor another process changes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 from transformers.trainer_pt_utils import get_length_grouped_indices
 from transformers.trainer_utils import has_length
 
+from lift.models.transformers_versions import groups_by_length
 from lift.objectives.forward_process import step_seed
 from lift.training.progress import shows_progress
 
@@ -46,15 +47,13 @@ class LengthGroupedSampler(Sampler[int]):
 def length_grouped_sampler(
     args: Any, rows: Any, group_size: int, epoch: Callable[[], int]
 ) -> LengthGroupedSampler | None:
-    """The sampler of `rows` where training arguments ask for grouping by length, else None.
+    """Return the sampler of `rows` where training arguments ask for grouping by length, else None.
 
-    They ask by `train_sampling_strategy`, or by `group_by_length` before transformers 5. A row's length is its cell in
-    the column `args.length_column_name` where there is one, else the number of its input_ids.
+    A row's length is its cell in the column `args.length_column_name` where there is one, else the number of its
+    input_ids.
     """
-    strategy = getattr(args, "train_sampling_strategy", None)
-    is_asked = strategy == "group_by_length" or getattr(args, "group_by_length", False)
     is_sized = has_length(rows)
-    if not is_asked or not is_sized:
+    if not groups_by_length(args) or not is_sized:
         return None
     if args.length_column_name in getattr(rows, "column_names", ()):
         lengths = [int(length) for length in rows[args.length_column_name]]

@@ -12,6 +12,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from lift.models.fsdp import choose_units, shard_on_cpu
 from lift.models.lora import check_resumable
+from lift.models.transformers_versions import fsdp_plugin_arguments
 from lift.training.config import LiftConfig
 from lift.training.finite_loss import FiniteLoss
 from lift.training.length_sampler import length_grouped_sampler
@@ -38,7 +39,7 @@ class TrainingLoop(Trainer):
 
     def create_accelerator_and_postprocess(self) -> None:
         super().create_accelerator_and_postprocess()
-        shard_on_cpu(self.accelerator, getattr(self.args, "fsdp_plugin_args", None))  # of transformers 5
+        shard_on_cpu(self.accelerator, fsdp_plugin_arguments(self.args))
         self.is_fsdp_enabled = getattr(self.accelerator.state, "fsdp_plugin", None) is not None
         if self.is_fsdp_enabled:
             choose_units(self.accelerator, self.model)

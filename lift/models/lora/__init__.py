@@ -1,4 +1,4 @@
-"""LoRA: adapters beside a frozen model, their files, and bases held in 4 bits. peft does the work."""
+"""LoRA through peft: adapters beside a frozen model, their files, and bases quantised to 4 bits."""
 
 from __future__ import annotations
 

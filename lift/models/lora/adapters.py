@@ -1,4 +1,4 @@
-"""Adapters on disk: finding, loading and continuing them."""
+"""Find, load and check adapters on disk."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import Any
 from torch import nn
 
 from lift.errors import LiftError
-from lift.models.lora.required import require, without_peft_notices
+from lift.models.lora.required import require
 from lift.models.lora.wrapping import parameter_owners
+from lift.models.transformers_versions import without_renaming_notice
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 def is_adapter(folder: str | Path) -> bool:
-    """Whether a folder holds a PEFT adapter."""
+    """Return whether a folder holds a PEFT adapter."""
     return (Path(folder) / ADAPTER_CONFIG).is_file()
 
 
 def base_of_adapter(folder: str | Path) -> str:
-    """The folder or Hub id of the model that an adapter belongs to.
+    """Return the folder or Hub id of the model that an adapter belongs to.
 
     Raises:
         LiftError: the adapter does not say.
@@ -49,7 +50,7 @@ def load_adapter(model: nn.Module, folder: str | Path) -> Any:
             f"the adapter {folder} has no {ADAPTER_WEIGHTS}, and pickled weights are not read: convert them."
         )
     try:
-        with without_peft_notices():
+        with without_renaming_notice():
             return PeftModel.from_pretrained(model, str(folder))
     except (ValueError, RuntimeError, KeyError) as error:
         raise LiftError(f"the adapter {folder} does not fit its base model: {' '.join(str(error).split())}") from None

@@ -1,4 +1,4 @@
-"""LoRA's options, which the command line hands on."""
+"""`LoraArguments`: the options of LoRA and their ranges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bases held in 4 bits."""
+"""Quantise the frozen base of an adapter to 4 bits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lift.models.lora.wrapping import head_names
 
 
 def four_bit_config(model: nn.Module) -> Any:
-    """How to load in 4 bits the model whose layers `model` shows, which may be on the meta device.
+    """Return the configuration that loads `model` in 4 bits; of `model` only the layers count, so meta tensors do.
 
     The output head keeps its dtype: the loss reads its weight as a matrix. Never run on a GPU by this project so far.
 

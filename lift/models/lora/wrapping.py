@@ -1,4 +1,4 @@
-"""From a model to a frozen model with LoRA layers: which layers get one."""
+"""Freeze a model and add LoRA layers to it: which layers get one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from torch import nn
 
 from lift.errors import LiftError
 from lift.models.lora.arguments import ALL_LINEAR, LoraArguments
-from lift.models.lora.required import require, without_peft_notices
+from lift.models.lora.required import require
+from lift.models.transformers_versions import without_renaming_notice
 
-_logger = logging.getLogger("lift.models.lora")
+logger = logging.getLogger(__name__)
 
 
 def add_lora(model: nn.Module, arguments: LoraArguments) -> Any:
@@ -48,7 +49,7 @@ def add_lora(model: nn.Module, arguments: LoraArguments) -> Any:
         task_type=None,  # CAUSAL_LM asks for prepare_inputs_for_generation, which these models lack
     )
     try:
-        with without_peft_notices():
+        with without_renaming_notice():
             wrapped = get_peft_model(model, config)
     except (ValueError, TypeError) as error:
         raise LiftError(f"lora_target_modules: {' '.join(str(error).split())}") from None
@@ -68,7 +69,7 @@ def _resolve_targets(model: nn.Module, arguments: LoraArguments) -> tuple[str | 
     by_accident = bool(adapted & heads) and not any(found <= heads for found in targeted)
     if by_accident:
         adapted -= heads
-        _logger.warning(
+        logger.warning(
             "lora_target_modules reaches the output head %s along with other layers: the head gets no adapter; to give "
             "it one, name it by its whole path.", ", ".join(sorted(heads)),
         )  # fmt: skip
@@ -79,7 +80,7 @@ def _resolve_targets(model: nn.Module, arguments: LoraArguments) -> tuple[str | 
 
 
 def _reached(target: str, model: nn.Module) -> set[str]:
-    """The paths of the modules that a name stands for, as peft reads it."""
+    """Return the paths of the modules that a name stands for, as peft reads it."""
     found = {name for name, _ in model.named_modules() if name == target or name.endswith(f".{target}")}
     if not found:
         raise LiftError(
@@ -90,7 +91,7 @@ def _reached(target: str, model: nn.Module) -> set[str]:
 
 
 def parameter_owners(model: nn.Module) -> dict[int, list[str]]:
-    """The names of the modules that hold each parameter themselves, by the parameter's id."""
+    """Return the names of the modules that hold each parameter themselves, by the parameter's id."""
     owners: dict[int, list[str]] = {}
     for name, module in model.named_modules():
         for parameter in module.parameters(recurse=False):
@@ -99,6 +100,7 @@ def parameter_owners(model: nn.Module) -> dict[int, list[str]]:
 
 
 def head_names(model: Any) -> list[str]:
+    """Return the paths of the output head in `model`; empty where it has none."""
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     return [] if head is None else [name for name, module in model.named_modules() if module is head]
 

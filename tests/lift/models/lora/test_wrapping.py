@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sys
 
 import pytest
 import torch
 from torch import nn
 
-from lift.cli import main
 from lift.errors import LiftError
 from lift.models.lora import LoraArguments, add_lora
 from tests.lift.support.llada_layout import llada_layout
@@ -103,27 +101,3 @@ def test_a_half_precision_base_gets_a_float32_adapter():
 def test_what_cannot_be_adapted_is_named(model, targets, options, sentence):
     with pytest.raises(LiftError, match=sentence):
         wrap(model(), *targets, **options)
-
-
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        ({"lora_r": 0}, "lora_r must be at least 1, got 0"),
-        ({"lora_alpha": 0}, "lora_alpha must be above 0, got 0"),
-        ({"lora_dropout": 1.0}, r"lora_dropout must be at least 0 and below 1, got 1\.0"),
-        ({"lora_target_modules": ["all-linear", "q_proj"]}, "all-linear stands alone"),
-        ({"load_in_4bit": True}, "load_in_4bit needs use_peft"),
-    ],
-)
-def test_an_option_out_of_range_is_named(options, sentence):
-    with pytest.raises(LiftError, match=sentence):
-        LoraArguments(**options)
-
-
-@pytest.mark.parametrize(("package", "option"), [("peft", "use_peft"), ("bitsandbytes", "load_in_4bit")])
-def test_a_missing_package_is_one_sentence(tmp_path, monkeypatch, capsys, package, option):
-    monkeypatch.setitem(sys.modules, package, None)  # `find_spec` then finds nothing, as where it is not installed
-    arguments = ["train", "--use_peft", "true", f"--{option}", "true", "--output_dir", str(tmp_path / "out")]
-    assert main(arguments) == 2
-    expected = f"lift train: {option} needs {package}, which is not installed: pip install {package}.\n"
-    assert capsys.readouterr() == ("", expected)
