@@ -35,8 +35,8 @@ def check_packable(config: Any) -> None:
     remedy = "set packing=False; grouping rows by length saves padding too."
     if config.model_type not in PACKABLE_MODELS:
         raise LiftError(
-            f"packing needs a model known to keep the examples of a row apart ({', '.join(sorted(PACKABLE_MODELS))}), and "
-            f"model type {config.model_type!r} is not: {remedy}"
+            "packing needs a model known to keep the examples of a row apart "
+            f"({', '.join(sorted(PACKABLE_MODELS))}), and model type {config.model_type!r} is not: {remedy}"
         )
     if config._attn_implementation not in _ATTENTION:
         raise LiftError(
