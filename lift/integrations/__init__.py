@@ -1,1 +1,17 @@
-"""LIFT inside other people's trainers. Each module imports its library at its head, so import the one you need."""
+"""LIFT inside other people's trainers. A name needs its library: TRL for LiftSFTTrainer, dLLM beside LiftMDLMMixin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lift.lazy_face import lazy_face
+
+if TYPE_CHECKING:
+    from lift.integrations.dllm import LiftMDLMMixin
+    from lift.integrations.labelled_rows import LabelledRowsCollator
+    from lift.integrations.loss_function import LiftLoss
+    from lift.integrations.trl import LiftSFTConfig, LiftSFTTrainer
+
+__all__ = ["LabelledRowsCollator", "LiftLoss", "LiftMDLMMixin", "LiftSFTConfig", "LiftSFTTrainer"]
+
+__getattr__, __dir__ = lazy_face(__name__, __file__)

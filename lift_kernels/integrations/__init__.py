@@ -1,1 +1,5 @@
-"""Ways into other libraries' switches. Each imports its library only when it is called."""
+"""Switches of other libraries that turn on the fused loss."""
+
+from lift_kernels.integrations.liger import register_with_liger
+
+__all__ = ["register_with_liger"]
