@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from lift.objectives.methods import EASY, HARD, METHODS, MIDDLE, MODES, Method, complementary_problem
     from lift.objectives.micro_batch import Draws, MicroBatch, OneForward, TrainingBatch
     from lift.objectives.modes import choose_order, draw_order, num_to_keep
-    from lift.objectives.normalizers import StepCounts, token_weights_and_denominator
+    from lift.objectives.normalizers import StepCounts, normalise, token_weights_and_denominator
     from lift.objectives.one_forward import OneForwardBatch, one_forward_batch
     from lift.objectives.options import PUBLISHED, LiftOptions
     from lift.objectives.published import random_orders, score_in_logits_dtype, select_unordered
@@ -88,6 +88,7 @@ __all__ = [
     "gift_batch_of_draw",
     "gift_rates",
     "lift_batch",
+    "normalise",
     "num_to_keep",
     "one_forward_batch",
     "overmask_rate",

@@ -18,6 +18,9 @@ import torch
 from torch import Tensor
 
 from lift.objectives.choices import Normalizer
+from lift.objectives.methods import METHODS
+from lift.objectives.micro_batch import TrainingBatch
+from lift.objectives.options import LiftOptions
 
 
 class StepCounts(NamedTuple):
@@ -35,16 +38,42 @@ class StepCounts(NamedTuple):
         return cls(*counts.unbind())
 
 
+def normalise(prepared: TrainingBatch, options: LiftOptions, counts: StepCounts, *, share: float) -> TrainingBatch:
+    """Return `prepared` with weights and denominator such that the losses of a step's micro-batches add up to its own.
+
+    A method with a denominator of its own keeps it, unless `options.loss_denominator` says otherwise.
+
+    Args:
+        prepared: one micro-batch.
+        options: loss_normalizer and loss_denominator.
+        counts: of the whole step.
+        share: of this micro-batch in the mean that the trainer takes, 1 / (micro-batches x processes).
+    """
+    if METHODS[options.method].own_denominator and options.loss_denominator is None:
+        return prepared
+    batch, row_weight = prepared.batch, prepared.row_weight
+    weight, denominator = token_weights_and_denominator(
+        options.loss_normalizer, options.loss_denominator,
+        batch.token_weight if row_weight is None else row_weight[:, None], prepared.maskable, counts,
+        batch.denominator, share,
+    )  # fmt: skip
+    batch = batch._replace(denominator=denominator)
+    if prepared.one_forward is None:
+        return prepared._replace(batch=batch._replace(token_weight=weight))
+    one_forward = prepared.one_forward._replace(time_scaling=False, row_weight=weight[:, 0])
+    return prepared._replace(batch=batch, one_forward=one_forward)
+
+
 def token_weights_and_denominator(
     normalizer: Normalizer,
     explicit: float | None,
-    token_weight: Tensor,  # (B, L)
+    token_weight: Tensor,  # (B, L), or (B, 1)
     maskable: Tensor,  # (B, L) bool
     counts: StepCounts,
     own_denominator: Tensor,  # 0-d: what the micro-batch would be divided by on its own
     share: float,
 ) -> tuple[Tensor, Tensor]:
-    """Weights (B, L) and denominator (0-d) of one micro-batch.
+    """Return weights, shaped as token_weight, and denominator (0-d) of one micro-batch.
 
     The trainer averages what the micro-batches of all processes give, each `share` of the step; a denominator of the
     whole step is multiplied by it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lift.data.collated_batch import CollatedBatch
@@ -17,6 +18,18 @@ def check_token_ids(inputs: CollatedBatch, vocab_size: int) -> None:
             f"row {example} of the training data has token ids outside the model's vocabulary of {vocab_size}: "
             "tokenise it with the model's own tokenizer."
         )
+
+
+def check_arguments(model: Any, tokenizer: Any, others: Mapping[str, Any]) -> None:
+    """Raise LiftError if `LiftTrainer` was given no model or no tokenizer, or a loss among the others."""
+    if isinstance(model, str):
+        raise LiftError(f"a model is needed, got the name {model!r}: load it with lift.load_model.")
+    if tokenizer is None:
+        raise LiftError(
+            "LiftTrainer needs the tokenizer, for its mask and pad tokens: pass processing_class=tokenizer."
+        )
+    if others.get("compute_loss_func") is not None:
+        raise LiftError("LiftTrainer has its own loss: leave compute_loss_func out, or use transformers.Trainer.")
 
 
 def check_one_gpu(args: Any) -> None:

@@ -17,17 +17,16 @@ from lift.errors import LiftError
 from lift.models.attention import attention_arguments
 from lift.models.gradient_checkpointing import enable_gradient_checkpointing
 from lift.objectives import (
-    METHODS,
     DenoisingBatch,
     Draws,
     OneForward,
     StepCounts,
     TrainingBatch,
     evaluation_time,
+    normalise,
     step_seed,
-    token_weights_and_denominator,
 )
-from lift.training.checks import check_one_gpu, check_token_ids, check_vocabulary
+from lift.training.checks import check_arguments, check_one_gpu, check_token_ids, check_vocabulary
 from lift.training.config import LiftConfig
 from lift.training.finite_loss import FiniteLoss
 from lift.training.loop import TrainingLoop
@@ -75,14 +74,7 @@ class LiftTrainer(TrainingLoop):
     def __init__(
         self, model: PreTrainedModel, args: LiftConfig, *, processing_class: Any = None, **kwargs: Any
     ) -> None:
-        if isinstance(model, str):
-            raise LiftError(f"a model is needed, got the name {model!r}: load it with lift.load_model.")
-        if processing_class is None:
-            raise LiftError(
-                "LiftTrainer needs the tokenizer, for its mask and pad tokens: pass processing_class=tokenizer."
-            )
-        if kwargs.get("compute_loss_func") is not None:
-            raise LiftError("LiftTrainer has its own loss: leave compute_loss_func out, or use transformers.Trainer.")
+        check_arguments(model, processing_class, kwargs)
         check_one_gpu(args)
         try:
             apply_lift_kernels(model)
@@ -246,24 +238,10 @@ class LiftTrainer(TrainingLoop):
             check_token_ids(inputs, self.model.get_input_embeddings().num_embeddings)
 
     def _normalised(self, prepared: TrainingBatch) -> TrainingBatch:
-        """Return `prepared` with weights and denominator such that the micro-batches' losses add up to the step's."""
-        args, batch, counts = self.args, prepared.batch, self._counts
-        if METHODS[args.method].own_denominator and args.loss_denominator is None:
-            return prepared
-        if counts is None:  # a micro-batch from elsewhere is a step of its own
-            counts, share = StepCounts.of([prepared.maskable], lambda values: values), 1.0
-        else:
-            share = 1 / (self.current_gradient_accumulation_steps * args.world_size)
-        weight, denominator = token_weights_and_denominator(
-            args.loss_normalizer, args.loss_denominator,
-            prepared.row_weight[:, None] if prepared.row_weight is not None else batch.token_weight,
-            prepared.maskable, counts, batch.denominator, share,
-        )  # fmt: skip
-        batch = batch._replace(denominator=denominator)
-        if prepared.one_forward is None:
-            return prepared._replace(batch=batch._replace(token_weight=weight))
-        one_forward = prepared.one_forward._replace(time_scaling=False, row_weight=weight[:, 0])
-        return prepared._replace(batch=batch, one_forward=one_forward)
+        if self._counts is None:  # a micro-batch from elsewhere is a step of its own
+            return normalise(prepared, self.args, StepCounts.of([prepared.maskable], lambda values: values), share=1.0)
+        share = 1 / (self.current_gradient_accumulation_steps * self.args.world_size)
+        return normalise(prepared, self.args, self._counts, share=share)
 
     def _forward(
         self, model: nn.Module, inputs: CollatedBatch, batch: DenoisingBatch, *, one_forward: OneForward | None = None,
