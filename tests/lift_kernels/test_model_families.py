@@ -12,7 +12,7 @@ from torch import nn
 
 from lift_kernels import apply_lift_kernels, reference, remove_lift_kernels
 from lift_kernels.models.patch import innermost, is_patched
-from tests.accuracy import assert_gradient_close
+from lift_kernels.testing import assert_gradient_close, logits_loss
 from tests.lift_kernels.tiny_models import (
     TINY,
     TINY_MODELS,
@@ -20,12 +20,11 @@ from tests.lift_kernels.tiny_models import (
     L,
     LogitsSeen,
     V,
-    aligned_logits,
     build,
     expect_equal,
     gradients,
     labels_for,
-    logits_loss,
+    own_logits,
 )
 
 DENOMINATOR = 17.0
@@ -45,7 +44,7 @@ def batch_for(name: str, model: nn.Module, dtype: torch.dtype):
 def test_loss_and_every_gradient_equal_those_of_the_logits(name, dtype):
     model = build(name, dtype)
     inputs, labels, token_weight = batch_for(name, model, dtype)
-    logits = aligned_logits(name, model, inputs)
+    logits = own_logits(name, model, inputs)
     expected_loss = logits_loss(logits, labels, token_weight, DENOMINATOR)
     expected = gradients(model, expected_loss)
     stats = reference.linear_token_stats(logits.double(), torch.eye(V).double(), labels)
@@ -68,8 +67,8 @@ def test_bfloat16_gradients_are_as_good_as_those_of_the_logits(name):
     plain = build(name, torch.bfloat16)
     inputs, labels, token_weight = batch_for(name, plain, torch.float32)
     truth_model = copy.deepcopy(plain).double()
-    truth = gradients(truth_model, logits_loss(aligned_logits(name, truth_model, inputs), labels, token_weight, 17.0))
-    logits = aligned_logits(name, plain, inputs)
+    truth = gradients(truth_model, logits_loss(own_logits(name, truth_model, inputs), labels, token_weight, 17.0))
+    logits = own_logits(name, plain, inputs)
     baseline = gradients(plain, logits_loss(logits.float(), labels, token_weight, 17.0))
     apply_lift_kernels(plain)
     loss = plain(**inputs, labels=labels, token_weight=token_weight, denominator=17.0).loss

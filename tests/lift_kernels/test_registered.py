@@ -7,7 +7,7 @@ import torch
 
 from lift_kernels.ops import registered, saved_gradients
 from lift_kernels.ops.wanted_rows import counted_rows
-from tests.lift_kernels.heads import Head
+from lift_kernels.testing import Head
 
 
 @pytest.mark.parametrize("wants", [(True, True, True), (True, False, False), (False, False, False)], ids=str)

@@ -10,8 +10,7 @@ import torch
 from lift_kernels import linear_cross_entropy, linear_token_stats, reference
 from lift_kernels.kernels import linear_cross_entropy as kernels
 from lift_kernels.ops import registered
-from tests.accuracy import assert_gradient_close, assert_nats_close
-from tests.lift_kernels.heads import Head
+from lift_kernels.testing import Head, assert_gradient_close, assert_nats_close
 from tests.lift_kernels.kernel_paths import KERNEL_PATHS
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)

@@ -20,8 +20,7 @@ from lift_kernels.kernels.tiled_gradient import (
     tiled_gradients,
 )
 from lift_kernels.linear_head import Gradients, LinearHead, Wanted, gradient_dtype
-from tests.accuracy import assert_gradient_close
-from tests.lift_kernels.heads import Head
+from lift_kernels.testing import Head, assert_gradient_close
 
 pytestmark = pytest.mark.usefixtures("poison_new_tensors")
 

@@ -12,8 +12,7 @@ from lift_kernels.kernels import tiled_statistics as module
 from lift_kernels.kernels.launch_configs import LAUNCHES, Launch, launch_config
 from lift_kernels.kernels.tiled_statistics import tile_grid, tiled_statistics
 from lift_kernels.linear_head import LinearHead, RowStats
-from tests.accuracy import assert_nats_close
-from tests.lift_kernels.heads import Head
+from lift_kernels.testing import Head, assert_nats_close
 
 pytestmark = pytest.mark.usefixtures("poison_new_tensors")
 
