@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,10 +11,9 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from lift.errors import LiftError
-from lift_kernels.models import innermost
+from lift_kernels.models import innermost, options_of, replace_forward
 
-_OPTIONS = "_lift_checkpoint_options"
-_INNER_FORWARD = "_lift_checkpoint_inner_forward"
+_OWNER = "enable_gradient_checkpointing"
 
 
 def enable_gradient_checkpointing(model: nn.Module, options: Mapping[str, Any] | None = None) -> None:
@@ -43,10 +41,8 @@ def enable_gradient_checkpointing(model: nn.Module, options: Mapping[str, Any] |
             "leave offload out."
         )
     for block in list(_blocks(inner))[::every_n_layers]:
-        if "forward" in block.__dict__:
-            block.__dict__[_INNER_FORWARD] = block.__dict__["forward"]
-        block.__dict__[_OPTIONS] = options
-        block.forward = types.MethodType(_checkpointed_forward, block)
+        # A choice of the training run, not of its loss: it stays when `remove_lift_kernels` undoes the patch.
+        replace_forward(block, _OWNER, _checkpointed_forward, options=options, outlives_patch=True)
     # A trainer asks the model itself again.
     inner.activation_checkpointing_enable = inner.gradient_checkpointing_enable = _is_enabled
 
@@ -66,12 +62,11 @@ def _is_enabled(*args: Any, **kwargs: Any) -> None:
     """Stands in for the model's own method, which refuses."""
 
 
-def _checkpointed_forward(self: Any, *args: Any, **kwargs: Any) -> Any:
-    inner_forward = self.__dict__.get(_INNER_FORWARD)
-    forward = partial(inner_forward or partial(type(self).forward, self), **kwargs)
+def _checkpointed_forward(self: Any, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    forward = partial(own_forward, **kwargs)
     if not (self.training and torch.is_grad_enabled()):
         return forward(*args)
-    return checkpoint(forward, *args, **self.__dict__[_OPTIONS])
+    return checkpoint(forward, *args, **options_of(self, _OWNER))
 
 
 def _blocks(model: nn.Module) -> nn.ModuleList:

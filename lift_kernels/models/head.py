@@ -7,17 +7,18 @@ computed inside a call of the head: the head's forward is replaced by one that a
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lift_kernels.models.instance_forward import is_replaced, replace_forward
+
 # (hidden_states (N, D), weight (V, D), bias (V,) or None) -> the loss, and what wrappers must not touch as an `Uncast`
 Job = Callable[[Tensor, Tensor, Tensor | None], Any]
 
-_FORMER_FORWARD = "_lift_kernels_former_forward"
+_OWNER = "apply_lift_kernels: head"
 
 
 def call_head(head: Any, hidden_states: Tensor, job: Job) -> Any:
@@ -34,7 +35,7 @@ def call_head(head: Any, hidden_states: Tensor, job: Job) -> Any:
     if hasattr(head, "base_layer"):
         return _call_with_lora(head, hidden_states, job)
     _check_linear(head)
-    _replace_forward(head)
+    _let_it_run_losses(head)
     return head(hidden_states, job)
 
 
@@ -53,7 +54,7 @@ def prepare_head(head: Any) -> None:
         prepare_head(head.base_layer)
     else:
         _check_linear(head)
-        _replace_forward(head)
+        _let_it_run_losses(head)
 
 
 def vocab_size_of(head: Any) -> int:
@@ -62,17 +63,6 @@ def vocab_size_of(head: Any) -> int:
         return vocab_size_of(_chosen_copy(head))
     rows: int = head.num_embeddings if isinstance(head, nn.Embedding) else head.out_features
     return rows
-
-
-def restore_forwards(model: nn.Module) -> None:
-    """Undo what `prepare_head` and `call_head` did to any module of `model`."""
-    for module in model.modules():
-        if _FORMER_FORWARD not in module.__dict__:
-            continue
-        slot, former = module.__dict__.pop(_FORMER_FORWARD)
-        del module.__dict__[slot]
-        if former is not None:
-            module.__dict__[slot] = former
 
 
 def _call_with_lora(head: Any, hidden_states: Tensor, job: Job) -> Any:
@@ -132,19 +122,14 @@ def _check_linear(head: Any) -> None:
         )
 
 
-def _replace_forward(head: nn.Module) -> None:
-    if _FORMER_FORWARD in head.__dict__:
-        return
-    # accelerate's hooks replace `forward` themselves and keep the one they call under this name.
-    slot = "_old_forward" if "_old_forward" in head.__dict__ else "forward"
-    head.__dict__[_FORMER_FORWARD] = (slot, head.__dict__.get(slot))
-    head.__dict__[slot] = types.MethodType(_forward_with_job, head)
+def _let_it_run_losses(head: nn.Module) -> None:
+    if not is_replaced(head, _OWNER):
+        replace_forward(head, _OWNER, _forward_with_job, beneath_hooks=True)
 
 
-def _forward_with_job(self: Any, inputs: Tensor, job: Job | None = None) -> Any:
+def _forward_with_job(self: Any, own_forward: Callable[..., Any], inputs: Tensor, job: Job | None = None) -> Any:
     if job is None:
-        _, former = self.__dict__[_FORMER_FORWARD]
-        return type(self).forward(self, inputs) if former is None else former(inputs)
+        return own_forward(inputs)
     bias = getattr(self, "bias", None)
     return job(inputs, _whole(self.weight), None if bias is None else _whole(bias))
 
