@@ -1,1 +1,1 @@
-"""Ways into other libraries' switches. Each imports its library only when it is called."""
+"""Ways into the switches of other libraries, each imported only when it is called."""

@@ -53,9 +53,9 @@ def apply_to_instance(
         "cross_entropy": cross_entropy, "rope": rope, "rms_norm": rms_norm, "layer_norm": layer_norm, "swiglu": swiglu,
         "geglu": geglu,
     }  # fmt: skip
-    if wanted := [name for name, is_wanted in kernels.items() if is_wanted]:
+    if asked := [name for name, is_asked in kernels.items() if is_asked]:
         raise ValueError(
-            f"lift_kernels has no kernel {', '.join(wanted)}, only fused_linear_cross_entropy: leave the others out of "
+            f"lift_kernels has no kernel {', '.join(asked)}, only fused_linear_cross_entropy: leave the others out of "
             "liger_kernel_config."
         )
     if not fused_linear_cross_entropy:

@@ -130,7 +130,7 @@ def _numbered_forward(module: nn.Module, number: int, signature: inspect.Signatu
         layer = next((layer for layer in self.__dict__[_LAYERS].layers if layer.number == number), None)
         former = None if layer is None else layer.former
         if former is None:
-            former = types.MethodType(type(self).forward, self)
+            former = functools.partial(type(self).forward, self)
         if layer is None or not layer.is_active:
             return former(*args, **kwargs)
         return layer.function(self, former, *args, **kwargs)

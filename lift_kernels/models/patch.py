@@ -7,7 +7,7 @@ ordinary forward and backward.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from lift_kernels.models.fused_loss import FusedLoss
 from lift_kernels.models.head import prepare_head
 from lift_kernels.models.instance_forward import is_replaced, options_of, replace_forward, restore_forwards
 from lift_kernels.models.uncast import Uncast, uncast
+from lift_kernels.ops.one_forward import OneForward
 
 __all__ = ["apply_lift_kernels", "innermost", "is_patched", "register_model_family", "remove_lift_kernels"]
 
@@ -34,8 +35,9 @@ def apply_lift_kernels(model: nn.Module, *, backend: str = "auto", workspace_byt
     num_targets as in `linear_cross_entropy` with reduction "mean"; `num_items_in_batch`, which transformers' Trainer
     passes, is the denominator where none is given. A call without labels is unchanged.
 
-    With `lift=dict(timestep=..., num_keep=..., order=..., ...)`, arguments of `lift_cross_entropy`, the loss is that
-    one-forward objective instead, and the output has `.learnability` (B, L) too.
+    With `lift=dict(timestep=..., num_keep=..., order=..., ...)`, arguments of `lift_cross_entropy`, or the same as a
+    `lift_kernels.models.OneForward`, the loss is that one-forward objective instead, and the output has
+    `.learnability` (B, L) too.
 
     In a family that predicts the next token (Dream), the label of position i is compared with what the hidden state
     of position i - 1 predicts. A label at the first position, which nothing predicts, is ignored and must not be among
@@ -43,7 +45,7 @@ def apply_lift_kernels(model: nn.Module, *, backend: str = "auto", workspace_byt
     without moving, as the published LIFT losses do.
 
     FSDP2 and DeepSpeed cast floating tensors among the arguments of a forward to their compute dtype: pass
-    token_weight, denominator and lift as `lift_kernels.models.uncast.Uncast(value)` to keep them exact.
+    token_weight, denominator and lift as `lift_kernels.models.Uncast(value)` to keep them exact.
 
     The head may carry LoRA adapters, whose part is included, or be one of PEFT's modules_to_save. Its parameters are
     read inside a call of the head module, so that FSDP, ZeRO-3 or offloading make them whole as in any forward.
@@ -88,7 +90,7 @@ def is_patched(model: nn.Module) -> bool:
 
 
 def innermost(model: Any) -> Any:
-    """The model that has a head, without the wrappers and adapters around it."""
+    """Return the model that has a head, without the wrappers and adapters around it."""
     while True:
         if hasattr(model, "get_base_model"):
             model = model.get_base_model()
@@ -121,7 +123,7 @@ def _fused_forward(
     denominator: float | Tensor | Uncast | None = None,
     num_targets: int | None = None,
     return_token_stats: bool = False,
-    lift: dict[str, Any] | Uncast | None = None,
+    lift: Mapping[str, Any] | OneForward | Uncast | None = None,
     predicts_next: bool | None = None,
     first_position: str = "ignore",
     num_items_in_batch: float | Tensor | None = None,
@@ -145,11 +147,15 @@ def _fused_forward(
         token_weight=uncast(token_weight),
         denominator=num_items_in_batch if denominator is None else uncast(denominator),
         num_targets=num_targets,
-        with_stats=return_token_stats,
-        lift=uncast(lift),
+        return_stats=return_token_stats,
+        one_forward=_one_forward(uncast(lift)),
         predicts_next=family.predicts_next if predicts_next is None else predicts_next,
         first_position=first_position,
     )
     result = loss.compute(family, self, states, options_of(self, _OWNER))
     tokens = None if result.token_stats is None else Uncast((result.token_stats, result.learnability))
     return FusedLossOutput(loss=result.loss, tokens=tokens)
+
+
+def _one_forward(lift: Mapping[str, Any] | OneForward | None) -> OneForward | None:
+    return OneForward(**lift) if isinstance(lift, Mapping) else lift

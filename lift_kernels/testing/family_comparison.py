@@ -30,7 +30,7 @@ class FamilyComparison:
         tolerance: float | None,
         generator: torch.Generator,
     ) -> None:
-        self.model, self.family, self.generator = model, family, generator
+        self.model, self.family = model, family
         self.name = type(innermost(model)).__name__
         self.device = next(model.parameters()).device
         try:

@@ -24,12 +24,12 @@ def check_model_family(
 ) -> None:
     """Raise unless `apply_lift_kernels` gives this model the loss and the gradients of its own logits.
 
-    Run it after `register_model_family`, on a small model of the new type. On a copy in evaluation mode, whose zero
-    parameters are made random so that each counts, it compares with cross-entropy over the logits: the loss, the
-    statistics of every token, the gradient of every parameter (a tied head gets both parts), and the gradients once
-    more with the head frozen. It checks that `predicts_next` agrees with the loss that the model itself returns for
-    labels, that the model takes the registered form of attention mask, that calls without labels stay the same, and
-    that `remove_lift_kernels` restores every forward. The model that is passed does not change.
+    Run it after `register_model_family`, on a small model of the new type. On a copy in evaluation mode, whose
+    parameters are all trained and whose zero ones are made random so that each counts, it compares with cross-entropy
+    over the logits: the loss, the statistics of every token, the gradient of every parameter (a tied head gets both
+    parts), and the gradients once more with the head frozen. It checks that `predicts_next` agrees with the loss that
+    the model itself returns for labels, that the model takes the registered form of attention mask, that calls without
+    labels stay the same, and that `remove_lift_kernels` restores every forward. The model passed does not change.
 
     Args:
         model: float32 or float64, on any device, patched or not; its type is registered. It needs a `config`.
@@ -57,9 +57,9 @@ def check_model_family(
 
 
 def _prepared_copy(model: nn.Module, seed: int) -> nn.Module:
-    """Return a copy without the patch, in evaluation mode, with random values where a parameter is all zero."""
+    """Return a trainable copy without the patch, in evaluation mode, random where a parameter is all zero."""
     twin = copy.deepcopy(model)
-    remove_lift_kernels(twin).eval()
+    remove_lift_kernels(twin).eval().requires_grad_(True)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in twin.named_parameters():
