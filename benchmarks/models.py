@@ -19,13 +19,12 @@ import torch
 from benchmarks.measure import peak_of
 from benchmarks.run import environment
 from lift_kernels import apply_lift_kernels
+from lift_kernels.testing import aligned_logits, logits_loss
 from tests.lift_kernels.tiny_models import (
     TINY_MODELS,
     Sizes,
-    aligned_logits,
     build,
     labels_for,
-    logits_loss,
 )
 
 _RESULTS = Path(__file__).parent / "results"
@@ -91,7 +90,12 @@ def measure_here(name: str, path: str, trains_head: bool) -> dict[str, float]:
         if path == "patched":
             loss = model(**inputs, labels=labels, token_weight=token_weight, denominator=1000.0).loss
         else:
-            loss = logits_loss(aligned_logits(name, model, inputs), labels, token_weight, 1000.0)
+            loss = logits_loss(
+                aligned_logits(model, inputs, predicts_next=TINY_MODELS[name].predicts_next),
+                labels,
+                token_weight,
+                1000.0,
+            )
         loss.backward()
         return loss.item()
 

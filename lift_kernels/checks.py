@@ -15,8 +15,8 @@ def check_dtype(op: str, name: str, tensor: object, *allowed: torch.dtype) -> No
             f"{op}: {name} must be a torch.Tensor, got {type(tensor).__name__}. Make one with torch.tensor()."
         )
     if tensor.dtype not in allowed:
-        wanted = " or ".join(_short(dtype) for dtype in allowed)
-        raise TypeError(f"{op}: {name} must be {wanted}, got {_short(tensor.dtype)}.")
+        names = " or ".join(_short(dtype) for dtype in allowed)
+        raise TypeError(f"{op}: {name} must be {names}, got {_short(tensor.dtype)}.")
 
 
 def check_floating(op: str, name: str, tensor: Tensor) -> None:

@@ -1,9 +1,9 @@
-"""What every backend of the linear cross-entropy takes and gives."""
+"""The contract of the linear head's backends: what they take, what they give, and what each of them promises."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -31,8 +31,8 @@ class RowStats(NamedTuple):
     argmax: Tensor
 
 
-class Wanted(NamedTuple):
-    """Which gradients are asked for."""
+class NeedsGrad(NamedTuple):
+    """Which gradients are asked for, as `ctx.needs_input_grad` of an autograd function."""
 
     hidden_states: bool
     weight: bool
@@ -40,6 +40,7 @@ class Wanted(NamedTuple):
 
     @property
     def head(self) -> bool:
+        """Whether the head is trained."""
         return self.weight or self.bias
 
 
@@ -49,6 +50,76 @@ class Gradients(NamedTuple):
     hidden_states: Tensor | None = None  # (N, D)
     weight: Tensor | None = None  # (V, D)
     bias: Tensor | None = None  # (V,)
+
+
+class HeadBackend(Protocol):
+    """What computes a linear head's statistics and gradients: a module, as `fallback` and `kernels` have one each.
+
+    Every function takes only rows that take part: hidden_states (N, D) and the head in one dtype on one device, targets
+    (N,) int64 in [0, V), N possibly 0. Statistics and token weights are in `statistics_dtype` of that dtype, gradients
+    in `gradient_dtype`, all contiguous and new. Scratch memory stays within `workspace_bytes` (None: the device's
+    default), whose least value is one block of logits; ValueError names it where less is given. Nothing is read back
+    from the device, and the same call twice gives the same bits.
+    """
+
+    def take_rows(self, rows: Tensor, index: Tensor) -> Tensor:
+        """Return rows[index]: (N, D), (M,) int64 -> (M, D)."""
+        ...
+
+    def spread_rows(self, rows: Tensor, index: Tensor, num_rows: int) -> Tensor:
+        """Return (num_rows, D) with rows (M, D) at index (M,), ascending, and 0 elsewhere."""
+        ...
+
+    def token_stats(
+        self,
+        hidden_states: Tensor,
+        head: LinearHead,
+        targets: Tensor | None,
+        *,
+        workspace_bytes: int | None,
+        all_stats: bool,
+    ) -> RowStats:
+        """Return statistics of every row in one product.
+
+        Without `all_stats` entropy and argmax may hold anything; without targets so may log_prob.
+        """
+        ...
+
+    def loss_gradients(
+        self,
+        hidden_states: Tensor,
+        head: LinearHead,
+        targets: Tensor,
+        token_weight: TokenWeight,
+        needs_grad: NeedsGrad,
+        *,
+        workspace_bytes: int | None,
+        all_stats: bool,
+    ) -> tuple[RowStats, Tensor, Gradients]:
+        """Return statistics, token weights (N,) and gradients in the fewest products that the workspace allows.
+
+        A `token_weight` that is a function is called once, with the log-probabilities (N,) of all rows. The gradients
+        are those of sum_i token_weight_i * nll_i for constant weights; what is not asked for costs no work.
+        """
+        ...
+
+    def gradients_from_stats(
+        self,
+        hidden_states: Tensor,
+        head: LinearHead,
+        targets: Tensor,
+        token_weight: Tensor,
+        lse: Tensor,
+        log_prob: Tensor,
+        needs_grad: NeedsGrad,
+        *,
+        workspace_bytes: int | None,
+    ) -> Gradients:
+        """Return the gradients of sum_i token_weight_i * nll_i from the rows' lse and log_prob, each (N,).
+
+        The logits are computed again. It may leave lse and log_prob unread.
+        """
+        ...
 
 
 def statistics_dtype(dtype: torch.dtype) -> torch.dtype:

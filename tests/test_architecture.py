@@ -28,6 +28,7 @@ FLOORS = {
     "lift_kernels.modules": 4,
     "lift_kernels.models": 5,
     "lift_kernels.integrations": 6,
+    "lift_kernels.testing": 6,
     "lift_kernels": 7,
     "lift.atomic_write": 11,
     "lift.errors": 11,
@@ -144,8 +145,10 @@ def broken_rule(link: Import) -> str | None:
     if library in ("lift", "lift_kernels"):
         if imported not in FLOORS:
             return f"{imported} has no floor yet, give it one in FLOORS"
-        if imported == "lift_kernels.reference" and importer != imported:
+        if imported == "lift_kernels.reference" and importer not in (imported, "lift_kernels.testing"):
             return "the reference is for tests and benchmarks"
+        if imported == "lift_kernels.testing" and importer != imported:
+            return "lift_kernels.testing is for those who test: the package does without"
         if importer.startswith("lift_kernels") and library == "lift":
             return "lift_kernels knows nothing of lift"
         if importer.startswith("lift.") and library == "lift_kernels" and link.imported not in OPEN_TO_LIFT:
@@ -242,6 +245,9 @@ def test_every_module_keeps_to_its_floor():
         ("lift_kernels/backends.py", "import triton", "only lift_kernels.kernels"),
         ("lift_kernels/ops/a.py", "from lift_kernels import reference", "tests and benchmarks"),
         ("lift_kernels/ops/a.py", "from ..reference import nll", "tests and benchmarks"),
+        ("lift_kernels/__init__.py", "from lift_kernels.testing import Head", "does without"),
+        ("lift/models/a.py", "from lift_kernels import testing", "does without"),
+        ("lift_kernels/testing/a.py", "import pytest", "torch and einops only"),
         ("lift_kernels/fallback/a.py", "from lift_kernels import checks", "only lower floors"),
         ("lift_kernels/checks.py", "from lift_kernels.fallback import b", "only lower floors"),
         ("lift_kernels/fallback/a.py", "from lift_kernels.ops.b import c", "only lower floors"),
@@ -256,7 +262,7 @@ def test_every_module_keeps_to_its_floor():
     ],
 )
 def test_a_broken_rule_is_found(tmp_path, path, code, complaint):
-    for name in ("lift_kernels/checks.py", "lift_kernels/reference.py", path):
+    for name in ("lift_kernels/checks.py", "lift_kernels/reference.py", "lift_kernels/testing/__init__.py", path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / path).write_text(code)
@@ -273,6 +279,7 @@ def test_a_broken_rule_is_found(tmp_path, path, code, complaint):
         ("lift_kernels/models/a.py", "if TYPE_CHECKING:\n    from transformers import BertModel"),
         ("lift_kernels/integrations/a.py", "def f():\n    from liger_kernel.transformers import a"),
         ("lift_kernels/kernels/a.py", "import triton\nfrom lift_kernels.kernels import b"),
+        ("lift_kernels/testing/a.py", "from lift_kernels import reference"),
         ("lift_kernels/ops/a.py", "from lift_kernels import checks\nfrom lift_kernels.fallback.b import c"),
         (
             "lift/training/trainer.py",
@@ -281,7 +288,7 @@ def test_a_broken_rule_is_found(tmp_path, path, code, complaint):
     ],
 )
 def test_an_allowed_import_is_not_reported(tmp_path, path, code):
-    for name in ("lift_kernels/checks.py", "lift/errors.py", path):
+    for name in ("lift_kernels/checks.py", "lift_kernels/reference.py", "lift/errors.py", path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / path).write_text(code)
@@ -306,6 +313,7 @@ def test_importing_lift_kernels_loads_neither_triton_nor_the_trainer_stack():
     loaded = run("import sys, lift_kernels; print(*sys.modules)").split()
     assert "lift_kernels.ops.linear_cross_entropy" in loaded
     assert not {"triton", "transformers", "datasets", "accelerate", "matplotlib", "lift"} & set(loaded)
+    assert not [name for name in loaded if name.startswith("lift_kernels.testing")]
 
 
 def test_lift_kernels_computes_where_triton_is_not_installed():

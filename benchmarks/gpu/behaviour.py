@@ -14,7 +14,7 @@ from benchmarks.gpu.setting import Setting
 from benchmarks.gpu.truth import random_head
 from benchmarks.gpu.values import LEAVES, Shape, call, workspace
 from lift_kernels import corrupt_tokens, linear_token_stats, select_tokens
-from tests.lift_kernels.heads import Head
+from lift_kernels.testing import Head
 
 MIB = 1 << 20
 

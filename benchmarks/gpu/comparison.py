@@ -18,7 +18,7 @@ from benchmarks.gpu.providers import BOUND, PROVIDERS, Inputs, Ours, Provider, S
 from benchmarks.gpu.setting import Setting
 from benchmarks.gpu.truth import reference_losses, reference_stats
 from lift_kernels import linear_cross_entropy
-from tests.lift_kernels.heads import Head
+from lift_kernels.testing import Head
 
 WINDOW_SECONDS = 1.5
 

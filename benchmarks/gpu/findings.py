@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.accuracy import assert_gradient_close, assert_nats_close
+from lift_kernels.testing import assert_gradient_close, assert_nats_close
 
 _LOGIT_ROUNDING = 4e-6  # a few units in the last place of a float32 logit of 10
 
 
 class Findings:
-    """Comparisons by the two rules of `tests.accuracy` and by bits; `numbers` keeps the worst of each kind."""
+    """Comparisons by the two rules of `lift_kernels.testing` and by bits; `numbers` keeps the worst of each kind."""
 
     def __init__(self) -> None:
         self.comparisons = 0

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lift_kernels import reference
-from tests.lift_kernels.heads import Head
+from lift_kernels.testing import Head
 
 _MOST_LOGITS = 1 << 26  # of one chunk: 512 MiB in float64
 

@@ -15,7 +15,7 @@ from benchmarks.gpu.findings import Findings, relative_error
 from benchmarks.gpu.setting import Setting
 from benchmarks.gpu.truth import random_head, reference_losses, reference_stats
 from lift_kernels import linear_cross_entropy, linear_token_stats, reference
-from tests.lift_kernels.heads import Head
+from lift_kernels.testing import Head
 
 LEAVES = ("hidden_states", "weight", "bias")
 # What the op is given besides; with a bias but for "plain".

@@ -7,8 +7,6 @@ divides their sum.
 
 from __future__ import annotations
 
-import functools
-import types
 from collections.abc import Callable
 from typing import Any
 
@@ -25,9 +23,9 @@ from lift.training.checks import check_one_gpu
 from lift.training.scorer import Scorer
 from lift.training.step import Step, label_arguments
 from lift_kernels import apply_lift_kernels
-from lift_kernels.models import find_model_family, innermost, vocab_size_of
+from lift_kernels.models import find_model_family, innermost, replace_forward, vocab_size_of
 
-_FUSED_FORWARD = "_lift_fused_forward"  # on the instance, not in a closure, so that a deep copy has its own
+_OWNER = "LiftLoss"
 _EVALUATION_STEP = -1
 # A micro-batch alone does not tell what these need: the whole step, the data set, or a forward of another kind.
 _SUPPORTED = {
@@ -89,8 +87,7 @@ class LiftLoss(TrainerCallback):
         self._step = Step(self.options, scorer, mask_token_id=mask_token_id, pad_token_id=pad_token_id)
         self._seed: int | None = None
         self._global_step = 0
-        inner.__dict__[_FUSED_FORWARD] = inner.forward
-        inner.forward = types.MethodType(self._forward_in_place_of(type(inner).forward), inner)
+        replace_forward(inner, _OWNER, self._forward)
 
     def __call__(self, outputs: Any, labels: Tensor | None, num_items_in_batch: Any = None) -> Tensor:
         """The loss of a micro-batch: its weighted sum, by now in `outputs`, over `num_items_in_batch`."""
@@ -109,17 +106,14 @@ class LiftLoss(TrainerCallback):
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._global_step = state.global_step
 
-    def _forward_in_place_of(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)  # trainers read the names of a model's inputs from the signature
-        def forward(model: Any, *args: Any, maskable: Tensor | None = None, **kwargs: Any) -> Any:
-            fused_forward = model.__dict__[_FUSED_FORWARD]
-            if maskable is None:
-                return fused_forward(*args, **kwargs)
-            kwargs.pop("num_items_in_batch", None)
-            inputs = {name: kwargs.pop(name, None) for name in ("input_ids", "example_id", "host_example_id")}
-            return self._denoise(model, fused_forward, inputs | {"maskable": maskable}, kwargs)
-
-        return forward
+    def _forward(
+        self, model: Any, fused_forward: Callable[..., Any], *args: Any, maskable: Tensor | None = None, **kwargs: Any
+    ) -> Any:
+        if maskable is None:
+            return fused_forward(*args, **kwargs)
+        kwargs.pop("num_items_in_batch", None)
+        inputs = {name: kwargs.pop(name, None) for name in ("input_ids", "example_id", "host_example_id")}
+        return self._denoise(model, fused_forward, inputs | {"maskable": maskable}, kwargs)
 
     def _denoise(self, model: Any, forward: Callable[..., Any], inputs: dict[str, Any], others: dict[str, Any]) -> Any:
         """Run both passes; the loss is the sum that the step's is made of."""
@@ -132,7 +126,7 @@ class LiftLoss(TrainerCallback):
         arguments: dict[str, Any] = prepared.batch._asdict() | {"denominator": 1.0}
         if prepared.one_forward is not None:
             del arguments["token_weight"]  # formed inside the loss
-            arguments["lift"] = prepared.one_forward._asdict()
+            arguments["lift"] = prepared.one_forward
         views = prepared.batch.input_ids.shape[0] // inputs["input_ids"].shape[0]
         attention = attention_arguments(self._family, model.config, given, views=views)
         return forward(**arguments, **attention, **others)

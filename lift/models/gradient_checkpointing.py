@@ -1,9 +1,8 @@
-"""Gradient checkpointing, also for models that do not offer it."""
+"""Checkpoint gradients, also of models that do not offer it."""
 
 from __future__ import annotations
 
-import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,10 +11,10 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from lift.errors import LiftError
-from lift_kernels.models import innermost
+from lift.models.transformers_versions import CHECKPOINTING_SWITCHES, enable_own_checkpointing
+from lift_kernels.models import innermost, options_of, replace_forward
 
-_OPTIONS = "_lift_checkpoint_options"
-_INNER_FORWARD = "_lift_checkpoint_inner_forward"
+_OWNER = "enable_gradient_checkpointing"
 
 
 def enable_gradient_checkpointing(model: nn.Module, options: Mapping[str, Any] | None = None) -> None:
@@ -35,7 +34,7 @@ def enable_gradient_checkpointing(model: nn.Module, options: Mapping[str, Any] |
     inner = innermost(model)
     options = {"use_reentrant": False, **(options or {})}
     every_n_layers, offload = int(options.pop("every_n_layers", 1)), options.pop("offload", False)
-    if _enable_own(inner, options):
+    if enable_own_checkpointing(inner, options):
         return
     if offload:
         raise LiftError(
@@ -43,39 +42,26 @@ def enable_gradient_checkpointing(model: nn.Module, options: Mapping[str, Any] |
             "leave offload out."
         )
     for block in list(_blocks(inner))[::every_n_layers]:
-        if "forward" in block.__dict__:
-            block.__dict__[_INNER_FORWARD] = block.__dict__["forward"]
-        block.__dict__[_OPTIONS] = options
-        block.forward = types.MethodType(_checkpointed_forward, block)
+        # A choice of the training run, not of its loss: it stays when `remove_lift_kernels` undoes the patch.
+        replace_forward(block, _OWNER, _checkpointed_forward, options=options, outlives_patch=True)
     # A trainer asks the model itself again.
-    inner.activation_checkpointing_enable = inner.gradient_checkpointing_enable = _is_enabled
-
-
-def _enable_own(model: Any, options: dict[str, Any]) -> bool:
-    try:
-        if hasattr(model, "activation_checkpointing_enable"):  # transformers before 5.23 has the other name only
-            model.activation_checkpointing_enable(activation_checkpointing_kwargs=options)
-        else:
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
-    except (AttributeError, NotImplementedError, TypeError, ValueError):
-        return False
-    return True
+    for switch in CHECKPOINTING_SWITCHES:
+        setattr(inner, switch, _is_enabled)
 
 
 def _is_enabled(*args: Any, **kwargs: Any) -> None:
-    """Stands in for the model's own method, which refuses."""
+    """Stand in for the model's own method, which refuses."""
 
 
-def _checkpointed_forward(self: Any, *args: Any, **kwargs: Any) -> Any:
-    inner_forward = self.__dict__.get(_INNER_FORWARD)
-    forward = partial(inner_forward or partial(type(self).forward, self), **kwargs)
+def _checkpointed_forward(self: Any, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    forward = partial(own_forward, **kwargs)
     if not (self.training and torch.is_grad_enabled()):
         return forward(*args)
-    return checkpoint(forward, *args, **self.__dict__[_OPTIONS])
+    return checkpoint(forward, *args, **options_of(self, _OWNER))
 
 
 def _blocks(model: nn.Module) -> nn.ModuleList:
-    """The outermost list of layers that holds most parameters: experts and the like are lists inside its layers."""
+    """Return the outermost list of layers that holds most parameters: experts and the like are lists inside its layers."""
     lists = list(_outermost_lists(model))
     if not lists:
         raise LiftError(

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from lift.objectives.gift import gift_batch, gift_batch_of_draw, gift_rates
     from lift.objectives.lift import LiftBatch, lift_batch
     from lift.objectives.methods import EASY, HARD, METHODS, MIDDLE, MODES, Method, complementary_problem
-    from lift.objectives.micro_batch import Draws, MicroBatch, OneForward, TrainingBatch
+    from lift.objectives.micro_batch import Draws, MicroBatch, TrainingBatch
     from lift.objectives.modes import choose_order, draw_order, num_to_keep
     from lift.objectives.normalizers import StepCounts, normalise, token_weights_and_denominator
     from lift.objectives.one_forward import OneForwardBatch, one_forward_batch
@@ -68,7 +68,6 @@ __all__ = [
     "LiftOptions",
     "Method",
     "MicroBatch",
-    "OneForward",
     "OneForwardBatch",
     "ScoreFunction",
     "StepCounts",

@@ -13,20 +13,7 @@ from torch import Tensor
 from lift.objectives.batch import DenoisingBatch, EntropyFunction, ScoreFunction
 from lift.objectives.methods import METHODS
 from lift.objectives.options import LiftOptions
-
-
-class OneForward(NamedTuple):
-    """Arguments of `lift_kernels.lift_cross_entropy` beside hidden states, head and labels."""
-
-    timestep: Tensor
-    num_keep: Tensor
-    order: Tensor
-    row_weight: Tensor | None = None
-    learnability: str = "hard"
-    temperature: float = 1.0
-    time_scaling: bool = True
-    seed: int | None = None
-    row_ids: Tensor | None = None
+from lift_kernels.models import OneForward
 
 
 @dataclass(frozen=True)

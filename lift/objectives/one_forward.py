@@ -10,9 +10,10 @@ from torch import Tensor
 from lift.objectives.batch import DenoisingBatch, denoising_batch
 from lift.objectives.choices import Learnability
 from lift.objectives.methods import MIDDLE
-from lift.objectives.micro_batch import MicroBatch, OneForward, TrainingBatch
+from lift.objectives.micro_batch import MicroBatch, TrainingBatch
 from lift.objectives.modes import num_to_keep
 from lift_kernels import corrupt_tokens, select_tokens
+from lift_kernels.models import OneForward
 
 
 class OneForwardBatch(NamedTuple):

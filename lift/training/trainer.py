@@ -19,7 +19,6 @@ from lift.models.gradient_checkpointing import enable_gradient_checkpointing
 from lift.objectives import (
     DenoisingBatch,
     Draws,
-    OneForward,
     StepCounts,
     TrainingBatch,
     evaluation_time,
@@ -39,7 +38,7 @@ from lift.training.statistics import StepStatistics
 from lift.training.step import Step, label_arguments
 from lift.training.warnings import warnings_for
 from lift_kernels import apply_lift_kernels
-from lift_kernels.models import Uncast, find_model_family, innermost, vocab_size_of
+from lift_kernels.models import OneForward, Uncast, find_model_family, innermost, vocab_size_of
 
 logger = logging.getLogger(__name__)
 
@@ -252,7 +251,7 @@ class LiftTrainer(TrainingLoop):
         if one_forward is None:
             arguments["token_weight"] = Uncast(batch.token_weight)
         else:  # the weights are formed inside the loss
-            arguments["lift"] = Uncast(one_forward._asdict())
+            arguments["lift"] = Uncast(one_forward)
         return model(
             input_ids=batch.input_ids, labels=batch.labels, denominator=Uncast(batch.denominator), **arguments,
             **options, **self._scorer.label_arguments,

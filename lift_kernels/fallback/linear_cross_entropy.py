@@ -1,16 +1,15 @@
-"""Cross-entropy of a linear head, and its gradients, over tiles of logits.
+"""Compute the cross-entropy of a linear head, and its gradients, over tiles of logits.
 
-All functions take rows that are wanted (ignored ones are already dropped): hidden_states (N, D), weight (V, D),
-targets (N,) in [0, V). Three ways lead to the gradients of sum_i token_weight_i * nll_i, chosen by what is asked
-for and what fits:
+`linear_head.HeadBackend` says what each function promises. Three ways lead to the gradients of
+sum_i token_weight_i * nll_i, chosen by what is asked for and what fits:
 
 - only hidden states want a gradient: ONE pass, 2 products. As in FlashAttention, the sum over the vocabulary of
   exp(z - m) W is rescaled whenever the running maximum m grows (Milakov and Gimelshein, arXiv 1805.02867).
 - the head is trained and the logits fit the workspace: they are kept between two passes, 3 products.
 - the head is trained and they do not fit: the second pass computes them again, 4 products.
 
-The gold column never enters as a rounded probability: where the model is sure, p_gold - 1 = expm1(log p_gold) is
-formed in float32, so that a gradient of 5e-4 is not lost beside a probability that rounds to 1 in bfloat16.
+The target's column never enters as a rounded probability: where the model is sure, p - 1 = expm1(log p) is formed in
+float32, so that a gradient of 5e-4 is not lost beside a probability that rounds to 1 in bfloat16.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ import torch
 from torch import Tensor
 
 from lift_kernels.fallback.matmul import LogitProduct
-from lift_kernels.fallback.online_softmax import OnlineSoftmax, set_gold
+from lift_kernels.fallback.online_softmax import OnlineSoftmax, write_at_targets
 from lift_kernels.fallback.tiles import Tiling, plan_tiles
 from lift_kernels.linear_head import (
     Gradients,
     LinearHead,
+    NeedsGrad,
     RowStats,
     TokenWeight,
-    Wanted,
     gradient_dtype,
     statistics_dtype,
 )
@@ -42,7 +41,8 @@ def spread_rows(rows: Tensor, index: Tensor, num_rows: int) -> Tensor:  # (M, D)
     return rows.new_zeros((num_rows, *rows.shape[1:])).index_copy_(0, index, rows)
 
 
-def tile_logits(head: LinearHead, product: LogitProduct, columns: slice, out: Tensor) -> Tensor:  # (N, K)
+def tile_logits(head: LinearHead, product: LogitProduct, columns: slice, out: Tensor) -> Tensor:
+    """Return the logits (N, K) of the vocabulary entries `columns`, written to `out`."""
     z = product(head.weight[columns], out)
     if head.bias is not None:
         z += head.bias[columns].to(z.dtype)
@@ -54,16 +54,16 @@ def tile_logits(head: LinearHead, product: LogitProduct, columns: slice, out: Te
 
 
 def logit_slope(head: LinearHead, z: Tensor) -> Tensor | None:
-    """d logit / d (scale * (h W^T + b)), or None where it is 1."""
+    """Return d logit / d (scale * (h W^T + b)), or None where it is 1."""
     return None if head.softcap is None else 1 - (z / head.softcap).square()
 
 
 def token_stats(
-    hidden_states: Tensor, head: LinearHead, targets: Tensor | None, *, workspace_bytes: int | None, complete: bool
+    hidden_states: Tensor, head: LinearHead, targets: Tensor | None, *, workspace_bytes: int | None, all_stats: bool
 ) -> RowStats:
-    """Statistics of every row in one pass and one product; without entropy and argmax unless `complete`."""
+    """Return statistics of every row in one product; without entropy and argmax unless `all_stats`."""
     tiling = plan_tiles(hidden_states, head.weight, workspace_bytes)
-    return _running_stats(hidden_states, head, targets, tiling, complete).finish()
+    return _running_stats(hidden_states, head, targets, tiling, all_stats).finish()
 
 
 def loss_gradients(
@@ -71,33 +71,33 @@ def loss_gradients(
     head: LinearHead,
     targets: Tensor,
     token_weight: TokenWeight,  # (N,) in the statistics dtype, or formed from the (N,) log-probabilities
-    wanted: Wanted,
+    needs_grad: NeedsGrad,
     *,
     workspace_bytes: int | None,
-    complete: bool,
+    all_stats: bool,
 ) -> tuple[RowStats, Tensor, Gradients]:
-    """(statistics, token weights, gradients) of every row in the fewest products that the workspace allows."""
+    """Return (statistics, token weights, gradients) of every row in the fewest products that the workspace allows."""
     tiling = plan_tiles(hidden_states, head.weight, workspace_bytes)
-    if not any(wanted):
-        stats = _running_stats(hidden_states, head, targets, tiling, complete).finish()
+    if not any(needs_grad):
+        stats = _running_stats(hidden_states, head, targets, tiling, all_stats).finish()
         return stats, token_weight(stats.log_prob) if callable(token_weight) else token_weight, Gradients()
-    if not wanted.head:
+    if not needs_grad.head:
         if not callable(token_weight):
-            stats, grad_hidden = _frozen_head(hidden_states, head, targets, token_weight, tiling, complete)
+            stats, grad_hidden = _frozen_head(hidden_states, head, targets, token_weight, tiling, all_stats)
             return stats, token_weight, Gradients(grad_hidden)
         # A row's gradient is linear in its weight: scaled afterwards, one pass is enough.
         ones = torch.ones_like(targets, dtype=statistics_dtype(hidden_states.dtype))
-        stats, grad_hidden = _frozen_head(hidden_states, head, targets, ones, tiling, complete)
+        stats, grad_hidden = _frozen_head(hidden_states, head, targets, ones, tiling, all_stats)
         weights = token_weight(stats.log_prob)
         return stats, weights, Gradients(grad_hidden.mul_(weights[:, None]))
     logits = None
     if tiling.keeps_logits:
-        running, logits = _keep_logits(hidden_states, head, targets, tiling, complete)
+        running, logits = _keep_logits(hidden_states, head, targets, tiling, all_stats)
     else:
-        running = _running_stats(hidden_states, head, targets, tiling, complete)
+        running = _running_stats(hidden_states, head, targets, tiling, all_stats)
     stats = running.finish()
     weights = token_weight(stats.log_prob) if callable(token_weight) else token_weight
-    return stats, weights, _second_pass(hidden_states, head, targets, weights, stats, wanted, tiling, logits)
+    return stats, weights, _second_pass(hidden_states, head, targets, weights, stats, needs_grad, tiling, logits)
 
 
 def gradients_from_stats(
@@ -107,18 +107,18 @@ def gradients_from_stats(
     token_weight: Tensor,  # (N,)
     lse: Tensor,  # (N,)
     log_prob: Tensor,  # (N,)
-    wanted: Wanted,
+    needs_grad: NeedsGrad,
     *,
     workspace_bytes: int | None,
 ) -> Gradients:
-    """Gradients from saved statistics: the logits are computed again."""
+    """Return gradients from saved statistics: the logits are computed again."""
     tiling = plan_tiles(hidden_states, head.weight, workspace_bytes)
     stats = RowStats(log_prob, lse, log_prob, log_prob, log_prob)
-    return _second_pass(hidden_states, head, targets, token_weight, stats, wanted, tiling)
+    return _second_pass(hidden_states, head, targets, token_weight, stats, needs_grad, tiling)
 
 
 def _running_stats(
-    hidden_states: Tensor, head: LinearHead, targets: Tensor | None, tiling: Tiling, complete: bool
+    hidden_states: Tensor, head: LinearHead, targets: Tensor | None, tiling: Tiling, all_stats: bool
 ) -> OnlineSoftmax:
     stats = OnlineSoftmax.zeros(hidden_states.shape[0], statistics_dtype(hidden_states.dtype), hidden_states.device)
     tile = stats.new_buffer(tiling.rows * tiling.columns)
@@ -127,12 +127,12 @@ def _running_stats(
         running = stats[rows]
         for columns in tiling.column_blocks():
             z = tile_logits(head, product, columns, _view(tile, rows, columns))
-            running.update(z, columns, None if targets is None else targets[rows], complete=complete)
+            running.update(z, columns, None if targets is None else targets[rows], all_stats=all_stats)
     return stats
 
 
 def _keep_logits(
-    hidden_states: Tensor, head: LinearHead, targets: Tensor, tiling: Tiling, complete: bool
+    hidden_states: Tensor, head: LinearHead, targets: Tensor, tiling: Tiling, all_stats: bool
 ) -> tuple[OnlineSoftmax, Tensor]:
     """Statistics of every row, and the (N, V) logits."""
     stats = OnlineSoftmax.zeros(hidden_states.shape[0], statistics_dtype(hidden_states.dtype), hidden_states.device)
@@ -142,7 +142,7 @@ def _keep_logits(
     every_row = slice(0, tiling.num_rows)
     for columns in tiling.column_blocks():
         z = tile_logits(head, product, columns, logits[:, columns])
-        stats.update(z, columns, targets, complete=complete, out=_view(exponentials, every_row, columns))
+        stats.update(z, columns, targets, all_stats=all_stats, out=_view(exponentials, every_row, columns))
     return stats, logits
 
 
@@ -152,18 +152,18 @@ def _second_pass(
     targets: Tensor,
     token_weight: Tensor,
     stats: RowStats,
-    wanted: Wanted,
+    needs_grad: NeedsGrad,
     tiling: Tiling,
     logits: Tensor | None = None,  # (N, V), computed again if None
 ) -> Gradients:
     """Gradients when the log-sum-exp of every row is known: each column block is finished in one visit."""
     dtype, lse, log_prob = gradient_dtype(hidden_states.dtype), stats.lse, stats.log_prob
     # new_*, not *_like: a registered op promises contiguous outputs, and a tied head may come transposed.
-    grad_hidden = lse.new_zeros(hidden_states.shape) if wanted.hidden_states else None
-    grad_weight = lse.new_empty(head.weight.shape, dtype=dtype) if wanted.weight else None
+    grad_hidden = lse.new_zeros(hidden_states.shape) if needs_grad.hidden_states else None
+    grad_weight = lse.new_empty(head.weight.shape, dtype=dtype) if needs_grad.weight else None
     if grad_weight is not None and tiling.num_rows == 0:
         grad_weight.zero_()  # no tile will be visited
-    grad_bias = torch.zeros(head.weight.shape[0], dtype=lse.dtype, device=lse.device) if wanted.bias else None
+    grad_bias = torch.zeros(head.weight.shape[0], dtype=lse.dtype, device=lse.device) if needs_grad.bias else None
     tile = lse.new_empty(tiling.rows * tiling.columns)
     is_one_block = tiling.rows >= tiling.num_rows
     # One block is prepared once; several are prepared at each visit, so that only one takes room.
@@ -176,7 +176,7 @@ def _second_pass(
             z = tile_logits(head, block.product, columns, g) if logits is None else logits[rows, columns]
             slope = logit_slope(head, z)
             torch.sub(z, lse[rows, None], out=g).exp_()
-            set_gold(g, targets[rows], columns, torch.expm1(log_prob[rows]))
+            write_at_targets(g, targets[rows], columns, torch.expm1(log_prob[rows]))
             g *= token_weight[rows, None] * head.scale
             if slope is not None:
                 g *= slope
@@ -201,7 +201,7 @@ def _second_pass(
 
 
 def _frozen_head(
-    hidden_states: Tensor, head: LinearHead, targets: Tensor, token_weight: Tensor, tiling: Tiling, complete: bool
+    hidden_states: Tensor, head: LinearHead, targets: Tensor, token_weight: Tensor, tiling: Tiling, all_stats: bool
 ) -> tuple[RowStats, Tensor]:
     dtype = gradient_dtype(hidden_states.dtype)
     stats = OnlineSoftmax.zeros(hidden_states.shape[0], token_weight.dtype, hidden_states.device)
@@ -214,16 +214,16 @@ def _frozen_head(
         for columns in tiling.column_blocks():
             z = tile_logits(head, product, columns, _view(tile, rows, columns))
             slope = logit_slope(head, z)
-            correction = running.update(z, columns, targets[rows], complete=complete)  # z now holds exp(z - m)
+            correction = running.update(z, columns, targets[rows], all_stats=all_stats)  # z now holds exp(z - m)
             if slope is not None:
                 z *= slope
-            set_gold(z, targets[rows], columns, z.new_zeros(()).expand(z.shape[0]))
+            write_at_targets(z, targets[rows], columns, z.new_zeros(()).expand(z.shape[0]))
             expectation *= correction[:, None]
             expectation += z.to(dtype) @ head.weight[columns].to(dtype)
-        gold_slope = logit_slope(head, running.gold)
-        gold = torch.expm1(running.log_prob()) * (1 if gold_slope is None else gold_slope)
+        target_slope = logit_slope(head, running.target_logit)
+        at_target = torch.expm1(running.log_prob()) * (1 if target_slope is None else target_slope)
         expectation /= running.sum[:, None]
-        expectation += gold[:, None] * head.weight[targets[rows]].to(expectation.dtype)
+        expectation += at_target[:, None] * head.weight[targets[rows]].to(expectation.dtype)
         grad_hidden[rows] = (expectation * (token_weight[rows, None] * head.scale)).to(dtype)
     return stats.finish(), grad_hidden
 

@@ -1,4 +1,4 @@
-"""Statistics of softmax rows gathered block by block over the vocabulary, each logit seen once.
+"""Gather statistics of softmax rows block by block over the vocabulary, each logit seen once.
 
 With m the running maximum, kept per row: s = sum exp(z - m), q = sum (z - m) exp(z - m), the target's logit and the
 most likely token. Then lse = m + log s and entropy = log s - q / s; centring q on m avoids the cancellation of
@@ -22,7 +22,7 @@ class OnlineSoftmax:
     max: Tensor  # (N,)
     sum: Tensor  # (N,)
     weighted_sum: Tensor  # (N,), q above
-    gold: Tensor  # (N,), logit of the target
+    target_logit: Tensor  # (N,), logit of the target
     argmax: Tensor  # (N,) int64
 
     @classmethod
@@ -34,24 +34,24 @@ class OnlineSoftmax:
 
     def __getitem__(self, rows: slice) -> OnlineSoftmax:
         return OnlineSoftmax(
-            self.max[rows], self.sum[rows], self.weighted_sum[rows], self.gold[rows], self.argmax[rows]
+            self.max[rows], self.sum[rows], self.weighted_sum[rows], self.target_logit[rows], self.argmax[rows]
         )
 
     def new_buffer(self, size: int) -> Tensor:
         return self.max.new_empty(size)
 
     def update(
-        self, z: Tensor, columns: slice, targets: Tensor | None, *, complete: bool, out: Tensor | None = None
+        self, z: Tensor, columns: slice, targets: Tensor | None, *, all_stats: bool, out: Tensor | None = None
     ) -> Tensor:
         """Take in the logits z (N, K) of the vocabulary entries `columns`.
 
         Leaves exp(z - new max) in `out`, by default in z itself, and returns exp(old max - new max) (N,): the factor
-        that brings sums kept by the caller to the new maximum. `complete` also keeps what entropy and argmax need.
+        that brings sums kept by the caller to the new maximum. `all_stats` also keeps what entropy and argmax need.
         """
         if targets is not None:
-            is_inside, gold = gather_gold(z, targets, columns)
-            torch.where(is_inside, gold, self.gold, out=self.gold)
-        if complete:
+            is_inside, target_logit = read_at_targets(z, targets, columns)
+            torch.where(is_inside, target_logit, self.target_logit, out=self.target_logit)
+        if all_stats:
             block_max, block_argmax = z.max(1)
             torch.where(block_max > self.max, block_argmax + columns.start, self.argmax, out=self.argmax)
         else:
@@ -59,7 +59,7 @@ class OnlineSoftmax:
         new_max = torch.maximum(self.max, block_max)
         correction = torch.exp(self.max - new_max)
         exponentials = torch.sub(z, new_max[:, None], out=z if out is None else out)
-        if complete:
+        if all_stats:
             self.weighted_sum.add_((self.max - new_max) * self.sum).mul_(correction)
             centred = exponentials.clamp(min=torch.finfo(z.dtype).min)  # 0 * -inf is nan
             exponentials.exp_()
@@ -72,7 +72,7 @@ class OnlineSoftmax:
 
     def log_prob(self) -> Tensor:
         # Relative to the maximum first: both terms are small where the model is sure, so nothing is lost.
-        return (self.gold - self.max) - self.sum.log()
+        return (self.target_logit - self.max) - self.sum.log()
 
     def finish(self) -> RowStats:
         log_sum = self.sum.log()
@@ -80,15 +80,15 @@ class OnlineSoftmax:
         return RowStats(self.log_prob(), self.max + log_sum, entropy, -log_sum, self.argmax)
 
 
-def gather_gold(z: Tensor, targets: Tensor, columns: slice) -> tuple[Tensor, Tensor]:
-    """Whether each row's target lies in `columns` (N,), and its logit there (N,)."""
+def read_at_targets(z: Tensor, targets: Tensor, columns: slice) -> tuple[Tensor, Tensor]:
+    """Return whether each row's target lies in `columns` (N,), and its logit there (N,)."""
     local = targets - columns.start
     is_inside = (local >= 0) & (local < z.shape[1])
     return is_inside, z.gather(1, local.clamp(0, z.shape[1] - 1)[:, None])[:, 0]
 
 
-def set_gold(z: Tensor, targets: Tensor, columns: slice, value: Tensor) -> None:
+def write_at_targets(z: Tensor, targets: Tensor, columns: slice, value: Tensor) -> None:
     """Write `value` (N,) in place of each row's target, where it lies in `columns`."""
-    is_inside, before = gather_gold(z, targets, columns)
+    is_inside, before = read_at_targets(z, targets, columns)
     local = (targets - columns.start).clamp(0, z.shape[1] - 1)
     z.scatter_(1, local[:, None], torch.where(is_inside, value, before)[:, None])

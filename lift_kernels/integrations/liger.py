@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import types
 from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
 from lift_kernels.models.families import known_model_types
+from lift_kernels.models.instance_forward import replace_forward
 from lift_kernels.models.patch import apply_lift_kernels, innermost
 
-_FUSED_FORWARD = "_lift_kernels_fused_forward"  # on the instance, not in a closure, so that a deep copy has its own
+_OWNER = "register_with_liger"
 
 
 def register_with_liger() -> None:
@@ -54,9 +53,9 @@ def apply_to_instance(
         "cross_entropy": cross_entropy, "rope": rope, "rms_norm": rms_norm, "layer_norm": layer_norm, "swiglu": swiglu,
         "geglu": geglu,
     }  # fmt: skip
-    if wanted := [name for name, is_wanted in kernels.items() if is_wanted]:
+    if asked := [name for name, is_asked in kernels.items() if is_asked]:
         raise ValueError(
-            f"lift_kernels has no kernel {', '.join(wanted)}, only fused_linear_cross_entropy: leave the others out of "
+            f"lift_kernels has no kernel {', '.join(asked)}, only fused_linear_cross_entropy: leave the others out of "
             "liger_kernel_config."
         )
     if not fused_linear_cross_entropy:
@@ -70,19 +69,15 @@ def apply_to_instance(
             f"{type(model).__name__} has no language-model head that lift_kernels could fuse with its loss: set "
             "use_liger_kernel=False."
         ) from error
-    inner = innermost(model)
-    inner.__dict__[_FUSED_FORWARD] = inner.forward
-    inner.forward = types.MethodType(_forward_for_trainer(type(inner).forward), inner)
+    replace_forward(innermost(model), _OWNER, _forward_for_trainer)
 
 
-def _forward_for_trainer(original: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(original)  # the Trainer reads the names of the columns it may keep from the signature
-    def forward(self: Any, *args: Any, skip_logits: bool | None = None, **kwargs: Any) -> Any:
-        is_plain = not any(kwargs.get(name) is not None for name in ("token_weight", "denominator", "lift"))
-        is_plain = is_plain and not kwargs.get("return_token_stats")
-        if kwargs.get("labels") is not None and is_plain and not self.training and not skip_logits:
-            kwargs.pop("num_items_in_batch", None)
-            return original(self, *args, **kwargs)
-        return self.__dict__[_FUSED_FORWARD](*args, **kwargs)
-
-    return forward
+def _forward_for_trainer(
+    self: Any, fused_forward: Callable[..., Any], *args: Any, skip_logits: bool | None = None, **kwargs: Any
+) -> Any:
+    is_plain = not any(kwargs.get(name) is not None for name in ("token_weight", "denominator", "lift"))
+    is_plain = is_plain and not kwargs.get("return_token_stats")
+    if kwargs.get("labels") is not None and is_plain and not self.training and not skip_logits:
+        kwargs.pop("num_items_in_batch", None)
+        return type(self).forward(self, *args, **kwargs)
+    return fused_forward(*args, **kwargs)

@@ -30,7 +30,7 @@ class Launch:
 
 
 def architecture(device: torch.device) -> str:
-    """The entry of the table for `device`: its own architecture, or the nearest with no more shared memory."""
+    """Return the entry of the table for `device`: its own architecture, or the nearest with no more shared memory."""
     if torch.version.hip is not None:
         return "gfx942"
     if device.type != "cuda":
@@ -45,7 +45,7 @@ def architecture(device: torch.device) -> str:
 def launch_config(
     kernel: str, dtype: torch.dtype, device: torch.device, num_rows: int, *, has_softcap: bool = False
 ) -> Launch:
-    """The launch of `kernel` for inputs of `dtype`; the tiles of few rows and of softcaps are smaller."""
+    """Return the launch of `kernel` for inputs of `dtype`; the tiles of few rows and of softcaps are smaller."""
     kind = "half" if dtype.itemsize == 2 else dot_precision(dtype)
     launch = LAUNCHES[kernel, kind, architecture(device)]
     if "BLOCK_N" not in launch.blocks:
@@ -116,7 +116,7 @@ LAUNCHES: MappingProxyType[tuple[str, str, str], Launch] = MappingProxyType(
 # Kernels that only move memory: alike on every architecture.
 COPY_ROWS = Launch(MappingProxyType({"BLOCK_D": 1024}), num_warps=4)  # 8 elements a thread: 16 bytes of bfloat16
 CORRUPT_TOKENS = Launch(MappingProxyType({"BLOCK_L": 1024}), num_warps=4)  # 8 ids a thread
-SET_GOLD_COLUMN = Launch(MappingProxyType({"BLOCK_N": 128}), num_warps=4)  # a row a thread
+SET_TARGET_COLUMN = Launch(MappingProxyType({"BLOCK_N": 128}), num_warps=4)  # a row a thread
 # Columns side by side are one load of a warp; 32 rows of them are 8 KB of bfloat16 under way.
 COLUMN_SUMS = Launch(MappingProxyType({"BLOCK_N": 32, "BLOCK_V": 128}), num_warps=4)
 

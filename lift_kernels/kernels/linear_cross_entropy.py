@@ -1,12 +1,11 @@
-"""Cross-entropy of a linear head and its gradients on a GPU: which kernel runs when.
+"""Choose the kernels for the cross-entropy of a linear head and its gradients on a GPU.
 
-All functions take rows that are wanted (ignored ones are already dropped): hidden_states (N, D), weight (V, D), targets
-(N,) in [0, V). Two paths:
+`linear_head.HeadBackend` says what each function promises. Two paths:
 
 - bounded workspace: the matrix products are cuBLAS', one kernel between them reads each logit once (`softmax_rows`).
   2 products when the head is frozen, 3 when it is trained.
 - minimal memory: logits exist on chip only (`tiled_statistics`), and the backward pass computes them again
-  (`tiled_gradient`). It runs where the workspace holds no useful piece, for statistics of few rows, and for float16
+  (`tiled_gradients`). It runs where the workspace holds no useful piece, for statistics of few rows, and for float16
   gradients: exponentials of a whole vocabulary do not fit its range.
 """
 
@@ -21,10 +20,10 @@ from lift_kernels.kernels.partial_statistics import PartialStatistics
 from lift_kernels.kernels.plan import DEFAULT_WORKSPACE_BYTES, Plan, slices
 from lift_kernels.kernels.products import multiply
 from lift_kernels.kernels.rows import copy_rows, spread_rows, take_rows
-from lift_kernels.kernels.softmax_rows import set_gold_column, softmax_rows, weighted_column_sums
-from lift_kernels.kernels.tiled_gradient import least_workspace_bytes, tiled_gradients
+from lift_kernels.kernels.softmax_rows import set_target_column, softmax_rows, weighted_column_sums
+from lift_kernels.kernels.tiled_gradients import least_workspace_bytes, tiled_gradients
 from lift_kernels.kernels.tiled_statistics import tiled_statistics
-from lift_kernels.linear_head import Gradients, LinearHead, RowStats, TokenWeight, Wanted
+from lift_kernels.linear_head import Gradients, LinearHead, NeedsGrad, RowStats, TokenWeight
 
 __all__ = ["gradients_from_stats", "loss_gradients", "spread_rows", "take_rows", "token_stats"]
 
@@ -33,9 +32,9 @@ _FEW_ROWS = 64
 
 
 def token_stats(
-    hidden_states: Tensor, head: LinearHead, targets: Tensor | None, *, workspace_bytes: int | None, complete: bool
+    hidden_states: Tensor, head: LinearHead, targets: Tensor | None, *, workspace_bytes: int | None, all_stats: bool
 ) -> RowStats:
-    """Statistics of every row in one product; without entropy and argmax unless `complete`."""
+    """Return statistics of every row in one product; without entropy and argmax unless `all_stats`."""
     num_rows, width = hidden_states.shape
     plan = None
     if num_rows > _FEW_ROWS:
@@ -43,12 +42,12 @@ def token_stats(
             num_rows, width, head.weight.shape[0], _workspace(workspace_bytes, hidden_states)
         )
     if plan is None:
-        return tiled_statistics(hidden_states, head, targets, complete=complete)
+        return tiled_statistics(hidden_states, head, targets, all_stats=all_stats)
     buffer = hidden_states.new_empty(plan.buffer_size, dtype=torch.float32)
     stats = []
     for rows in plan.row_chunks():
         chunk_targets = None if targets is None else targets[rows]
-        stats.append(_row_chunk(hidden_states[rows], head, chunk_targets, plan, buffer, None, complete).merge())
+        stats.append(_row_chunk(hidden_states[rows], head, chunk_targets, plan, buffer, None, all_stats).merge())
     return _joined(stats, hidden_states.device)
 
 
@@ -57,24 +56,25 @@ def loss_gradients(
     head: LinearHead,
     targets: Tensor,
     token_weight: TokenWeight,  # (N,) float32, or formed from the (N,) log-probabilities
-    wanted: Wanted,
+    needs_grad: NeedsGrad,
     *,
     workspace_bytes: int | None,
-    complete: bool,
+    all_stats: bool,
 ) -> tuple[RowStats, Tensor, Gradients]:
-    """(statistics, token weights, gradients) of every row in the fewest products that the workspace allows."""
-    plan = _plan_gradients(hidden_states, head, workspace_bytes) if any(wanted) else None
+    """Return (statistics, token weights, gradients) of every row in the fewest products that the workspace allows."""
+    plan = _plan_gradients(hidden_states, head, workspace_bytes) if any(needs_grad) else None
     # Chunks are finished one after another, and the sum over rows in the head's gradient needs their weights.
-    needs_weights_first = callable(token_weight) and wanted.head and plan is not None and not plan.is_one_chunk
+    needs_weights_first = callable(token_weight) and needs_grad.head and plan is not None and not plan.is_one_chunk
     if plan is None or needs_weights_first:
-        stats = token_stats(hidden_states, head, targets, workspace_bytes=workspace_bytes, complete=complete)
+        stats = token_stats(hidden_states, head, targets, workspace_bytes=workspace_bytes, all_stats=all_stats)
         weights = token_weight(stats.log_prob) if callable(token_weight) else token_weight
-        if not any(wanted):
+        if not any(needs_grad):
             return stats, weights, Gradients()
         return stats, weights, gradients_from_stats(
-            hidden_states, head, targets, weights, stats.lse, stats.log_prob, wanted, workspace_bytes=workspace_bytes
+            hidden_states, head, targets, weights, stats.lse, stats.log_prob, needs_grad,
+            workspace_bytes=workspace_bytes,
         )  # fmt: skip
-    return _one_pass(hidden_states, head, targets, token_weight, wanted, plan, complete)
+    return _one_pass(hidden_states, head, targets, token_weight, needs_grad, plan, all_stats)
 
 
 def gradients_from_stats(
@@ -84,16 +84,16 @@ def gradients_from_stats(
     token_weight: Tensor,  # (N,)
     lse: Tensor,  # (N,)
     log_prob: Tensor,  # (N,)
-    wanted: Wanted,
+    needs_grad: NeedsGrad,
     *,
     workspace_bytes: int | None,
 ) -> Gradients:
-    """Gradients from saved statistics: the logits are computed again."""
+    """Return gradients from saved statistics: the logits are computed again."""
     plan = _plan_gradients(hidden_states, head, workspace_bytes)
     if plan is not None:
-        return _one_pass(hidden_states, head, targets, token_weight, wanted, plan, complete=False)[2]
+        return _one_pass(hidden_states, head, targets, token_weight, needs_grad, plan, all_stats=False)[2]
     return tiled_gradients(
-        hidden_states, head, targets, token_weight, lse, log_prob, wanted,
+        hidden_states, head, targets, token_weight, lse, log_prob, needs_grad,
         workspace_bytes=_workspace(workspace_bytes, hidden_states),
     )  # fmt: skip
 
@@ -103,27 +103,27 @@ def _one_pass(
     head: LinearHead,
     targets: Tensor,
     token_weight: TokenWeight,
-    wanted: Wanted,
+    needs_grad: NeedsGrad,
     plan: Plan,
-    complete: bool,
+    all_stats: bool,
 ) -> tuple[RowStats, Tensor, Gradients]:
     dtype, (num_rows, width), num_columns = hidden_states.dtype, hidden_states.shape, head.weight.shape[0]
     buffer = hidden_states.new_empty(plan.buffer_size, dtype=torch.float32)
     exponentials = hidden_states.new_empty((plan.rows, plan.row_stride))[:, :num_columns]
-    grad_hidden = hidden_states.new_empty((num_rows, width)) if wanted.hidden_states else None
+    grad_hidden = hidden_states.new_empty((num_rows, width)) if needs_grad.hidden_states else None
     # Where several chunks add up, they do so in float32, and the sum is rounded once.
     weight_dtype = dtype if plan.is_one_chunk else torch.float32
-    grad_weight = head.weight.new_empty((num_columns, width), dtype=weight_dtype) if wanted.weight else None
-    grad_bias = buffer.new_zeros(num_columns) if wanted.bias else None
+    grad_weight = head.weight.new_empty((num_columns, width), dtype=weight_dtype) if needs_grad.weight else None
+    grad_bias = buffer.new_zeros(num_columns) if needs_grad.bias else None
     if grad_weight is not None and num_rows == 0:
         grad_weight.zero_()  # no chunk will write it
 
     stats, factors, weights = [], [], None if callable(token_weight) else token_weight
     for rows in plan.row_chunks():
         chunk, chunk_targets, chunk_exponentials = hidden_states[rows], targets[rows], exponentials[: _length(rows)]
-        partial = _row_chunk(chunk, head, chunk_targets, plan, buffer, chunk_exponentials, complete)
+        partial = _row_chunk(chunk, head, chunk_targets, plan, buffer, chunk_exponentials, all_stats)
         stats.append(partial.merge())
-        factor = set_gold_column(chunk_exponentials, chunk_targets, stats[-1].log_prob, partial, head)
+        factor = set_target_column(chunk_exponentials, chunk_targets, stats[-1].log_prob, partial, head)
         if callable(token_weight) and plan.is_one_chunk:  # every log-probability is there
             weights = token_weight(stats[-1].log_prob)
         if weights is not None:
@@ -158,7 +158,7 @@ def _row_chunk(
     plan: Plan,
     buffer: Tensor,  # (plan.buffer_size,) float32
     exponentials: Tensor | None,  # (C, V)
-    complete: bool,
+    all_stats: bool,
 ) -> PartialStatistics:
     num_rows = hidden_states.shape[0]
     statistics = PartialStatistics.empty(num_rows, 1, hidden_states.device)
@@ -167,7 +167,7 @@ def _row_chunk(
         size = _length(columns)
         products = buffer[: num_rows * size].view(num_rows, size)
         multiply(hidden_states, head.weight[columns].t(), products)
-        softmax_rows(products, columns, head, targets, statistics, exponentials, launch, complete=complete)
+        softmax_rows(products, columns, head, targets, statistics, exponentials, launch, all_stats=all_stats)
     return statistics
 
 

@@ -1,4 +1,4 @@
-"""Statistics of softmax rows over parts of the vocabulary, and the small kernel that merges them.
+"""Keep statistics of softmax rows over parts of the vocabulary, and merge them.
 
 Each part leaves, relative to a reference r of its own, sum exp(z - r), sum (z - r) exp(z - r), its largest logit, the
 target's logit and the first column of the largest. Merging needs neither locks nor atomics, and its order is fixed.
@@ -16,15 +16,15 @@ from torch import Tensor
 from lift_kernels.kernels.arithmetic import LOWEST
 from lift_kernels.linear_head import RowStats
 
-REFERENCE, SUM, WEIGHTED_SUM, MAX, GOLD = range(5)
+REFERENCE, SUM, WEIGHTED_SUM, MAX, TARGET_LOGIT = range(5)
 
 
 @dataclass(frozen=True)
 class PartialStatistics:
     """Of N rows over S parts.
 
-    `values` (5, N, S) float32 in the order above; GOLD is -inf in parts that do not hold the target, and a part without
-    a finite logit leaves LOWEST as reference and 0 as sums. `argmax` (N, S) int32.
+    `values` (5, N, S) float32 in the order above; TARGET_LOGIT is -inf in parts that do not hold the target, and a part
+    without a finite logit leaves LOWEST as reference and 0 as sums. `argmax` (N, S) int32.
     """
 
     values: Tensor
@@ -38,7 +38,7 @@ class PartialStatistics:
         )
 
     def merge(self) -> RowStats:
-        """Statistics over the whole vocabulary; each log-probability is 0 at most."""
+        """Return statistics over the whole vocabulary; each log-probability is 0 at most."""
         _, num_rows, num_parts = self.values.shape
         # Not views of one tensor: registered ops may not return tensors that share memory.
         log_prob, lse, entropy, max_log_prob = (self.values.new_empty(num_rows) for _ in range(4))
@@ -65,7 +65,7 @@ def _merge_partials_kernel(
     sums = tl.load(p_values + part, mask=in_s, other=0.0)
     weighted_sums = tl.load(p_values + 2 * part, mask=in_s, other=0.0)
     maxima = tl.load(p_values + 3 * part, mask=in_s, other=-float("inf"))
-    gold = tl.max(tl.load(p_values + 4 * part, mask=in_s, other=-float("inf")), 0)
+    target_logit = tl.max(tl.load(p_values + 4 * part, mask=in_s, other=-float("inf")), 0)
     argmaxima = tl.load(argmax_ptr + i_n * S + offs_s, mask=in_s, other=2147483647)
 
     # Everything relative to the largest logit: where the model is sure, log_prob is then a difference of small terms.
@@ -77,7 +77,7 @@ def _merge_partials_kernel(
     weighted_total = tl.sum(tl.where(sums > 0, (weighted_sums + shift * sums) * shrink, 0.0), 0)
     log_total = tl.log(total)
     # `where`, not minimum and maximum: those drop a nan.
-    log_prob = (gold - base) - log_total
+    log_prob = (target_logit - base) - log_total
     entropy = log_total - weighted_total / total
     tl.store(log_prob_ptr + i_n, tl.where(log_prob > 0, 0.0, log_prob))
     tl.store(lse_ptr + i_n, base + log_total)

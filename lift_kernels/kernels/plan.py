@@ -48,12 +48,12 @@ class Plan:
 
 
 def plan_statistics(num_rows: int, width: int, num_columns: int, workspace_bytes: int) -> Plan | None:
-    """Pieces for statistics of (N, V) logits; None if the workspace is too small for useful ones."""
+    """Return the pieces for statistics of (N, V) logits; None if the workspace is too small for useful ones."""
     return _plan(num_rows, width, num_columns, 0, 0, workspace_bytes)
 
 
 def plan_gradients(num_rows: int, width: int, num_columns: int, element_size: int, workspace_bytes: int) -> Plan | None:
-    """Pieces for gradients too; exponentials and rows of hidden states have elements of `element_size` bytes."""
+    """Return pieces for gradients too; exponentials and rows of hidden states have elements of `element_size` bytes."""
     exponentials = _round_up(num_columns, _ALIGNED_ELEMENTS) * element_size
     # The buffer also takes the rows of hidden states, scaled, once the logits are done with.
     return _plan(num_rows, width, num_columns, exponentials, -(-width * element_size // 4), workspace_bytes)

@@ -13,7 +13,7 @@ _ADDS_TO_FLOAT32 = torch.__version__ >= "2.11"
 
 
 def needs_scratch(dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether `multiply` takes scratch memory for operands of `dtype` and a float32 result."""
+    """Return whether `multiply` takes scratch memory for operands of `dtype` and a float32 result."""
     return dtype != torch.float32 and not (_has_out_dtype(device) and _ADDS_TO_FLOAT32)
 
 

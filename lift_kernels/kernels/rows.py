@@ -1,4 +1,4 @@
-"""Copying rows: gathering wanted ones, spreading them back among zeros, scaling them on the way."""
+"""Copy rows: gather some, spread them back among zeros, scale them on the way."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def copy_rows(
     index: Tensor | None = None,  # (M,) int64, -1 for a row of zeros; None for 0, 1, 2, ...
     scale: Tensor | None = None,  # (M,) float32
 ) -> Tensor:
-    """out[i] = scale[i] * rows[index[i]], multiplied in float32 and rounded once."""
+    """Write out[i] = scale[i] * rows[index[i]], multiplied in float32 and rounded once."""
     num_rows, width = out.shape
     if rows.stride(-1) != 1:
         rows = rows.contiguous()

@@ -14,8 +14,8 @@ import triton.language as tl
 from torch import Tensor
 
 from lift_kernels.kernels.arithmetic import LOWEST, expm1, head_logits, logit_slope, round_to
-from lift_kernels.kernels.launch_configs import COLUMN_SUMS, SET_GOLD_COLUMN, Launch
-from lift_kernels.kernels.partial_statistics import GOLD, SUM, PartialStatistics
+from lift_kernels.kernels.launch_configs import COLUMN_SUMS, SET_TARGET_COLUMN, Launch
+from lift_kernels.kernels.partial_statistics import SUM, TARGET_LOGIT, PartialStatistics
 from lift_kernels.linear_head import LinearHead
 
 # exp(20) times a vocabulary of a million is far from the largest bfloat16 or float32.
@@ -29,7 +29,7 @@ def _softmax_rows_kernel(
     stride_products_n, stride_exponentials_n,
     N, first_column, num_columns, logit_scale, logit_softcap,
     HAS_BIAS: tl.constexpr, HAS_SOFTCAP: tl.constexpr, HAS_TARGETS: tl.constexpr, HAS_EXPONENTIALS: tl.constexpr,
-    COMPLETE: tl.constexpr, BLOCK_V: tl.constexpr,
+    ALL_STATS: tl.constexpr, BLOCK_V: tl.constexpr,
 ):  # fmt: skip
     i_n = tl.program_id(0).to(tl.int64)
     p_products = products_ptr + i_n * stride_products_n
@@ -37,14 +37,14 @@ def _softmax_rows_kernel(
     stride_statistics = N.to(tl.int64)
 
     if first_column == 0:
-        reference, sum_before, weighted_sum_before, largest, gold = LOWEST, 0.0, 0.0, -float("inf"), -float("inf")
-        argmax = 0
+        reference, sum_before, weighted_sum_before = LOWEST, 0.0, 0.0
+        largest, target_logit, argmax = -float("inf"), -float("inf"), 0
     else:
         reference = tl.load(p_statistics)
         sum_before = tl.load(p_statistics + stride_statistics)
         weighted_sum_before = tl.load(p_statistics + 2 * stride_statistics)
         largest = tl.load(p_statistics + 3 * stride_statistics)
-        gold = tl.load(p_statistics + 4 * stride_statistics)
+        target_logit = tl.load(p_statistics + 4 * stride_statistics)
         argmax = tl.load(argmax_ptr + i_n)
 
     sums = tl.zeros([BLOCK_V], tl.float32)
@@ -71,12 +71,12 @@ def _softmax_rows_kernel(
             reference = block_largest
         if block_largest > largest:
             largest = block_largest
-            if COMPLETE:
+            if ALL_STATS:
                 argmax = first_column + tl.min(tl.where(z == block_largest, offs_v, num_columns), 0)
         centred = tl.where(z < LOWEST, LOWEST, z - reference)  # of -inf: 0 * -inf is nan
         exponentials = tl.exp(centred)
         sums += exponentials
-        if COMPLETE:
+        if ALL_STATS:
             weighted_sums += centred * exponentials
         if HAS_EXPONENTIALS:
             if HAS_SOFTCAP:
@@ -95,12 +95,12 @@ def _softmax_rows_kernel(
         if HAS_BIAS:
             bias = tl.load(bias_ptr + first_column + column, mask=is_here, other=0.0).to(tl.float32)
         z = head_logits(product, bias, logit_scale, logit_softcap, HAS_BIAS, HAS_SOFTCAP)
-        gold = tl.where(is_here, z, gold)
+        target_logit = tl.where(is_here, z, target_logit)
     tl.store(p_statistics, reference)
     tl.store(p_statistics + stride_statistics, sum_before + tl.sum(sums, 0))
     tl.store(p_statistics + 2 * stride_statistics, weighted_sum_before + tl.sum(weighted_sums, 0))
     tl.store(p_statistics + 3 * stride_statistics, largest)
-    tl.store(p_statistics + 4 * stride_statistics, gold)
+    tl.store(p_statistics + 4 * stride_statistics, target_logit)
     tl.store(argmax_ptr + i_n, argmax)
 
 
@@ -126,7 +126,7 @@ def softmax_rows(
     exponentials: Tensor | None,  # (N, V) in the dtype of the gradient's products; `columns` of it are written
     launch: Launch,
     *,
-    complete: bool,
+    all_stats: bool,
 ) -> None:
     """Take the logits of `columns` into each row's statistics, and write their exponentials."""
     num_rows, num_columns = products.shape
@@ -137,27 +137,27 @@ def softmax_rows(
         products.stride(0), 0 if exponentials is None else exponentials.stride(0),
         num_rows, columns.start, num_columns, head.scale, head.softcap or 0.0,
         HAS_BIAS=head.bias is not None, HAS_SOFTCAP=head.softcap is not None, HAS_TARGETS=targets is not None,
-        HAS_EXPONENTIALS=exponentials is not None, COMPLETE=complete,
+        HAS_EXPONENTIALS=exponentials is not None, ALL_STATS=all_stats,
         **launch.blocks, num_warps=launch.num_warps, num_stages=launch.num_stages,
     )  # fmt: skip
 
 
 @triton.jit(do_not_specialize=["N"])
-def _set_gold_column_kernel(
+def _set_target_column_kernel(
     exponentials_ptr, targets_ptr, log_prob_ptr, statistics_ptr, row_factor_ptr, stride_exponentials_n,
     N, logit_scale, logit_softcap,
-    HAS_SOFTCAP: tl.constexpr, SUM: tl.constexpr, GOLD: tl.constexpr, BLOCK_N: tl.constexpr,
+    HAS_SOFTCAP: tl.constexpr, SUM: tl.constexpr, TARGET_LOGIT: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     offs_n = tl.program_id(0).to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
     in_n = offs_n < N
     total = tl.load(statistics_ptr + SUM * N.to(tl.int64) + offs_n, mask=in_n, other=1.0)
-    gold = tl.load(statistics_ptr + GOLD * N.to(tl.int64) + offs_n, mask=in_n, other=0.0)
+    target_logit = tl.load(statistics_ptr + TARGET_LOGIT * N.to(tl.int64) + offs_n, mask=in_n, other=0.0)
     # total * (p - 1), which the row's factor turns into p - 1 without ever having subtracted two rounded numbers.
     value = total * expm1(tl.load(log_prob_ptr + offs_n, mask=in_n, other=0.0))
     if HAS_SOFTCAP:
-        value *= logit_slope(gold, logit_softcap)
+        value *= logit_slope(target_logit, logit_softcap)
     target = tl.load(targets_ptr + offs_n, mask=in_n, other=0)
-    is_there = in_n & (gold > -float("inf"))  # a target outside the vocabulary has no column
+    is_there = in_n & (target_logit > -float("inf"))  # a target outside the vocabulary has no column
     tl.store(
         exponentials_ptr + offs_n * stride_exponentials_n + target,
         round_to(value, exponentials_ptr.dtype.element_ty),
@@ -166,7 +166,7 @@ def _set_gold_column_kernel(
     tl.store(row_factor_ptr + offs_n, logit_scale / total, mask=in_n)
 
 
-def set_gold_column(
+def set_target_column(
     exponentials: Tensor,  # (N, V)
     targets: Tensor,  # (N,)
     log_prob: Tensor,  # (N,)
@@ -177,11 +177,11 @@ def set_gold_column(
     num_rows = targets.shape[0]
     factor = log_prob.new_empty(num_rows)
     if num_rows:
-        _set_gold_column_kernel[(triton.cdiv(num_rows, SET_GOLD_COLUMN.blocks["BLOCK_N"]),)](
+        _set_target_column_kernel[(triton.cdiv(num_rows, SET_TARGET_COLUMN.blocks["BLOCK_N"]),)](
             exponentials, targets, log_prob, statistics.values, factor, exponentials.stride(0),
             num_rows, head.scale, head.softcap or 0.0,
-            HAS_SOFTCAP=head.softcap is not None, SUM=SUM, GOLD=GOLD,
-            **SET_GOLD_COLUMN.blocks, num_warps=SET_GOLD_COLUMN.num_warps,
+            HAS_SOFTCAP=head.softcap is not None, SUM=SUM, TARGET_LOGIT=TARGET_LOGIT,
+            **SET_TARGET_COLUMN.blocks, num_warps=SET_TARGET_COLUMN.num_warps,
         )  # fmt: skip
     return factor
 
@@ -209,7 +209,7 @@ def _weighted_column_sums_kernel(
 
 
 def weighted_column_sums(rows: Tensor, weight: Tensor, out: Tensor, *, accumulate: bool) -> None:
-    """out[v] (+)= sum_n weight[n] * rows[n, v] in float32, in a fixed order: (N, V), (N,) -> (V,)."""
+    """Write out[v] (+)= sum_n weight[n] * rows[n, v] in float32, in a fixed order: (N, V), (N,) -> (V,)."""
     num_rows, num_columns = rows.shape
     _weighted_column_sums_kernel[(triton.cdiv(num_columns, COLUMN_SUMS.blocks["BLOCK_V"]),)](
         rows, weight, out, rows.stride(0), num_rows, num_columns, ACCUMULATE=accumulate,

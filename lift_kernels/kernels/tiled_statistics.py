@@ -72,7 +72,7 @@ def tile_logits(
 def _tiled_statistics_kernel(
     hidden_states_ptr, weight_ptr, bias_ptr, targets_ptr, values_ptr, argmax_ptr,
     N, V, D, stride_hidden_states_n, stride_weight_v, columns_per_part, logit_scale, logit_softcap,
-    HAS_BIAS: tl.constexpr, HAS_SOFTCAP: tl.constexpr, HAS_TARGETS: tl.constexpr, COMPLETE: tl.constexpr,
+    HAS_BIAS: tl.constexpr, HAS_SOFTCAP: tl.constexpr, HAS_TARGETS: tl.constexpr, ALL_STATS: tl.constexpr,
     EVEN_D: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_N: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
@@ -92,7 +92,7 @@ def _tiled_statistics_kernel(
     reference = tl.full([BLOCK_N], LOWEST, tl.float32)
     total = tl.zeros([BLOCK_N], tl.float32)
     weighted_total = tl.zeros([BLOCK_N], tl.float32)
-    gold = tl.full([BLOCK_N], -float("inf"), tl.float32)
+    target_logit = tl.full([BLOCK_N], -float("inf"), tl.float32)
     argmax = tl.zeros([BLOCK_N], tl.int32) + first_column
     for start in range(first_column, end_column, BLOCK_V):
         offs_v = start + tl.arange(0, BLOCK_V)
@@ -103,10 +103,10 @@ def _tiled_statistics_kernel(
         )  # fmt: skip
         z = tl.where((offs_v < V)[None, :], logits, -float("inf"))
         if HAS_TARGETS:
-            tile_gold = tl.sum(tl.where(targets[:, None] == offs_v[None, :], z, 0.0), 1)
-            gold = tl.where((targets >= start) & (targets < start + BLOCK_V), tile_gold, gold)
+            tile_target_logit = tl.sum(tl.where(targets[:, None] == offs_v[None, :], z, 0.0), 1)
+            target_logit = tl.where((targets >= start) & (targets < start + BLOCK_V), tile_target_logit, target_logit)
         tile_max = tl.max(z, 1)
-        if COMPLETE:
+        if ALL_STATS:
             tile_argmax = tl.min(tl.where(z == tile_max[:, None], offs_v[None, :], 2147483647), 1)
             argmax = tl.where(tile_max > reference, tile_argmax, argmax)
         new_reference = tl.maximum(reference, tile_max)
@@ -115,7 +115,7 @@ def _tiled_statistics_kernel(
         # A nan stays; -inf must not, as 0 * -inf is nan.
         centred = tl.maximum(z - new_reference[:, None], LOWEST, propagate_nan=tl.PropagateNan.ALL)
         exponentials = tl.exp(centred)
-        if COMPLETE:
+        if ALL_STATS:
             # Of nothing summed so far, `shift` may be infinite.
             weighted_total = tl.where(total > 0, (weighted_total + shift * total) * shrink, 0.0)
             weighted_total += tl.sum(centred * exponentials, 1)
@@ -129,7 +129,7 @@ def _tiled_statistics_kernel(
     tl.store(values_ptr + stride_values + offs_out, total, mask=in_n)
     tl.store(values_ptr + 2 * stride_values + offs_out, weighted_total, mask=in_n)
     tl.store(values_ptr + 3 * stride_values + offs_out, reference, mask=in_n)  # which is the largest logit too
-    tl.store(values_ptr + 4 * stride_values + offs_out, gold, mask=in_n)
+    tl.store(values_ptr + 4 * stride_values + offs_out, target_logit, mask=in_n)
     tl.store(argmax_ptr + offs_out, argmax, mask=in_n)
 
 
@@ -138,10 +138,10 @@ def tiled_statistics(
     head: LinearHead,
     targets: Tensor | None,  # (N,) int64; one outside [0, V) matches nothing
     *,
-    complete: bool,
+    all_stats: bool,
     launch: Launch | None = None,
 ) -> RowStats:
-    """Statistics of every row; without entropy and argmax unless `complete`."""
+    """Return statistics of every row; without entropy and argmax unless `all_stats`."""
     (num_rows, width), num_columns = hidden_states.shape, head.weight.shape[0]
     device = hidden_states.device
     has_softcap = head.softcap is not None
@@ -156,7 +156,7 @@ def tiled_statistics(
             num_rows, num_columns, width, hidden_states.stride(0), weight.stride(0), columns_per_part,
             head.scale, head.softcap or 0.0,
             HAS_BIAS=head.bias is not None, HAS_SOFTCAP=has_softcap, HAS_TARGETS=targets is not None,
-            COMPLETE=complete, EVEN_D=width % launch.blocks["BLOCK_D"] == 0,
+            ALL_STATS=all_stats, EVEN_D=width % launch.blocks["BLOCK_D"] == 0,
             PRECISION=dot_precision(hidden_states.dtype),
             **launch.blocks, num_warps=launch.num_warps, num_stages=launch.num_stages,
         )  # fmt: skip

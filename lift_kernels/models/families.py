@@ -1,4 +1,4 @@
-"""Where each architecture keeps its head: all that the patch needs to know of a model."""
+"""Say where each architecture keeps its head: all that the patch needs to know of a model."""
 
 from __future__ import annotations
 
@@ -155,12 +155,12 @@ def register_model_family(
 
 
 def known_model_types() -> Mapping[str, ModelFamily]:
-    """The families by `config.model_type`."""
+    """Return the families by `config.model_type`."""
     return MappingProxyType(_FAMILIES)
 
 
 def family_of(model: nn.Module) -> ModelFamily | None:
-    """The family of an unwrapped model by its config, or None."""
+    """Return the family of an unwrapped model by its config, or None."""
     model_type = getattr(getattr(model, "config", None), "model_type", None)
     if model_type == "llada" and hasattr(model, "lm_head"):
         model_type = "lladamoe"  # the mixture of experts calls itself llada too, and has another layout

@@ -1,4 +1,4 @@
-"""The loss of a patched model: from hidden states and labels to the ops, and back to the places of the tokens."""
+"""Compute the loss of a patched model: from hidden states and labels to the ops, and back to the tokens' places."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from lift_kernels.models import next_token
 from lift_kernels.models.families import ModelFamily
 from lift_kernels.models.head import call_head, vocab_size_of
 from lift_kernels.models.uncast import Uncast
+from lift_kernels.ops.active_rows import ActiveRows, counted_rows
 from lift_kernels.ops.lift_cross_entropy import lift_cross_entropy
 from lift_kernels.ops.linear_cross_entropy import linear_cross_entropy
 from lift_kernels.ops.linear_token_stats import TokenStats
-from lift_kernels.ops.wanted_rows import WantedRows, counted_rows
+from lift_kernels.ops.one_forward import OneForward
 
 
 class Result(NamedTuple):
+    """What a patched model knows of its tokens."""
+
     loss: Tensor
     token_stats: TokenStats | None = None  # each (B, L)
     learnability: Tensor | None = None  # (B, L)
@@ -35,12 +38,17 @@ class FusedLoss:
     token_weight: Tensor | None
     denominator: float | Tensor | None
     num_targets: int | None
-    with_stats: bool
-    lift: dict[str, Any] | None
+    return_stats: bool
+    one_forward: OneForward | None
     predicts_next: bool
     first_position: str
 
     def compute(self, family: ModelFamily, model: Any, hidden_states: Tensor, options: dict[str, Any]) -> Result:
+        """Return the loss from hidden_states (B, L, D); `options` go to the op.
+
+        Raises:
+            ValueError: labels do not fit hidden_states, or arguments that exclude each other are given.
+        """
         self._check(hidden_states)
         options = options | _numbers(family, model)
         transform = (lambda rows: rows) if family.transform is None else family.transform(model)
@@ -49,8 +57,8 @@ class FusedLoss:
         if self.predicts_next:
             labels = next_token.to_predictor(labels, -100)
             token_weight = None if token_weight is None else next_token.to_predictor(token_weight, 0)
-        if self.lift is not None:
-            result = self._one_forward(head, transform(hidden_states), labels, options)
+        if self.one_forward is not None:
+            result = self._lift_cross_entropy(self.one_forward, head, transform(hidden_states), labels, options)
             if self.predicts_next:
                 assert result.token_stats is not None and result.learnability is not None
                 stats = next_token.stats_to_token(result.token_stats)
@@ -68,26 +76,25 @@ class FusedLoss:
         if self.first_position not in next_token.FIRST_POSITION:
             choices = " or ".join(map(repr, next_token.FIRST_POSITION))
             raise ValueError(f"{self.model_name}: first_position must be {choices}, got {self.first_position!r}.")
-        if self.lift is None:
+        if self.one_forward is None:
             return
         if self.token_weight is not None:
             raise ValueError(f"{self.model_name}: token_weight must be None with lift, which forms the weights.")
         if self.predicts_next and self.first_position != "ignore":
             raise ValueError(f"{self.model_name}: first_position must be 'ignore' with lift, which ranks all tokens.")
 
-    def _one_forward(self, head: Any, hidden_states: Tensor, labels: Tensor, options: dict[str, Any]) -> Result:
-        lift = self.lift
-        assert lift is not None
-
-        def job(rows: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Any, Uncast]:
+    def _lift_cross_entropy(
+        self, one_forward: OneForward, head: Any, hidden_states: Tensor, labels: Tensor, options: dict[str, Any]
+    ) -> Result:
+        def compute_loss(rows: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Any, Uncast]:
             states = rearrange(rows, "(b l) d -> b l d", b=labels.shape[0])
             loss, stats, learnability = lift_cross_entropy(
                 states, weight, labels, bias=bias, denominator=self.denominator, num_targets=self.num_targets,
-                return_stats=True, return_learnability=True, **lift, **options,
+                return_stats=True, return_learnability=True, **one_forward._asdict(), **options,
             )  # fmt: skip
             return loss, Uncast((stats, learnability))
 
-        loss, tokens = call_head(head, rearrange(hidden_states, "b l d -> (b l) d"), job)
+        loss, tokens = call_head(head, rearrange(hidden_states, "b l d -> (b l) d"), compute_loss)
         return Result(loss, *tokens.value)
 
     def _cross_entropy(
@@ -102,14 +109,14 @@ class FusedLoss:
             targets, num_targets = targets[index], index.shape[0]
             weights = None if weights is None else weights[index]
 
-        def job(rows: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Any, Uncast]:
+        def compute_loss(rows: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Any, Uncast]:
             result = linear_cross_entropy(
                 rows, weight, targets, bias=bias, token_weight=weights, denominator=self.denominator,
-                num_targets=num_targets, return_stats=self.with_stats, **options,
+                num_targets=num_targets, return_stats=self.return_stats, **options,
             )  # fmt: skip
             return (result, Uncast(None)) if isinstance(result, Tensor) else (result[0], Uncast(result[1]))
 
-        loss, stats = call_head(head, transform(rows), job)
+        loss, stats = call_head(head, transform(rows), compute_loss)
         return Result(loss, None if stats.value is None else _spread(stats.value, index, labels))
 
     def _at_tokens(self, result: Result, hidden_states: Tensor, head: Any) -> Result:
@@ -149,5 +156,5 @@ def _labelled_rows(hidden_states: Tensor, labels: Tensor, num_targets: int | Non
 
 def _spread(stats: TokenStats, index: Tensor | None, labels: Tensor) -> TokenStats:
     """Put the rows' statistics back in their places (B, L): 0, and argmax -1, where there is no label."""
-    flat = stats if index is None else WantedRows(index, labels.numel()).spread_stats(RowStats(*stats))
+    flat = stats if index is None else ActiveRows(index, labels.numel()).spread_stats(RowStats(*stats))
     return TokenStats.from_flat(flat, labels.shape)

@@ -1,27 +1,27 @@
-"""Giving a job to the module that owns a head's parameters.
+"""Compute a loss inside a call of the head, so that FSDP, ZeRO-3 and offloading gather its weight.
 
-Whoever shards or offloads a module (FSDP, ZeRO-3, accelerate's hooks) makes its parameters whole for the length of a
-call of that module, and sees its gradients only through such a call. So a loss that reads the head's weight is
-computed inside a call of the head: the head's forward is replaced by one that also takes a job.
+They make a module's parameters whole for the length of a call of that module, and see its gradients only through such a
+call. So the head's forward is replaced by one that also takes a function of its weight, and runs that instead.
 """
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lift_kernels.models.instance_forward import is_replaced, replace_forward
+
 # (hidden_states (N, D), weight (V, D), bias (V,) or None) -> the loss, and what wrappers must not touch as an `Uncast`
-Job = Callable[[Tensor, Tensor, Tensor | None], Any]
+HeadLoss = Callable[[Tensor, Tensor, Tensor | None], Any]
 
-_FORMER_FORWARD = "_lift_kernels_former_forward"
+_OWNER = "apply_lift_kernels: head"
 
 
-def call_head(head: Any, hidden_states: Tensor, job: Job) -> Any:
-    """job(hidden_states, weight, bias) inside a call of `head`, with what PEFT adds to it.
+def call_head(head: Any, hidden_states: Tensor, compute_loss: HeadLoss) -> Any:
+    """Return compute_loss(hidden_states, weight, bias), run inside a call of `head`, with what PEFT adds to it.
 
     A LoRA adapter is part of the product: [h, s A(dropout(h))] [W, B]^T = h W^T + s B A(dropout(h)). Such a head costs
     as much as one that is trained.
@@ -30,16 +30,16 @@ def call_head(head: Any, hidden_states: Tensor, job: Job) -> Any:
         ValueError: the head is no linear layer, or an adapter of another kind is on it.
     """
     if hasattr(head, "modules_to_save"):
-        return call_head(_chosen_copy(head), hidden_states, job)
+        return call_head(_chosen_copy(head), hidden_states, compute_loss)
     if hasattr(head, "base_layer"):
-        return _call_with_lora(head, hidden_states, job)
+        return _call_with_lora(head, hidden_states, compute_loss)
     _check_linear(head)
-    _replace_forward(head)
-    return head(hidden_states, job)
+    _accept_losses(head)
+    return head(hidden_states, compute_loss)
 
 
 def prepare_head(head: Any) -> None:
-    """Let the head take jobs, so that nothing is replaced while it is called.
+    """Replace the head's forward by one that can compute a loss, so that nothing is replaced while it is called.
 
     Raises:
         ValueError: the head is no linear layer, or an adapter of another kind is on it.
@@ -53,36 +53,25 @@ def prepare_head(head: Any) -> None:
         prepare_head(head.base_layer)
     else:
         _check_linear(head)
-        _replace_forward(head)
+        _accept_losses(head)
 
 
 def vocab_size_of(head: Any) -> int:
-    """V, without a look at the weight, which may lie in shards."""
+    """Return V without a look at the weight, which may lie in shards."""
     if hasattr(head, "modules_to_save"):
         return vocab_size_of(_chosen_copy(head))
     rows: int = head.num_embeddings if isinstance(head, nn.Embedding) else head.out_features
     return rows
 
 
-def restore_forwards(model: nn.Module) -> None:
-    """Undo what `prepare_head` and `call_head` did to any module of `model`."""
-    for module in model.modules():
-        if _FORMER_FORWARD not in module.__dict__:
-            continue
-        slot, former = module.__dict__.pop(_FORMER_FORWARD)
-        del module.__dict__[slot]
-        if former is not None:
-            module.__dict__[slot] = former
-
-
-def _call_with_lora(head: Any, hidden_states: Tensor, job: Job) -> Any:
+def _call_with_lora(head: Any, hidden_states: Tensor, compute_loss: HeadLoss) -> Any:
     adapters = [] if head.disable_adapters or head.merged else _lora_adapters(head)
     low_ranks = []
     for name in adapters:
         inputs = head.lora_dropout[name](hidden_states.to(head.lora_A[name].weight.dtype))
         low_ranks.append((head.lora_A[name](inputs) * head.scaling[name]).to(hidden_states.dtype))  # (N, r)
     if not adapters:
-        return call_head(head.base_layer, hidden_states, job)
+        return call_head(head.base_layer, hidden_states, compute_loss)
 
     def inside_calls_of(layers: list[Any], ups: list[Tensor]) -> Any:
         if layers:
@@ -90,7 +79,7 @@ def _call_with_lora(head: Any, hidden_states: Tensor, job: Job) -> Any:
         return call_head(
             head.base_layer,
             torch.cat([*low_ranks, hidden_states], dim=1),
-            lambda wide, weight, bias: job(
+            lambda wide, weight, bias: compute_loss(
                 wide, torch.cat([*(up.to(weight.dtype) for up in ups), weight], dim=1), bias
             ),
         )
@@ -132,21 +121,18 @@ def _check_linear(head: Any) -> None:
         )
 
 
-def _replace_forward(head: nn.Module) -> None:
-    if _FORMER_FORWARD in head.__dict__:
-        return
-    # accelerate's hooks replace `forward` themselves and keep the one they call under this name.
-    slot = "_old_forward" if "_old_forward" in head.__dict__ else "forward"
-    head.__dict__[_FORMER_FORWARD] = (slot, head.__dict__.get(slot))
-    head.__dict__[slot] = types.MethodType(_forward_with_job, head)
+def _accept_losses(head: nn.Module) -> None:
+    if not is_replaced(head, _OWNER):
+        replace_forward(head, _OWNER, _forward_or_loss, beneath_hooks=True)
 
 
-def _forward_with_job(self: Any, inputs: Tensor, job: Job | None = None) -> Any:
-    if job is None:
-        _, former = self.__dict__[_FORMER_FORWARD]
-        return type(self).forward(self, inputs) if former is None else former(inputs)
+def _forward_or_loss(
+    self: Any, own_forward: Callable[..., Any], inputs: Tensor, compute_loss: HeadLoss | None = None
+) -> Any:
+    if compute_loss is None:
+        return own_forward(inputs)
     bias = getattr(self, "bias", None)
-    return job(inputs, _whole(self.weight), None if bias is None else _whole(bias))
+    return compute_loss(inputs, _whole(self.weight), None if bias is None else _whole(bias))
 
 
 def _whole(parameter: Any) -> Tensor:

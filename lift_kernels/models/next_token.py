@@ -1,8 +1,8 @@
-"""Models whose hidden state at position i predicts the token of position i + 1, such as Dream.
+"""Move labels and results of models whose hidden state at position i predicts token i + 1, such as Dream.
 
 Labels, weights and results are moved by one position, never hidden states or logits. The first position of a row is
-predicted by nothing: the published code gives it all-zero logits, so a constant loss of log V and no gradient (quirk Q4
-of the LIFT specification).
+predicted by nothing: the published code gives it all-zero logits, so a constant loss of log V and no gradient
+(`first_position="zeros"`).
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ FIRST_POSITION = ("ignore", "zeros")
 
 
 def to_predictor(values: Tensor, fill: float) -> Tensor:
-    """(B, L) values of the tokens, each at the position that predicts it; `fill` at the last, which predicts none."""
+    """Return values (B, L) of the tokens, each at the position that predicts it; `fill` at the last position."""
     return pad(values[:, 1:], (0, 1), value=fill)
 
 
 def to_token(values: Tensor, fill: float) -> Tensor:
-    """(B, L, ...) values at the positions that predict, each at its token; `fill` at the first, which none predicts."""
+    """Return values (B, L, ...) of the positions that predict, each at its token; `fill` at the first token."""
     return pad(values[:, :-1], (0, 0) * (values.dim() - 2) + (1, 0), value=fill)
 
 
 def stats_to_token(stats: TokenStats) -> TokenStats:
+    """Return statistics (B, L) of the positions that predict, each at its token; 0 and argmax -1 at the first."""
     moved = TokenStats(*(to_token(values, 0) for values in stats))
     return moved._replace(argmax=to_token(stats.argmax, -1))
 
@@ -36,13 +37,13 @@ def stats_to_token(stats: TokenStats) -> TokenStats:
 def uniform_first_loss(
     labels: Tensor, token_weight: Tensor | None, denominator: float | Tensor, vocab_size: int
 ) -> Tensor:
-    """What labels (B, L) at the first position add to the loss where its logits are all zero."""
+    """Return what labels (B, L) at the first position add to the loss where its logits are all zero."""
     weight = torch.ones_like(labels[:, 0], dtype=torch.float32) if token_weight is None else token_weight[:, 0]
     return (weight * (labels[:, 0] != -100)).sum() * math.log(vocab_size) / denominator
 
 
 def with_uniform_first(stats: TokenStats, labels: Tensor, vocab_size: int) -> TokenStats:
-    """The statistics (B, L) where the first position, if it has a label, has all-zero logits."""
+    """Return the statistics (B, L) where the first position, if it has a label, has all-zero logits."""
     log_v = math.log(vocab_size)
     first = (-log_v, log_v, log_v, -log_v, 0)
     is_labelled = labels[:, 0] != -100

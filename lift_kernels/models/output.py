@@ -1,4 +1,4 @@
-"""What a patched model returns. Imports transformers, so it is imported only when a model is patched."""
+"""Hold what a patched model returns. It loads transformers, so it is imported only when a patched model is called."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ class FusedLossOutput(ModelOutput):
 
     @property
     def token_stats(self) -> TokenStats | None:
+        """Statistics of the labelled tokens, each (B, L)."""
         return None if self.tokens is None else self.tokens.value[0]
 
     @property
     def learnability(self) -> Tensor | None:
+        """Of the one-forward objective: what is trained, (B, L) bool, or how much, float."""
         return None if self.tokens is None else self.tokens.value[1]

@@ -1,4 +1,4 @@
-"""Tensors that pass through a wrapped forward as they are."""
+"""Keep tensors exact on their way through a wrapped forward."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 
 class Uncast:
-    """Holds tensors, in any nesting, among the arguments or the results of a forward.
+    """Holds tensors, in any nesting, that a wrapper must not cast on their way into a forward or out of it.
 
-    FSDP2 and DeepSpeed cast every floating tensor that they find there to their compute dtype. In bfloat16 a count of
-    tokens is then off by up to 0.4 %, and scores that differ become ties. They look into tuples, mappings and
-    dataclasses, but not into an object they do not know, such as this one.
+    FSDP2 and DeepSpeed cast every floating tensor among a forward's arguments and results to their compute dtype. In
+    bfloat16 a count of tokens is then off by up to 0.4 %, and scores that differ become ties. They look into tuples,
+    mappings and dataclasses, but not into an object they do not know, such as this one. `.value` is what it holds.
     """
 
     def __init__(self, value: Any) -> None:
@@ -18,5 +18,5 @@ class Uncast:
 
 
 def uncast(value: Any) -> Any:
-    """What an `Uncast` holds; anything else as it is."""
+    """Return what an `Uncast` holds; anything else as it is."""
     return value.value if isinstance(value, Uncast) else value

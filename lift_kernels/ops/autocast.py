@@ -1,4 +1,4 @@
-"""torch.autocast for ops that are not on its list."""
+"""Follow torch.autocast in ops that are not on its list."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def apply_autocast(hidden_states: Tensor, weight: Tensor, bias: Tensor | None) -
 
 @contextmanager
 def exactly_as_given(hidden_states: Tensor) -> Iterator[None]:
-    """Inside an op: nothing is cast again, and kernels are launched on the device that holds the tensors."""
+    """Cast nothing again inside an op, and launch kernels on the device that holds the tensors."""
     with torch.autocast(hidden_states.device.type, enabled=False), torch.cuda.device_of(hidden_states):
         yield
 

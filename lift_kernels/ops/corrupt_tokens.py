@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lift_kernels import checks
 from lift_kernels.backends import check_backend
-from lift_kernels.ops.implementation import implementation
+from lift_kernels.ops.implementation import corruption_backend
 
 _OP = "corrupt_tokens"
 
@@ -86,7 +86,7 @@ def _corrupt_tokens(
     seed: int,
     backend: str,
 ) -> tuple[Tensor, Tensor]:
-    compute = implementation("corruption", _OP, backend, input_ids.device)
+    compute = corruption_backend(_OP, backend, input_ids.device)
     return compute.corrupt_tokens(input_ids, mask_prob, maskable, row_ids, mask_token_id, seed)
 
 

@@ -1,21 +1,80 @@
-"""The two implementations of each op: modules of one name with the same functions, in `kernels` and in `fallback`."""
+"""Choose the implementation of an op: of each there is one in `kernels`, for Triton, and one in `fallback`, for torch.
+
+The choice is made inside registered ops, which torch.compile does not look into: what it asks of the machine cannot be
+traced. Triton is loaded at its first use.
+"""
 
 from __future__ import annotations
 
-import importlib
-from types import ModuleType
+from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from lift_kernels.backends import resolve_backend
+from lift_kernels.linear_head import HeadBackend
 
 
-def implementation(
-    module: str, op: str, backend: str, device: torch.device, dtype: torch.dtype | None = None
-) -> ModuleType:
-    """The `module` that runs `backend` for inputs of `dtype` on `device`. Triton is loaded at its first use.
+class CorruptionBackend(Protocol):
+    """A module that masks tokens at random."""
 
-    Called inside registered ops, which torch.compile does not look into: what it asks of the machine cannot be traced.
-    """
-    folder = "kernels" if resolve_backend(op, backend, device, dtype) == "triton" else "fallback"
-    return importlib.import_module(f"lift_kernels.{folder}.{module}")
+    def corrupt_tokens(
+        self,
+        input_ids: Tensor,
+        mask_prob: Tensor,
+        maskable: Tensor | None,
+        row_ids: Tensor | None,
+        mask_token_id: int,
+        seed: int,
+    ) -> tuple[Tensor, Tensor]:
+        """Return corrupted ids and is_masked, (B, L) each and new; arguments as in `ops.corrupt_tokens`."""
+        ...
+
+
+class SelectionBackend(Protocol):
+    """A module that chooses among masked tokens."""
+
+    def select_tokens(
+        self,
+        score: Tensor,
+        is_masked: Tensor,
+        num_keep: Tensor,
+        order: Tensor,
+        seed: int | None,
+        row_ids: Tensor | None,
+    ) -> Tensor:
+        """Return is_kept (B, L) bool; arguments as in `ops.select_tokens`, and no seed where no row is random."""
+        ...
+
+
+def head_backend(op: str, backend: str, hidden_states: Tensor) -> HeadBackend:
+    """Return what computes the head for inputs like `hidden_states`."""
+    if resolve_backend(op, backend, hidden_states.device, hidden_states.dtype) == "triton":
+        from lift_kernels.kernels import linear_cross_entropy as triton_backend
+
+        return triton_backend
+    from lift_kernels.fallback import linear_cross_entropy as torch_backend
+
+    return torch_backend
+
+
+def corruption_backend(op: str, backend: str, device: torch.device) -> CorruptionBackend:
+    """Return what masks tokens on `device`."""
+    if resolve_backend(op, backend, device) == "triton":
+        from lift_kernels.kernels import corruption as triton_backend
+
+        return triton_backend
+    from lift_kernels.fallback import corruption as torch_backend
+
+    return torch_backend
+
+
+def selection_backend(op: str, backend: str, device: torch.device) -> SelectionBackend:
+    """Return what chooses tokens on `device`."""
+    if resolve_backend(op, backend, device) == "triton":
+        from lift_kernels.kernels import selection as triton_backend
+
+        return triton_backend
+    from lift_kernels.fallback import selection as torch_backend
+
+    return torch_backend

@@ -1,4 +1,4 @@
-"""LIFT's objective in one pass over the head: the public op."""
+"""LIFT's objective in one pass over the head."""
 
 from __future__ import annotations
 
@@ -7,14 +7,10 @@ from torch import Tensor
 
 from lift_kernels import checks
 from lift_kernels.backends import check_backend
-from lift_kernels.fallback.learnability import soft_learnability
-from lift_kernels.linear_head import LinearHead, Wanted, statistics_dtype
-from lift_kernels.ops.autocast import apply_autocast, exactly_as_given
+from lift_kernels.linear_head import statistics_dtype
+from lift_kernels.ops.autocast import apply_autocast
+from lift_kernels.ops.lift_cross_entropy_op import lift_cross_entropy_sum
 from lift_kernels.ops.linear_token_stats import TokenStats
-from lift_kernels.ops.registered import empty_gradients, head_implementation, weighted_nll
-from lift_kernels.ops.saved_gradients import save_gradients, scale_gradients
-from lift_kernels.ops.select_tokens import registered_select_tokens
-from lift_kernels.ops.wanted_rows import WantedRows, empty_stats, full_gradients
 
 _OP = "lift_cross_entropy"
 _LEARNABILITIES = ("hard", "soft")
@@ -115,7 +111,7 @@ def lift_cross_entropy(
         row_weight = row_weight / denominator
     records_grad = torch.is_grad_enabled()
     is_soft = learnability == "soft"
-    loss, _, _, _, weights, *stats = _lift_cross_entropy(
+    loss, _, _, _, weights, *stats = lift_cross_entropy_sum(
         hidden_states.reshape(-1, hidden_states.shape[-1]), weight, bias, labels, row_weight, timestep, num_keep, order,
         row_ids, seed, is_soft, temperature, ignore_index, num_targets, logit_scale, logit_softcap,
         records_grad and hidden_states.requires_grad, records_grad and weight.requires_grad,
@@ -146,74 +142,3 @@ def _check(hidden_states, weight, labels, timestep, row_weight, num_keep, order,
     checks.check_same_device(
         _OP, hidden_states=hidden_states, weight=weight, labels=labels, bias=bias, **floats, **integers
     )
-
-
-@torch.library.custom_op("lift_kernels::lift_cross_entropy", mutates_args=())
-def _lift_cross_entropy(
-    hidden_states: Tensor,  # (N, D) with N = B * L
-    weight: Tensor,
-    bias: Tensor | None,
-    labels: Tensor,  # (B, L)
-    row_weight: Tensor,  # (B,) in the statistics dtype: 1/t and the denominator
-    timestep: Tensor,  # (B,) in the statistics dtype
-    num_keep: Tensor,
-    order: Tensor,
-    row_ids: Tensor | None,
-    seed: int | None,
-    is_soft: bool,
-    temperature: float,
-    ignore_index: int,
-    num_targets: int | None,
-    logit_scale: float,
-    logit_softcap: float | None,
-    wants_hidden_states: bool,
-    wants_weight: bool,
-    wants_bias: bool,
-    with_stats: bool,
-    workspace_bytes: int | None,
-    backend: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """(loss, its gradients for hidden_states, weight and bias, learnability (B, L), the five statistics (N,))."""
-    with exactly_as_given(hidden_states):
-        rows = WantedRows.find(labels.flatten(), ignore_index, num_targets, None, weight.shape[0])
-        is_masked = labels != ignore_index
-        learnability = row_weight.new_zeros(labels.shape)
-
-        def weigh(log_prob: Tensor) -> Tensor:  # (M,) -> (M,)
-            score = rows.spread_values(log_prob, 0).view(labels.shape)
-            if is_soft:
-                learnability.copy_(soft_learnability(score, is_masked, num_keep, timestep, temperature))
-            else:
-                learnability.copy_(registered_select_tokens(score, is_masked, num_keep, order, seed, row_ids, backend))
-            return rows.values((learnability * row_weight[:, None]).flatten())
-
-        compute = head_implementation(_OP, backend, hidden_states)
-        head = LinearHead(weight, None if bias is None else bias.contiguous(), logit_scale, logit_softcap)
-        stats, token_weight, gradients = compute.loss_gradients(
-            rows.take(hidden_states, compute), head,
-            rows.values(labels.flatten()), weigh, Wanted(wants_hidden_states, wants_weight, wants_bias),
-            workspace_bytes=workspace_bytes, complete=with_stats,
-        )  # fmt: skip
-        return (
-            weighted_nll(stats.log_prob, token_weight),
-            *full_gradients(gradients, rows, hidden_states, compute),
-            learnability,
-            *(rows.spread_stats(stats) if with_stats else empty_stats(hidden_states, 0)),
-        )
-
-
-@_lift_cross_entropy.register_fake
-def _(
-    hidden_states, weight, bias, labels, row_weight, timestep, num_keep, order, row_ids, seed, is_soft, temperature,
-    ignore_index, num_targets, logit_scale, logit_softcap, wants_hidden_states, wants_weight, wants_bias, with_stats,
-    workspace_bytes, backend,
-):  # fmt: skip
-    return (
-        row_weight.new_empty(()),
-        *empty_gradients(hidden_states, weight, wants_hidden_states, wants_weight, wants_bias),
-        row_weight.new_empty(labels.shape),
-        *empty_stats(hidden_states, labels.numel() if with_stats else 0),
-    )
-
-
-_lift_cross_entropy.register_autograd(scale_gradients, setup_context=save_gradients)

@@ -1,4 +1,4 @@
-"""Cross-entropy of a linear head without its logits: the public op."""
+"""Cross-entropy of a linear head without its logits."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from torch import Tensor
 from lift_kernels import checks
 from lift_kernels.backends import check_backend
 from lift_kernels.linear_head import statistics_dtype
-from lift_kernels.ops import registered
 from lift_kernels.ops.autocast import apply_autocast
+from lift_kernels.ops.linear_cross_entropy_op import linear_cross_entropy_sum
 from lift_kernels.ops.linear_token_stats import TokenStats
+from lift_kernels.ops.linear_token_stats_op import token_stats
 
 _OP = "linear_cross_entropy"
 _REDUCTIONS = ("mean", "sum", "none")
@@ -38,7 +39,7 @@ def linear_cross_entropy(
     logits_i = logit_scale * (hidden_states_i weight^T + bias), then logit_softcap * tanh(logits_i / logit_softcap)
     where a softcap is given. Ignored rows and rows of weight 0 are dropped before any matrix product. For "sum" and
     "mean" the gradients are formed during the forward pass, so the backward pass only scales them: two products of
-    2 N D V operations when the head is frozen, three when it is trained (four where the wanted rows' logits exceed
+    2 N D V operations when the head is frozen, three when it is trained (four where the logits of the rows left exceed
     `workspace_bytes`). "none" accepts any upstream gradient and computes the logits again for it.
     lift_kernels/README.md has the paths of each backend.
 
@@ -86,7 +87,7 @@ def linear_cross_entropy(
     flat_weight = None if token_weight is None else token_weight.detach().reshape(-1).to(dtype)
 
     if reduction == "none":
-        stats = registered.token_stats(
+        stats = token_stats(
             flat_hidden_states, weight, bias, flat_targets, flat_weight, ignore_index, num_targets, logit_scale,
             logit_softcap, return_stats, workspace_bytes, backend,
         )  # fmt: skip
@@ -106,7 +107,7 @@ def linear_cross_entropy(
             )
         flat_weight = flat_weight / denominator
     records_grad = torch.is_grad_enabled()
-    loss, _, _, _, *stats = registered.linear_cross_entropy_sum(
+    loss, _, _, _, *stats = linear_cross_entropy_sum(
         flat_hidden_states, weight, bias, flat_targets, flat_weight, ignore_index, num_targets, logit_scale,
         logit_softcap, records_grad and hidden_states.requires_grad, records_grad and weight.requires_grad,
         records_grad and bias is not None and bias.requires_grad, return_stats, workspace_bytes,

@@ -1,4 +1,4 @@
-"""Statistics of a linear head's predictions without its logits: the public op."""
+"""Statistics of a linear head's predictions without its logits."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from lift_kernels import checks
 from lift_kernels.backends import check_backend
-from lift_kernels.ops import registered
 from lift_kernels.ops.autocast import apply_autocast
+from lift_kernels.ops.linear_token_stats_op import token_stats
 
 _OP = "linear_token_stats"
 
@@ -27,6 +27,7 @@ class TokenStats(NamedTuple):
 
     @classmethod
     def from_flat(cls, stats: Sequence[Tensor], shape: Sequence[int]) -> TokenStats:
+        """Return the five statistics (N,) in `shape`, detached."""
         return cls(*(value.detach().reshape(shape) for value in stats))
 
 
@@ -61,7 +62,7 @@ def linear_token_stats(
     Raises:
         ValueError, TypeError: an argument's shape, dtype, device or value does not fit; the message names it.
 
-    Source: the gold log-probability is LIFT's learnability score (arXiv 2605.22939).
+    Source: the log-probability of the target is LIFT's learnability score (arXiv 2605.22939).
     """
     hidden_states, weight, bias = apply_autocast(hidden_states, weight, bias)
     checks.check_linear(_OP, hidden_states, weight, bias)
@@ -72,7 +73,7 @@ def linear_token_stats(
     check_backend(_OP, backend)
     shape = hidden_states.shape[:-1]
     with torch.no_grad():
-        stats = registered.token_stats(
+        stats = token_stats(
             hidden_states.reshape(-1, hidden_states.shape[-1]), weight, bias,
             None if targets is None else targets.reshape(-1), None, ignore_index, num_targets, logit_scale,
             logit_softcap, True, workspace_bytes, backend,

@@ -1,6 +1,6 @@
-"""Autograd of ops whose forward pass forms the gradients already: the backward pass only scales them.
+"""Scale, in the backward pass, gradients that the forward pass of an op has formed already.
 
-Such an op takes hidden_states, weight and bias first, has arguments named wants_*, and returns the loss and the
+Such an op takes hidden_states, weight and bias first, and returns the loss and the
 gradients of those three first.
 """
 
@@ -13,6 +13,7 @@ _STRIP_ELEMENTS = 1 << 24
 
 
 def save_gradients(ctx, inputs, output):
+    """Keep the gradients among the outputs: the `setup_context` of such an op."""
     _, *gradients = output[:4]
     ctx.dtypes = tuple(None if leaf is None else leaf.dtype for leaf in inputs[:3])
     ctx.num_inputs = len(inputs)
@@ -21,6 +22,7 @@ def save_gradients(ctx, inputs, output):
 
 
 def scale_gradients(ctx, grad_loss, *_):
+    """Return grad_loss times the gradients kept: the backward of such an op."""
     refuse_double_backward()
     if grad_loss is None:
         return (None,) * ctx.num_inputs
@@ -28,8 +30,8 @@ def scale_gradients(ctx, grad_loss, *_):
     # and another backward over the same graph must find the saved gradients as they were.
     return (
         *(
-            _scaled(gradient, grad_loss, dtype) if wanted else None
-            for gradient, dtype, wanted in zip(ctx.saved_tensors, ctx.dtypes, ctx.needs_input_grad[:3], strict=True)
+            _scaled(gradient, grad_loss, dtype) if is_needed else None
+            for gradient, dtype, is_needed in zip(ctx.saved_tensors, ctx.dtypes, ctx.needs_input_grad[:3], strict=True)
         ),
         *(None,) * (ctx.num_inputs - 3),
     )
@@ -51,6 +53,7 @@ def _scaled(gradient: Tensor, grad_loss: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def refuse_double_backward() -> None:
+    """Raise RuntimeError where the backward pass is recorded too: saved gradients know nothing of their inputs."""
     if torch.is_grad_enabled():
         raise RuntimeError(
             "linear_cross_entropy: double backward is not supported, and backward was called with create_graph=True. "

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lift_kernels import checks
 from lift_kernels.backends import check_backend
-from lift_kernels.ops.implementation import implementation
+from lift_kernels.ops.implementation import selection_backend
 
 _OP = "select_tokens"
 
@@ -84,7 +84,7 @@ def registered_select_tokens(
 ) -> Tensor:
     if is_masked.device.type == "cpu":
         _check_values(is_masked, num_keep, order, seed)
-    compute = implementation("selection", _OP, backend, is_masked.device)
+    compute = selection_backend(_OP, backend, is_masked.device)
     return compute.select_tokens(score, is_masked, num_keep, order, seed, row_ids)
 
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from lift_kernels import linear_cross_entropy, linear_token_stats, reference
-from tests.accuracy import assert_gradient_close, assert_nats_close
-from tests.lift_kernels.heads import Head
+from lift_kernels.testing import Head, assert_gradient_close, assert_nats_close
 from tests.lift_kernels.kernel_paths import KERNEL_PATHS
 
 LEAVES = ("hidden_states", "weight", "bias")

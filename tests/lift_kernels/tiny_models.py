@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, pad
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lift_kernels.testing import aligned_logits
 from tests.doubles import dream, llada, llada2_moe, llada_moe
 
 V, D, B, L = 64, 16, 3, 12
@@ -176,15 +176,9 @@ def labels_for(name: str, sizes: Sizes = TINY) -> Tensor:
     return labels
 
 
-def aligned_logits(name: str, model: nn.Module, inputs: dict[str, Any]) -> Tensor:
+def own_logits(name: str, model: nn.Module, inputs: dict[str, Any]) -> Tensor:
     """The model's own logits (B, L, V), at the tokens they predict."""
-    logits: Tensor = model(**inputs).logits
-    return pad(logits[:, :-1], (0, 0, 1, 0)) if TINY_MODELS[name].predicts_next else logits
-
-
-def logits_loss(logits: Tensor, labels: Tensor, token_weight: Tensor, denominator: float) -> Tensor:
-    nll = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
-    return (nll * token_weight.flatten()).sum() / denominator
+    return aligned_logits(model, inputs, predicts_next=TINY_MODELS[name].predicts_next)
 
 
 def gradients(model: nn.Module, loss: Tensor) -> dict[str, Tensor]:

@@ -15,15 +15,15 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lift_kernels import apply_lift_kernels
 from lift_kernels.models.uncast import Uncast
+from lift_kernels.testing import logits_loss
 from tests.lift_kernels.tiny_models import (
     TINY,
     TINY_MODELS,
-    aligned_logits,
     build,
     expect_equal,
     gradients,
     labels_for,
-    logits_loss,
+    own_logits,
 )
 
 DENOMINATOR = 17.0
@@ -46,7 +46,7 @@ def truth(name: str) -> dict[str, Tensor]:
     """The mean of both processes' gradients, by the logits."""
     torch.manual_seed(0)
     model = build(name)
-    losses = [logits_loss(aligned_logits(name, model, i), y, w, DENOMINATOR) for i, y, w in batches(name)]
+    losses = [logits_loss(own_logits(name, model, i), y, w, DENOMINATOR) for i, y, w in batches(name)]
     return gradients(model, torch.stack(losses).mean())
 
 

@@ -15,9 +15,10 @@ from lift.tasks import sudoku
 from lift.training.config import LiftConfig
 from lift_kernels import apply_lift_kernels, remove_lift_kernels
 from lift_kernels.models import family_of, innermost
+from lift_kernels.testing import logits_loss
 from tests.lift.support.tiny import tiny_config, uneven_rows
 from tests.lift.support.trainers import training_batch
-from tests.lift_kernels.tiny_models import Sizes, aligned_logits, build, expect_equal, gradients, logits_loss
+from tests.lift_kernels.tiny_models import Sizes, build, expect_equal, gradients, own_logits
 
 VOCABULARY = 8  # the Sudoku tokenizer's
 SIZES = Sizes(vocab=VOCABULARY, width=16, rows=4, length=24)
@@ -60,7 +61,7 @@ def test_the_loss_and_gradients_of_a_step_are_those_of_the_logits(tmp_path, name
     call = {"input_ids": batch.input_ids}
     mask = mask_as_taken(family_of(innermost(model)), inputs.get("attention_mask"), call["input_ids"])
     call |= {} if mask is None else {"attention_mask": mask}
-    logits = aligned_logits(name, model, call)
+    logits = own_logits(name, model, call)
     expected_loss = logits_loss(logits, batch.labels, batch.token_weight.double(), batch.denominator)
     torch.testing.assert_close(loss, expected_loss, rtol=1e-6, atol=0, check_dtype=False)
     expect_equal(found, gradients(model, expected_loss), 1e-5)
@@ -94,7 +95,7 @@ def test_nothing_predicts_the_first_token_of_dream(tmp_path):
     assert (batch.labels[:, 0] != -100).any()
     loss = published.compute_loss(published.model, inputs)
     remove_lift_kernels(published.model)
-    logits = aligned_logits("dream", published.model, {"input_ids": batch.input_ids})  # all-zero at position 0
+    logits = own_logits("dream", published.model, {"input_ids": batch.input_ids})  # all-zero at position 0
     expected = logits_loss(logits, batch.labels, batch.token_weight.double(), batch.denominator)
     torch.testing.assert_close(loss, expected, rtol=1e-6, atol=0, check_dtype=False)
 

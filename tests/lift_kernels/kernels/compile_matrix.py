@@ -84,12 +84,14 @@ def uses() -> Iterator[tuple[str, Any]]:
     """What users do with the kernels, by name."""
     from lift_kernels.kernels import corruption, selection
     from lift_kernels.kernels import linear_cross_entropy as head_kernels
-    from lift_kernels.linear_head import LinearHead, Wanted
+    from lift_kernels.linear_head import LinearHead, NeedsGrad
 
     def empty(*shape, dtype=torch.float32):
         return torch.empty(shape, dtype=dtype, device="meta")
 
-    def step(dtype, wanted, *, size=LLADA, num_rows=NUM_ROWS, workspace=None, bias=False, softcap=None, complete=True):
+    def step(
+        dtype, needs_grad, *, size=LLADA, num_rows=NUM_ROWS, workspace=None, bias=False, softcap=None, all_stats=True
+    ):
         width, vocab_size = size
 
         def call():
@@ -98,7 +100,7 @@ def uses() -> Iterator[tuple[str, Any]]:
             )
             head_kernels.loss_gradients(
                 empty(num_rows, width, dtype=dtype), head, empty(num_rows, dtype=torch.int64), empty(num_rows),
-                Wanted(*wanted), workspace_bytes=workspace, complete=complete,
+                NeedsGrad(*needs_grad), workspace_bytes=workspace, all_stats=all_stats,
             )  # fmt: skip
             rows = head_kernels.take_rows(empty(num_rows, width, dtype=dtype), empty(100, dtype=torch.int64))
             head_kernels.spread_rows(rows, empty(100, dtype=torch.int64), num_rows)
@@ -106,7 +108,7 @@ def uses() -> Iterator[tuple[str, Any]]:
         return call
 
     half, wide = torch.bfloat16, torch.float32
-    yield "bfloat16 frozen head", step(half, (True, False, False), complete=False)
+    yield "bfloat16 frozen head", step(half, (True, False, False), all_stats=False)
     yield "bfloat16 trained head", step(half, (True, True, False))
     yield "bfloat16 trained head with bias", step(half, (True, True, True), size=BERT, bias=True)
     yield "bfloat16 softcap", step(half, (True, False, False), softcap=30.0)

@@ -15,7 +15,7 @@ import torch
 from lift_kernels.kernels.launch_configs import Launch, launch_config
 from lift_kernels.kernels.partial_statistics import PartialStatistics
 from lift_kernels.kernels.rows import copy_rows
-from lift_kernels.kernels.softmax_rows import set_gold_column, softmax_rows, weighted_column_sums
+from lift_kernels.kernels.softmax_rows import set_target_column, softmax_rows, weighted_column_sums
 from lift_kernels.kernels.tiled_gradient import Rows, tiled_gradient
 from lift_kernels.kernels.tiled_statistics import tiled_statistics
 from lift_kernels.linear_head import LinearHead
@@ -44,20 +44,20 @@ def main() -> None:
     state = PartialStatistics.empty(3, 1, logits.device)
     head = LinearHead(torch.empty(0))
     softmax_rows(
-        far_rows(logits), slice(0, 40), head, targets, state, exponentials, Launch({"BLOCK_V": 64}, 4), complete=True
+        far_rows(logits), slice(0, 40), head, targets, state, exponentials, Launch({"BLOCK_V": 64}, 4), all_stats=True
     )
     stats = state.merge()
-    factor = set_gold_column(exponentials, targets, stats.log_prob, state, head)
+    factor = set_target_column(exponentials, targets, stats.log_prob, state, head)
     torch.testing.assert_close(stats.log_prob, log_prob)
     torch.testing.assert_close(exponentials * factor[:, None], gradient)
 
     # The identity as head: its logits are the hidden states.
     identity = torch.eye(40)
-    stats = tiled_statistics(far_rows(logits), LinearHead(identity), targets, complete=True)
+    stats = tiled_statistics(far_rows(logits), LinearHead(identity), targets, all_stats=True)
     torch.testing.assert_close(stats.log_prob, log_prob)
     three_columns = far_rows(torch.eye(40)[:3])
     expected = logits[:, :3].log_softmax(-1)[:, 2]
-    stats = tiled_statistics(logits, LinearHead(three_columns), torch.full((3,), 2), complete=True)
+    stats = tiled_statistics(logits, LinearHead(three_columns), torch.full((3,), 2), all_stats=True)
     torch.testing.assert_close(stats.log_prob, expected)
 
     out = far_rows(torch.zeros(3, 40))

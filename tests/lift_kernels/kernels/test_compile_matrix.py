@@ -15,7 +15,7 @@ from lift_kernels.kernels.launch_configs import ARCHITECTURES, SHARED_MEMORY
 ROOT = Path(__file__).resolve().parents[3]
 KERNELS = {
     "_copy_rows_kernel", "_corrupt_tokens_kernel", "_merge_partials_kernel", "_select_tokens_kernel",
-    "_set_gold_column_kernel", "_softmax_rows_kernel", "_tiled_gradient_kernel", "_tiled_statistics_kernel",
+    "_set_target_column_kernel", "_softmax_rows_kernel", "_tiled_gradient_kernel", "_tiled_statistics_kernel",
     "_weighted_column_sums_kernel",
 }  # fmt: skip
 MATRIX_KERNELS = ("_tiled_gradient_kernel", "_tiled_statistics_kernel")

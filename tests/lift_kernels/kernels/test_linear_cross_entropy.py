@@ -9,9 +9,9 @@ import torch
 
 from lift_kernels import linear_cross_entropy, linear_token_stats, reference
 from lift_kernels.kernels import linear_cross_entropy as kernels
-from lift_kernels.ops import registered
-from tests.accuracy import assert_gradient_close, assert_nats_close
-from tests.lift_kernels.heads import Head
+from lift_kernels.ops.linear_cross_entropy_op import linear_cross_entropy_sum
+from lift_kernels.ops.linear_token_stats_op import token_stats
+from lift_kernels.testing import Head, assert_gradient_close, assert_nats_close
 from tests.lift_kernels.kernel_paths import KERNEL_PATHS
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -158,10 +158,10 @@ def test_the_registered_ops_pass_opcheck(wants, path, kernel_device):
     leaves = [x.requires_grad_(w) for x, w in zip((head.hidden_states, head.weight, head.bias), wants, strict=True)]
     settings = (-100, None, 0.5, 3.0)
     torch.library.opcheck(
-        registered.linear_cross_entropy_sum,
+        linear_cross_entropy_sum,
         (*leaves, head.targets, head.token_weight, *settings, *wants, True, None, "triton"),
     )
-    torch.library.opcheck(registered.token_stats, (*leaves, head.targets, None, *settings, True, None, "triton"))
+    torch.library.opcheck(token_stats, (*leaves, head.targets, None, *settings, True, None, "triton"))
 
 
 def test_compile_fullgraph_matches_eager(path, kernel_device):

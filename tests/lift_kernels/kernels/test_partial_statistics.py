@@ -20,8 +20,8 @@ def parts_of(logits: torch.Tensor, targets: torch.Tensor, bounds: list[int], ref
         parts.values[2, :, s] = torch.xlogy(exponentials, exponentials).sum(-1)
         parts.values[3, :, s] = z.amax(-1)
         is_here = (targets >= start) & (targets < stop)
-        gold = z.gather(-1, (targets - start).clamp(0, stop - start - 1)[:, None])[:, 0]
-        parts.values[4, :, s] = gold.where(is_here, -torch.inf)
+        target_logit = z.gather(-1, (targets - start).clamp(0, stop - start - 1)[:, None])[:, 0]
+        parts.values[4, :, s] = target_logit.where(is_here, -torch.inf)
         parts.argmax[:, s] = z.argmax(-1) + start
     return parts
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from lift_kernels.kernels.launch_configs import Launch
 from lift_kernels.kernels.partial_statistics import REFERENCE, PartialStatistics
-from lift_kernels.kernels.softmax_rows import set_gold_column, softmax_rows, weighted_column_sums
+from lift_kernels.kernels.softmax_rows import set_target_column, softmax_rows, weighted_column_sums
 from lift_kernels.linear_head import LinearHead, RowStats
 
 LAUNCH = Launch({"BLOCK_V": 32}, num_warps=4)
@@ -26,9 +26,9 @@ def run(
     for start in range(0, num_columns, step):
         columns = slice(start, min(start + step, num_columns))
         piece = logits[:, columns].contiguous()
-        softmax_rows(piece, columns, head, targets, state, exponentials, LAUNCH, complete=True)
+        softmax_rows(piece, columns, head, targets, state, exponentials, LAUNCH, all_stats=True)
     stats = state.merge()
-    factor = set_gold_column(exponentials, targets, stats.log_prob, state, head)
+    factor = set_target_column(exponentials, targets, stats.log_prob, state, head)
     return stats, exponentials.float() * factor[:, None], state
 
 

@@ -12,8 +12,7 @@ from lift_kernels.kernels import tiled_statistics as module
 from lift_kernels.kernels.launch_configs import LAUNCHES, Launch, launch_config
 from lift_kernels.kernels.tiled_statistics import tile_grid, tiled_statistics
 from lift_kernels.linear_head import LinearHead, RowStats
-from tests.accuracy import assert_nats_close
-from tests.lift_kernels.heads import Head
+from lift_kernels.testing import Head, assert_nats_close
 
 pytestmark = pytest.mark.usefixtures("poison_new_tensors")
 
@@ -58,7 +57,7 @@ def test_statistics_match_float64_truth(dtype, options, most_parts, kernel_devic
     monkeypatch.setattr(module, "_ROW_TILES_PER_GROUP", 2)
     head = Head.random(*SHAPE, dtype, ignored=0).to(kernel_device)
     linear = linear_head(head, **options)
-    ours = tiled_statistics(head.hidden_states, linear, head.targets, complete=True, launch=SMALL)
+    ours = tiled_statistics(head.hidden_states, linear, head.targets, all_stats=True, launch=SMALL)
     assert_stats_close(ours, truth(head.hidden_states, linear, head.targets))
 
 
@@ -67,7 +66,7 @@ def test_statistics_match_float64_truth(dtype, options, most_parts, kernel_devic
 def test_sizes_below_and_at_a_block(shape, kernel_device):
     head = Head.random(*shape, torch.bfloat16, ignored=0).to(kernel_device)
     linear = linear_head(head, bias=True)
-    ours = tiled_statistics(head.hidden_states, linear, head.targets, complete=True, launch=SMALL)
+    ours = tiled_statistics(head.hidden_states, linear, head.targets, all_stats=True, launch=SMALL)
     assert_stats_close(ours, truth(head.hidden_states, linear, head.targets))
 
 
@@ -77,7 +76,7 @@ def test_sizes_below_and_at_a_block(shape, kernel_device):
 def test_the_launch_of_the_table(num_rows, dtype, kernel_device):
     head = Head.random(num_rows, 96, 300, dtype, ignored=0).to(kernel_device)
     linear = linear_head(head, bias=True, softcap=2.5 if dtype == torch.float16 else None)
-    ours = tiled_statistics(head.hidden_states, linear, head.targets, complete=True)
+    ours = tiled_statistics(head.hidden_states, linear, head.targets, all_stats=True)
     assert_stats_close(ours, truth(head.hidden_states, linear, head.targets))
 
 
@@ -87,7 +86,7 @@ def test_columns_past_the_vocabulary_do_not_count(level, kernel_device):
     head = Head.random(5, 8, 1100, ignored=0)
     head = replace(head, bias=torch.full_like(head.bias, level)).to(kernel_device)
     linear = linear_head(head, bias=True)
-    ours = tiled_statistics(head.hidden_states, linear, head.targets, complete=True, launch=WIDE)
+    ours = tiled_statistics(head.hidden_states, linear, head.targets, all_stats=True, launch=WIDE)
     true = truth(head.hidden_states, linear, head.targets)
     for ours_values, true_values in zip(ours[:4], true[:4], strict=True):
         assert_nats_close(ours=ours_values, truth=true_values, atol=3e-5)  # two units in the last place of 200
@@ -101,11 +100,11 @@ def test_targets_at_both_ends_and_outside(kernel_device):
     )
     targets = torch.tensor(inside + outside, device=kernel_device)
     linear = linear_head(head, bias=True)
-    ours = tiled_statistics(head.hidden_states, linear, targets, complete=True, launch=SMALL)
+    ours = tiled_statistics(head.hidden_states, linear, targets, all_stats=True, launch=SMALL)
     n = len(inside)
     assert_stats_close(RowStats(*(v[:n] for v in ours)), truth(head.hidden_states[:n], linear, targets[:n]))
     assert ours.log_prob[n:].isneginf().all()
-    without = tiled_statistics(head.hidden_states, linear, None, complete=True, launch=SMALL)
+    without = tiled_statistics(head.hidden_states, linear, None, all_stats=True, launch=SMALL)
     for with_targets, without_targets in zip(ours[1:], without[1:], strict=True):
         assert torch.equal(with_targets, without_targets)
 
@@ -116,7 +115,7 @@ def test_the_first_of_equal_logits_is_the_most_likely(most_parts, kernel_device,
     head = Head.random(3, 16, 200, ignored=0).to(kernel_device)
     head.weight[[37, 45, 64, 199]] = head.hidden_states[1]  # twice in a tile, in the next one, in the last
     head.hidden_states[2] = 0.0  # all equal
-    ours = tiled_statistics(head.hidden_states, linear_head(head), None, complete=True, launch=SMALL)
+    ours = tiled_statistics(head.hidden_states, linear_head(head), None, all_stats=True, launch=SMALL)
     assert ours.argmax.tolist() == [truth(head.hidden_states, linear_head(head), None).argmax[0], 37, 0]
 
 
@@ -126,7 +125,7 @@ def test_a_sure_row_keeps_its_digits(kernel_device):
     weight = torch.zeros(300, 16, device=kernel_device)
     targets = torch.tensor([0, 33, 290, 299], device=kernel_device)
     weight[targets] = torch.eye(4, 16, device=kernel_device)
-    ours = tiled_statistics(hidden_states, LinearHead(weight), targets, complete=True, launch=SMALL)
+    ours = tiled_statistics(hidden_states, LinearHead(weight), targets, all_stats=True, launch=SMALL)
     true = truth(hidden_states, LinearHead(weight), targets)
     torch.testing.assert_close(ours.log_prob.double(), true.log_prob, rtol=5e-3, atol=0)
     torch.testing.assert_close(ours.entropy.double(), true.entropy, rtol=5e-3, atol=0)
@@ -140,7 +139,7 @@ def test_logits_of_minus_infinity_take_no_part(most_parts, kernel_device, monkey
     head.bias[150] = -torch.inf
     targets = torch.tensor([70, 199, 149, 150, 3], device=kernel_device)
     linear = linear_head(head, bias=True)
-    ours = tiled_statistics(head.hidden_states, linear, targets, complete=True, launch=SMALL)
+    ours = tiled_statistics(head.hidden_states, linear, targets, all_stats=True, launch=SMALL)
     wide = linear._replace(bias=head.bias.where(head.bias.isfinite(), -1e30))
     true = truth(head.hidden_states, wide, targets)
     assert ours.log_prob[3:].isneginf().all()
@@ -153,10 +152,10 @@ def test_logits_of_minus_infinity_take_no_part(most_parts, kernel_device, monkey
 def test_no_nan_is_lost_and_none_is_made(kernel_device):
     head = Head.random(20, 16, 120, ignored=0).to(kernel_device)
     linear = linear_head(head, bias=True)
-    clean = tiled_statistics(head.hidden_states, linear, head.targets, complete=True, launch=SMALL)
+    clean = tiled_statistics(head.hidden_states, linear, head.targets, all_stats=True, launch=SMALL)
     broken_row = head.hidden_states.clone()
     broken_row[7, 3] = torch.nan
-    ours = tiled_statistics(broken_row, linear, head.targets, complete=True, launch=SMALL)
+    ours = tiled_statistics(broken_row, linear, head.targets, all_stats=True, launch=SMALL)
     is_broken = torch.arange(20, device=kernel_device) == 7
     for values, clean_values in zip(ours[:4], clean[:4], strict=True):
         assert torch.equal(values.isnan(), is_broken)
@@ -166,20 +165,20 @@ def test_no_nan_is_lost_and_none_is_made(kernel_device):
     broken_column = head.weight.clone()
     broken_column[100, 0] = torch.nan
     ours = tiled_statistics(
-        head.hidden_states, linear._replace(weight=broken_column), head.targets, complete=True, launch=SMALL
+        head.hidden_states, linear._replace(weight=broken_column), head.targets, all_stats=True, launch=SMALL
     )
     assert all(values.isnan().all() for values in ours[:4])
 
     nothing = linear._replace(bias=torch.full_like(head.bias, -torch.inf))
-    ours = tiled_statistics(head.hidden_states, nothing, head.targets, complete=True, launch=SMALL)
+    ours = tiled_statistics(head.hidden_states, nothing, head.targets, all_stats=True, launch=SMALL)
     assert ours.lse.isneginf().all() and not ours.argmax.any()
 
 
 def test_without_entropy_and_argmax_the_rest_is_the_same(kernel_device):
     head = Head.random(20, 16, 300, torch.bfloat16, ignored=0).to(kernel_device)
     whole, part = (
-        tiled_statistics(head.hidden_states, linear_head(head), head.targets, complete=complete, launch=SMALL)
-        for complete in (True, False)
+        tiled_statistics(head.hidden_states, linear_head(head), head.targets, all_stats=all_stats, launch=SMALL)
+        for all_stats in (True, False)
     )
     for name in ("log_prob", "lse", "max_log_prob"):
         torch.testing.assert_close(getattr(part, name), getattr(whole, name), rtol=0, atol=1e-6)
@@ -188,7 +187,7 @@ def test_without_entropy_and_argmax_the_rest_is_the_same(kernel_device):
 
 def test_no_rows(kernel_device):
     head = Head.random(0, 16, 100).to(kernel_device)
-    stats = tiled_statistics(head.hidden_states, linear_head(head), head.targets, complete=True)
+    stats = tiled_statistics(head.hidden_states, linear_head(head), head.targets, all_stats=True)
     assert [values.shape for values in stats] == [(0,)] * 5 and stats.argmax.dtype == torch.int64
 
 
@@ -200,7 +199,7 @@ def test_rows_and_columns_apart_in_memory(kernel_device):
         "transposed": (head.hidden_states.t().contiguous().t(), head.weight.t().contiguous().t()),
     }
     for hidden_states, weight in apart.values():
-        ours = tiled_statistics(hidden_states, LinearHead(weight), head.targets, complete=True, launch=SMALL)
+        ours = tiled_statistics(hidden_states, LinearHead(weight), head.targets, all_stats=True, launch=SMALL)
         assert_stats_close(ours, true)
 
 

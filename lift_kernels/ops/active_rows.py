@@ -1,19 +1,18 @@
-"""Dropping the rows that take no part before any matrix product, and putting results back in their places."""
+"""Drop the rows that take no part before any matrix product, and put results back in their places."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import ModuleType
 
 import torch
 from torch import Tensor
 
-from lift_kernels.linear_head import Gradients, RowStats, gradient_dtype, statistics_dtype
+from lift_kernels.linear_head import HeadBackend, RowStats
 
 
 @dataclass(frozen=True)
-class WantedRows:
-    """The rows of N that cost work: `index` (M,) ascending."""
+class ActiveRows:
+    """The rows of N that take part: `index` (M,) int64, ascending."""
 
     index: Tensor
     num_rows: int  # N
@@ -21,8 +20,8 @@ class WantedRows:
     @classmethod
     def find(
         cls, targets: Tensor, ignore_index: int, num_targets: int | None, token_weight: Tensor | None, vocab_size: int
-    ) -> WantedRows:
-        """Rows that are neither ignored nor of weight 0.
+    ) -> ActiveRows:
+        """Return the rows that are neither ignored nor of weight 0.
 
         On an accelerator the caller's count spares reading one back; rows of weight 0 then stay, as how many there are
         is not known on the host.
@@ -43,65 +42,48 @@ class WantedRows:
 
     @property
     def are_all(self) -> bool:
+        """Whether no row was dropped."""
         return self.index.shape[0] == self.num_rows
 
-    def values(self, values: Tensor) -> Tensor:  # (N,) -> (M,), contiguous
+    def values(self, values: Tensor) -> Tensor:
+        """Return the values (N,) of these rows: (M,), contiguous."""
         return values.contiguous() if self.are_all else values[self.index]
 
-    def take(self, rows: Tensor, backend: ModuleType) -> Tensor:  # (N, D) -> (M, D)
+    def take(self, rows: Tensor, backend: HeadBackend) -> Tensor:
+        """Return these rows of (N, D): (M, D)."""
         return rows if self.are_all else backend.take_rows(rows, self.index)
 
-    def spread(self, rows: Tensor, backend: ModuleType) -> Tensor:  # (M, D) -> (N, D), 0 elsewhere
+    def spread(self, rows: Tensor, backend: HeadBackend) -> Tensor:
+        """Return (N, D) with rows (M, D) in their places, and 0 elsewhere."""
         return rows if self.are_all else backend.spread_rows(rows, self.index, self.num_rows)
 
     def spread_stats(self, stats: RowStats) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """(log_prob, lse, entropy, max_log_prob, argmax), each (N,): 0 and argmax -1 in rows that were dropped."""
+        """Return (log_prob, lse, entropy, max_log_prob, argmax), each (N,): 0 and argmax -1 in dropped rows."""
         floats = (self.spread_values(values, 0) for values in stats[:-1])
         log_prob, lse, entropy, max_log_prob = floats
         return log_prob, lse, entropy, max_log_prob, self.spread_values(stats.argmax, -1)
 
     def spread_values(self, values: Tensor, fill: int) -> Tensor:
+        """Return (N,) with values (M,) in their places, and `fill` elsewhere."""
         return values.new_full((self.num_rows,), fill).index_copy_(0, self.index, values)
 
 
 def counted_rows(is_target: Tensor, num_targets: int) -> Tensor:
-    """Indices (num_targets,) of the rows of is_target (N,), which must be that many; nothing is read back."""
+    """Return indices (num_targets,) of the rows of is_target (N,), which must be that many; nothing is read back."""
     torch._assert_async(
         is_target.sum() == num_targets, "num_targets must be the number of targets that are not ignored"
     )
     return torch.nonzero_static(is_target, size=num_targets)[:, 0]
 
 
-def full_gradients(
-    gradients: Gradients, rows: WantedRows, hidden_states: Tensor, backend: ModuleType
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients as a registered op returns them: of all rows, empty where not asked for."""
-    grad_hidden = gradients.hidden_states
-    return (
-        _nothing(hidden_states) if grad_hidden is None else rows.spread(grad_hidden, backend),
-        _nothing(hidden_states) if gradients.weight is None else gradients.weight,
-        _nothing(hidden_states) if gradients.bias is None else gradients.bias,
-    )
-
-
-def _nothing(hidden_states: Tensor) -> Tensor:
-    return hidden_states.new_empty(0, dtype=gradient_dtype(hidden_states.dtype))
-
-
-def empty_stats(hidden_states: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    dtype = statistics_dtype(hidden_states.dtype)
-    log_prob, lse, entropy, max_log_prob = (hidden_states.new_empty(size, dtype=dtype) for _ in range(4))
-    return log_prob, lse, entropy, max_log_prob, hidden_states.new_empty(size, dtype=torch.int64)
-
-
-def _check_targets(wanted: Tensor, num_targets: int | None, vocab_size: int) -> None:
-    if num_targets is not None and num_targets != wanted.numel():
+def _check_targets(targets: Tensor, num_targets: int | None, vocab_size: int) -> None:
+    if num_targets is not None and num_targets != targets.numel():
         raise ValueError(
-            f"num_targets must be the number of targets that are not ignored, {wanted.numel()}, got {num_targets}."
+            f"num_targets must be the number of targets that are not ignored, {targets.numel()}, got {num_targets}."
         )
-    if wanted.numel() == 0:
+    if targets.numel() == 0:
         return
-    low, high = wanted.aminmax()
+    low, high = targets.aminmax()
     if low < 0 or high >= vocab_size:
         raise ValueError(
             f"targets must lie in [0, {vocab_size}) or equal ignore_index, got values from "

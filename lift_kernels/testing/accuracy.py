@@ -1,8 +1,8 @@
 """The two rules by which a result counts as accurate. Both raise; neither returns a verdict that could be dropped.
 
-Truth is `reference` in float64 on the same rounded inputs. What is kept in float32 must be absolutely close to it; what
-is rounded to the working dtype may be a little worse than the plain implementation in that dtype, no more. Ratios are
-taken over whole tensors: on a single number the plain error may happen to be nearly 0.
+The truth is the definition in float64 on the same rounded inputs. What is kept in float32 must be absolutely close to
+it; what is rounded to the working dtype may be a little worse than the plain implementation in that dtype, no more.
+Ratios are taken over whole tensors: on a single number the plain error may happen to be nearly 0.
 """
 
 from __future__ import annotations
@@ -15,7 +15,17 @@ RMS_RATIO, MAX_RATIO = 1.5, 2.0
 
 
 def assert_nats_close(*, ours: Tensor, truth: Tensor, atol: float = NATS, rtol: float = 1e-6) -> None:
-    """Rule 1: |ours - truth| <= atol (+ rtol |truth|, for values far from 1) everywhere, in nats."""
+    """Raise unless |ours - truth| <= atol (+ rtol |truth|, for values far from 1) everywhere: losses and statistics.
+
+    Args:
+        ours: (...) floating, in nats.
+        truth: (...) float64, the same shape.
+        atol: nats.
+        rtol: a share of the truth.
+
+    Raises:
+        AssertionError: a value is off by more or is not finite, the shapes differ, or the truth is not float64.
+    """
     _assert_comparable(ours, truth)
     excess = (ours.double() - truth).abs() - rtol * truth.abs()
     worst = excess.max().item() if excess.numel() else 0.0
@@ -24,13 +34,24 @@ def assert_nats_close(*, ours: Tensor, truth: Tensor, atol: float = NATS, rtol: 
 
 
 def assert_gradient_close(*, ours: Tensor, truth: Tensor, baseline: Tensor) -> None:
-    """Rule 2: root mean square error within 1.5 and largest error within 2 times those of the plain implementation.
+    """Raise unless a gradient's error stays near that of the plain implementation in the same dtype.
 
-    One unit in the last place of the root mean square, or of the largest entry, is always allowed: rounding the truth
-    itself costs half of it. In float64, where plain errors are those of the truth, 1e-12 of the largest entry is allowed.
+    Its root mean square may be 1.5 times and its largest entry twice that of the plain implementation. One unit in the
+    last place of the root mean square, or of the largest entry, is always allowed: rounding the truth itself costs half
+    of it. In float64, where plain errors are those of the truth, 1e-12 of the largest entry is allowed.
+
+    Args:
+        ours: (...) floating.
+        truth: (...) float64, the same shape.
+        baseline: (...) floating, the plain implementation's.
+
+    Raises:
+        AssertionError: an error is larger, an entry is not finite, the shapes differ, or the truth is not float64.
     """
     _assert_comparable(ours, truth)
     _assert_comparable(baseline, truth)
+    if truth.numel() == 0:
+        return
     if ours.dtype == torch.float64:
         torch.testing.assert_close(ours, truth, rtol=0, atol=1e-12 * truth.abs().max().item())
         return

@@ -13,7 +13,7 @@ def soft_learnability(
     timestep: Tensor,  # (B,) in the dtype of score
     temperature: float,
 ) -> Tensor:
-    """num_keep * softmax((2 t - 1) z / temperature) over each row's masked tokens, 0 elsewhere: (B, L)."""
+    """Return num_keep * softmax((2 t - 1) z / temperature) over each row's masked tokens, 0 elsewhere: (B, L)."""
     count = is_masked.sum(-1, keepdim=True).clamp(min=1)
     centred = (score - score.where(is_masked, 0).sum(-1, keepdim=True) / count).where(is_masked, 0)
     deviation = (centred.square().sum(-1, keepdim=True) / count).sqrt()

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from lift_kernels import lift_cross_entropy, linear_cross_entropy, reference, select_tokens
-from tests.accuracy import assert_gradient_close, assert_nats_close
-from tests.lift_kernels.heads import Head
+from lift_kernels.testing import Head, assert_gradient_close, assert_nats_close
 from tests.lift_kernels.kernel_paths import KERNEL_PATHS
 
 B, L, D, V = 5, 8, 24, 300

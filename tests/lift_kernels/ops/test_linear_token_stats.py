@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from lift_kernels import linear_token_stats, reference
-from tests.accuracy import assert_nats_close
-from tests.lift_kernels.heads import DTYPES, Head
-from tests.lift_kernels.test_linear_cross_entropy import DEFAULT, OPTIONS, SHAPES, SMALL
+from lift_kernels.testing import DTYPES, Head, assert_nats_close
+from tests.lift_kernels.ops.test_linear_cross_entropy import DEFAULT, OPTIONS, SHAPES, SMALL
 
 
 @pytest.mark.parametrize("workspace_bytes", [SMALL, DEFAULT], ids=["many-tiles", "one-tile"])

@@ -12,18 +12,18 @@ from torch import nn
 from lift_kernels import apply_lift_kernels, remove_lift_kernels
 from lift_kernels.models.head import vocab_size_of
 from lift_kernels.models.patch import innermost
+from lift_kernels.testing import logits_loss
 from tests.lift_kernels.tiny_models import (
     TINY,
     TINY_MODELS,
     B,
     L,
     V,
-    aligned_logits,
     build,
     expect_equal,
     gradients,
     labels_for,
-    logits_loss,
+    own_logits,
 )
 
 # transformers' own notice about a constant that peft still reads; it ends with peft's next release.
@@ -47,7 +47,7 @@ def compare(name: str, model: nn.Module) -> dict[str, torch.Tensor]:
     inputs, labels, token_weight = TINY_MODELS[name].inputs(TINY), labels_for(name), torch.rand(B, L).double() * 10
     tolerance = 1e-5 if TINY_MODELS[name].float32_logits else 1e-9
     remove_lift_kernels(model)
-    expected_loss = logits_loss(aligned_logits(name, model, inputs), labels, token_weight, 17.0)
+    expected_loss = logits_loss(own_logits(name, model, inputs), labels, token_weight, 17.0)
     expected = gradients(model, expected_loss)
     apply_lift_kernels(model)
     loss = model(**inputs, labels=labels, token_weight=token_weight, denominator=17.0).loss
@@ -92,10 +92,10 @@ def test_the_scope_of_an_adapter_on_the_head_is_followed():
     assert len(compare("dream", model)) == 4
     with model.disable_adapter():
         inputs, labels = TINY_MODELS["dream"].inputs(TINY), labels_for("dream")
-        expected = logits_loss(aligned_logits("dream", model, inputs), labels, torch.ones(B, L).double(), 17.0)
+        expected = logits_loss(own_logits("dream", model, inputs), labels, torch.ones(B, L).double(), 17.0)
         torch.testing.assert_close(model(**inputs, labels=labels, denominator=17.0).loss, expected)
     model.merge_adapter()
-    expected = logits_loss(aligned_logits("dream", model, inputs), labels, torch.ones(B, L).double(), 17.0)
+    expected = logits_loss(own_logits("dream", model, inputs), labels, torch.ones(B, L).double(), 17.0)
     torch.testing.assert_close(model(**inputs, labels=labels, denominator=17.0).loss, expected)
 
 
@@ -115,7 +115,7 @@ def test_patched_before_peft():
     )
     inputs, labels = TINY_MODELS["llada"].inputs(TINY), labels_for("llada")
     fused = model(**inputs, labels=labels, denominator=17.0).loss
-    expected = logits_loss(aligned_logits("llada", model, inputs), labels, torch.ones(B, L).double(), 17.0)
+    expected = logits_loss(own_logits("llada", model, inputs), labels, torch.ones(B, L).double(), 17.0)
     torch.testing.assert_close(fused, expected, check_dtype=False)
 
 

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from lift_kernels import apply_lift_kernels, reference, register_model_family, remove_lift_kernels
-from lift_kernels.models import families
+from lift_kernels.models import OneForward, Uncast, families
 from lift_kernels.models.patch import is_patched
 from tests.lift_kernels.tiny_models import LogitsSeen
 
@@ -106,6 +106,10 @@ def test_the_one_forward_objective_equals_that_of_the_logits(model, batch, learn
     )
     expected = gradients(model, expected_loss)
     apply_lift_kernels(model)
+    for form in (OneForward(**lift), Uncast(lift), Uncast(OneForward(**lift))):
+        assert torch.equal(
+            model(**batch, denominator=17.0, lift=form).loss, model(**batch, denominator=17.0, lift=lift).loss
+        )
     outputs = model(**batch, denominator=17.0, lift=lift)
     torch.testing.assert_close(outputs.loss, expected_loss)
     torch.testing.assert_close(outputs.learnability.double(), expected_c)

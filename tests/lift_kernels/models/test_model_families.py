@@ -1,18 +1,20 @@
-"""Every family: loss and all gradients of the patched model against the same model's own logits."""
+"""Every family that is known: the patched model against the same model's own logits."""
 
 from __future__ import annotations
 
 import copy
 import inspect
+from dataclasses import replace
 
 import accelerate
 import pytest
 import torch
 from torch import nn
 
-from lift_kernels import apply_lift_kernels, reference, remove_lift_kernels
-from lift_kernels.models.patch import innermost, is_patched
-from tests.accuracy import assert_gradient_close
+from lift_kernels import apply_lift_kernels
+from lift_kernels.models import families
+from lift_kernels.models.patch import innermost
+from lift_kernels.testing import assert_gradient_close, check_model_family, logits_loss
 from tests.lift_kernels.tiny_models import (
     TINY,
     TINY_MODELS,
@@ -20,15 +22,12 @@ from tests.lift_kernels.tiny_models import (
     L,
     LogitsSeen,
     V,
-    aligned_logits,
     build,
-    expect_equal,
     gradients,
     labels_for,
-    logits_loss,
+    own_logits,
 )
 
-DENOMINATOR = 17.0
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
 
 
@@ -42,25 +41,41 @@ def batch_for(name: str, model: nn.Module, dtype: torch.dtype):
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-def test_loss_and_every_gradient_equal_those_of_the_logits(name, dtype):
-    model = build(name, dtype)
-    inputs, labels, token_weight = batch_for(name, model, dtype)
-    logits = aligned_logits(name, model, inputs)
-    expected_loss = logits_loss(logits, labels, token_weight, DENOMINATOR)
-    expected = gradients(model, expected_loss)
-    stats = reference.linear_token_stats(logits.double(), torch.eye(V).double(), labels)
+def test_loss_statistics_and_every_gradient_equal_those_of_the_logits(name, dtype):
+    """And a call without labels is what it was, as is a model whose patch is removed."""
+    tiny = TINY_MODELS[name]
+    inputs = tiny.inputs(TINY) if name == "diffusion-gemma" else None  # whose labels are those of a canvas
+    tolerance = 1e-5 if tiny.float32_logits else TOLERANCE[dtype]
+    check_model_family(build(name, dtype), inputs, tolerance=tolerance, predicts_next=tiny.predicts_next)
 
-    apply_lift_kernels(model)
-    outputs = model(
-        **inputs, labels=labels, token_weight=token_weight, denominator=DENOMINATOR, return_token_stats=True
-    )
-    tolerance = 1e-5 if TINY_MODELS[name].float32_logits else TOLERANCE[dtype]
-    expect_equal({"loss": outputs.loss}, {"loss": expected_loss}, tolerance)
-    assert len(expected) > 10
-    expect_equal(gradients(model, outputs.loss), expected, tolerance)
-    if dtype == torch.float64:
-        for values, truth in zip(outputs.token_stats, stats, strict=True):
-            torch.testing.assert_close(values.double(), truth.double(), rtol=tolerance, atol=tolerance)
+
+@pytest.mark.parametrize(
+    ("broken", "changes", "cause"),
+    [
+        (
+            "bert",
+            {"transform": None},
+            "transform",
+        ),
+        ("roberta", {"head": lambda model: without_bias(model.lm_head.decoder)}, "head, as the model adds a bias"),
+        ("llada-tied-scaled", {"logit_scale": None}, "logit_scale, as the model's logits are 0.25 times"),
+        ("dream", {"predicts_next": False}, "predicts_next"),
+        ("modernbert", {"transform": lambda model: model.head.norm}, "transform"),
+    ],
+)
+def test_a_family_with_a_wrong_entry_is_found(monkeypatch, broken, changes, cause):
+    model = build(broken)
+    model_type = model.config.model_type
+    family = replace(families.find_model_family(model), **changes)
+    monkeypatch.setattr(families, "_FAMILIES", families._FAMILIES | {model_type: family})
+    with pytest.raises(AssertionError, match=f"likely cause: ({cause})"):
+        check_model_family(model)
+
+
+def without_bias(head: nn.Linear) -> nn.Linear:
+    other = nn.Linear(head.in_features, head.out_features, bias=False)
+    other.weight = head.weight
+    return other
 
 
 def test_bfloat16_gradients_are_as_good_as_those_of_the_logits(name):
@@ -68,8 +83,8 @@ def test_bfloat16_gradients_are_as_good_as_those_of_the_logits(name):
     plain = build(name, torch.bfloat16)
     inputs, labels, token_weight = batch_for(name, plain, torch.float32)
     truth_model = copy.deepcopy(plain).double()
-    truth = gradients(truth_model, logits_loss(aligned_logits(name, truth_model, inputs), labels, token_weight, 17.0))
-    logits = aligned_logits(name, plain, inputs)
+    truth = gradients(truth_model, logits_loss(own_logits(name, truth_model, inputs), labels, token_weight, 17.0))
+    logits = own_logits(name, plain, inputs)
     baseline = gradients(plain, logits_loss(logits.float(), labels, token_weight, 17.0))
     apply_lift_kernels(plain)
     loss = plain(**inputs, labels=labels, token_weight=token_weight, denominator=17.0).loss
@@ -96,19 +111,6 @@ def test_logits_are_never_built(name):
     with LogitsSeen(B * L, V) as patched:
         model(**inputs, labels=labels).loss.backward()
     assert unpatched.found and not patched.found
-
-
-def test_a_call_without_labels_and_a_removed_patch_are_unchanged(name):
-    model = build(name)
-    inputs, labels, _ = batch_for(name, model, torch.float64)
-    before, own_forward = model(**inputs).logits, model.forward
-    apply_lift_kernels(apply_lift_kernels(model))
-    assert torch.equal(model(**inputs).logits, before)
-    model(**inputs, labels=labels)
-    remove_lift_kernels(model)
-    assert not is_patched(model) and model.forward == own_forward
-    assert torch.equal(model(**inputs).logits, before)
-    assert not any("forward" in module.__dict__ for module in model.modules())
 
 
 def test_the_signature_names_what_the_model_takes(name):

@@ -9,8 +9,7 @@ from torch.nn import functional as F
 
 from lift_kernels import LinearCrossEntropyLoss, linear_cross_entropy, linear_token_stats, reference
 from lift_kernels.fallback.tiles import plan_tiles
-from tests.accuracy import assert_gradient_close, assert_nats_close
-from tests.lift_kernels.heads import DTYPES, Head
+from lift_kernels.testing import DTYPES, Head, assert_gradient_close, assert_nats_close
 
 LEAVES = ("hidden_states", "weight", "bias")
 # N around a block of 16 and 128; D ragged; V = 507 is no multiple of anything, so a lost column costs 1/507.

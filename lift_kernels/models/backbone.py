@@ -1,4 +1,4 @@
-"""The hidden states that a model's head takes, without its logits."""
+"""Run a model up to the hidden states that its head takes, without logits."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor
 from lift_kernels.models.families import ModelFamily
 
 
-def hidden_states(
+def run_backbone(
     family: ModelFamily, model: Any, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Tensor:
-    """(B, L, D) of model(*args, **kwargs); `forward` takes the model first and is its own."""
+    """Return the hidden states (B, L, D) of model(*args, **kwargs), whose own forward is `forward`."""
     if family.backbone is not None:
         states: Tensor = family.backbone(model)(*args, **kwargs)[0]
         return states
@@ -26,7 +26,7 @@ def hidden_states(
 
     hook = family.last_norm(model).register_forward_hook(take)
     try:
-        forward(model, *args, **kwargs)
+        forward(*args, **kwargs)
     finally:
         hook.remove()
     return seen[0]

@@ -1,0 +1,86 @@
+"""LIFT's objective as torch sees it: schema, fake implementation and autograd, as in `linear_cross_entropy_op`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lift_kernels.linear_head import LinearHead, NeedsGrad
+from lift_kernels.ops.active_rows import ActiveRows
+from lift_kernels.ops.autocast import exactly_as_given
+from lift_kernels.ops.implementation import head_backend
+from lift_kernels.ops.op_outputs import empty_gradients, empty_stats, full_gradients, weighted_nll
+from lift_kernels.ops.saved_gradients import save_gradients, scale_gradients
+from lift_kernels.ops.select_tokens import registered_select_tokens
+from lift_kernels.ops.soft_learnability import soft_learnability
+
+
+@torch.library.custom_op("lift_kernels::lift_cross_entropy", mutates_args=())
+def lift_cross_entropy_sum(
+    hidden_states: Tensor,  # (N, D) with N = B * L
+    weight: Tensor,
+    bias: Tensor | None,
+    labels: Tensor,  # (B, L)
+    row_weight: Tensor,  # (B,) in the statistics dtype: 1/t and the denominator
+    timestep: Tensor,  # (B,) in the statistics dtype
+    num_keep: Tensor,
+    order: Tensor,
+    row_ids: Tensor | None,
+    seed: int | None,
+    is_soft: bool,
+    temperature: float,
+    ignore_index: int,
+    num_targets: int | None,
+    logit_scale: float,
+    logit_softcap: float | None,
+    needs_grad_hidden_states: bool,
+    needs_grad_weight: bool,
+    needs_grad_bias: bool,
+    all_stats: bool,
+    workspace_bytes: int | None,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return (loss, gradients for hidden_states, weight and bias, learnability (B, L), the five statistics (N,))."""
+    with exactly_as_given(hidden_states):
+        rows = ActiveRows.find(labels.flatten(), ignore_index, num_targets, None, weight.shape[0])
+        is_masked = labels != ignore_index
+        learnability = row_weight.new_zeros(labels.shape)
+
+        def weigh(log_prob: Tensor) -> Tensor:  # (M,) -> (M,)
+            score = rows.spread_values(log_prob, 0).view(labels.shape)
+            if is_soft:
+                learnability.copy_(soft_learnability(score, is_masked, num_keep, timestep, temperature))
+            else:
+                learnability.copy_(registered_select_tokens(score, is_masked, num_keep, order, seed, row_ids, backend))
+            return rows.values((learnability * row_weight[:, None]).flatten())
+
+        compute = head_backend("lift_cross_entropy", backend, hidden_states)
+        head = LinearHead(weight, None if bias is None else bias.contiguous(), logit_scale, logit_softcap)
+        stats, token_weight, gradients = compute.loss_gradients(
+            rows.take(hidden_states, compute), head, rows.values(labels.flatten()), weigh,
+            NeedsGrad(needs_grad_hidden_states, needs_grad_weight, needs_grad_bias),
+            workspace_bytes=workspace_bytes, all_stats=all_stats,
+        )  # fmt: skip
+        return (
+            weighted_nll(stats.log_prob, token_weight),
+            *full_gradients(gradients, rows, hidden_states, compute),
+            learnability,
+            *(rows.spread_stats(stats) if all_stats else empty_stats(hidden_states, 0)),
+        )
+
+
+@lift_cross_entropy_sum.register_fake
+def _(
+    hidden_states, weight, bias, labels, row_weight, timestep, num_keep, order, row_ids, seed, is_soft, temperature,
+    ignore_index, num_targets, logit_scale, logit_softcap, needs_grad_hidden_states, needs_grad_weight,
+    needs_grad_bias, all_stats, workspace_bytes, backend,
+):  # fmt: skip
+    return (
+        row_weight.new_empty(()),
+        *empty_gradients(hidden_states, weight, needs_grad_hidden_states, needs_grad_weight, needs_grad_bias),
+        row_weight.new_empty(labels.shape),
+        *empty_stats(hidden_states, labels.numel() if all_stats else 0),
+    )
+
+
+lift_cross_entropy_sum.register_autograd(scale_gradients, setup_context=save_gradients)

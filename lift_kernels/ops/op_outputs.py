@@ -1,0 +1,53 @@
+"""Make what the registered ops of a head return: an output that is not asked for is empty, as none can be None."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lift_kernels.linear_head import Gradients, HeadBackend, gradient_dtype, statistics_dtype
+from lift_kernels.ops.active_rows import ActiveRows
+
+
+def weighted_nll(log_prob: Tensor, token_weight: Tensor) -> Tensor:
+    """Return -sum_i token_weight_i log_prob_i, where a weight of 0 also silences a log-probability of -inf."""
+    return -torch.dot(log_prob.where(token_weight != 0, 0), token_weight)
+
+
+def full_gradients(
+    gradients: Gradients, rows: ActiveRows, hidden_states: Tensor, backend: HeadBackend
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return gradients as a registered op does: for hidden_states (N, D) of all rows, empty where not asked for."""
+    grad_hidden = gradients.hidden_states
+    return (
+        _nothing(hidden_states) if grad_hidden is None else rows.spread(grad_hidden, backend),
+        _nothing(hidden_states) if gradients.weight is None else gradients.weight,
+        _nothing(hidden_states) if gradients.bias is None else gradients.bias,
+    )
+
+
+def _nothing(hidden_states: Tensor) -> Tensor:
+    return hidden_states.new_empty(0, dtype=gradient_dtype(hidden_states.dtype))
+
+
+def empty_stats(hidden_states: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return five statistics of `size` rows, not filled."""
+    dtype = statistics_dtype(hidden_states.dtype)
+    log_prob, lse, entropy, max_log_prob = (hidden_states.new_empty(size, dtype=dtype) for _ in range(4))
+    return log_prob, lse, entropy, max_log_prob, hidden_states.new_empty(size, dtype=torch.int64)
+
+
+def empty_gradients(
+    hidden_states: Tensor,
+    weight: Tensor,
+    needs_grad_hidden_states: bool,
+    needs_grad_weight: bool,
+    needs_grad_bias: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return gradients in the shapes of `full_gradients`, not filled."""
+    dtype = gradient_dtype(hidden_states.dtype)
+    return (
+        hidden_states.new_empty(hidden_states.shape if needs_grad_hidden_states else 0, dtype=dtype),
+        weight.new_empty(weight.shape if needs_grad_weight else 0, dtype=dtype),
+        weight.new_empty(weight.shape[0] if needs_grad_bias else 0, dtype=dtype),
+    )
