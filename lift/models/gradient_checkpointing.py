@@ -61,7 +61,7 @@ def _checkpointed_forward(self: Any, own_forward: Callable[..., Any], *args: Any
 
 
 def _blocks(model: nn.Module) -> nn.ModuleList:
-    """Return the outermost list of layers that holds most parameters: experts and the like are lists inside its layers."""
+    """Return the outermost list of layers with most parameters: experts and the like are lists inside its layers."""
     lists = list(_outermost_lists(model))
     if not lists:
         raise LiftError(
