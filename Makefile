@@ -10,7 +10,7 @@ READY4 := $(VENV4)/.ready
 # Without what is pure tensors or pictures, and without processes on CPUs, whose checkpoints transformers 4 cannot load.
 TESTS4 := tests/doubles tests/lift $(filter-out %_wrapped.py,$(wildcard tests/lift_kernels/models/test_patch*.py)) \
   $(patsubst %,--ignore=tests/lift/%,objectives learnability report integrations/test_two_processes.py \
-    training/test_deepspeed.py training/test_distributed.py training/test_loss_curve.py tasks/test_sudoku_plot.py)
+    training/test_deepspeed.py training/test_distributed.py training/test_loss_curve.py tasks/sudoku/test_plot.py)
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help

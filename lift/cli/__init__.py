@@ -10,11 +10,13 @@ _COMMANDS = {
     "train": "fine-tune a model: lift train --preset sudoku --output_dir out",
     "sample": "complete prompts with a trained model: lift sample --model out --prompt 3102200002100320",
     "merge": "put a LoRA adapter into its base model: lift merge --model out --output_dir merged",
+    "presets": "list the presets of lift train",
+    "methods": "list the methods of lift train",
     "doctor": "say what this machine has and which backend each device gets",
 }
 
 _USAGE = "usage: lift COMMAND [arguments]\n\ncommands:\n" + "".join(
-    f"  {name:<8}{description}\n" for name, description in _COMMANDS.items()
+    f"  {name:<9}{description}\n" for name, description in _COMMANDS.items()
 )
 
 
@@ -25,9 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_USAGE + "\nlift COMMAND --help explains one of them.")
         return 0
     if command == "--version":
-        from lift_kernels import __version__
-
-        print(f"lift-kernels {__version__}")
+        print(f"lift-kernels {_version()}")
         return 0
     if command not in _COMMANDS:
         return _fail("lift", f"unknown command {command!r}: use one of {', '.join(_COMMANDS)}.")
@@ -44,6 +44,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # a tenth of a second
+
+    try:
+        return version("lift-kernels")
+    except PackageNotFoundError:  # a checkout that is not installed; the other way first, as this one loads torch
+        from lift_kernels import __version__
+
+        return __version__
 
 
 def _fail(program: str, sentence: str) -> int:

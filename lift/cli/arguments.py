@@ -1,184 +1,93 @@
-"""Flags and YAML files of `lift train`, as dataclasses. A flag wins over the file, the file over the defaults."""
+"""The flags of `lift train` that neither `LiftConfig` nor a task brings, as dataclasses. Imports no torch."""
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
-import yaml
-from transformers import HfArgumentParser
-
-from lift.cli.sentence_parser import SentenceParser
 from lift.data import DATA_FORMATS
+from lift.data.named_formats import check_data_format
 from lift.errors import LiftError
+from lift.fields import check_fields, option
 from lift.models.lora import LoraArguments
-from lift.recipes import PRESETS, preset_names
-from lift.training.config import LiftConfig
+from lift.tasks import TASKS
 
 
 @dataclass
 class ModelArguments(LoraArguments):
     """Which model to fine-tune, and whether whole or by a LoRA adapter."""
 
-    model_name_or_path: str | None = field(
-        default=None,
-        metadata={"help": "A folder, a Hub id, or package:NAME/FOLDER for weights inside an installed package."},
+    model_name_or_path: str | None = option(
+        None, "A folder, a Hub id, or package:NAME/FOLDER for weights inside an installed package."
     )
-    model_config: str | None = field(
-        default=None,
-        metadata={"help": "A configuration (mapping, JSON on the command line) to build a new model from instead."},
+    model_config: str | None = option(
+        None, "A configuration (mapping, JSON on the command line) to build a new model from instead."
     )
-    tokenizer_name_or_path: str | None = field(default=None, metadata={"help": "By default the model's own."})
-    dtype: str = field(
-        default="float32", metadata={"help": "float32, bfloat16, float16, or auto for that of the saved weights."}
+    tokenizer_name_or_path: str | None = option(None, "A folder or a Hub id; by default the model's own.")
+    dtype: Literal["float32", "bfloat16", "float16", "auto"] = option(
+        "float32", "Of the weights; auto takes that of the saved ones."
     )
-    trust_remote_code: bool = field(
-        default=False, metadata={"help": "Run Python code that comes with the model, as LLaDA's and Dream's does."}
-    )
+    trust_remote_code: bool = option(False, "Run Python code that comes with the model, as LLaDA's and Dream's does.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fields(self, ModelArguments)
+
+    def check_model(self) -> None:
+        """Raise LiftError unless there is one model, and it has what the other arguments take from it."""
+        if (self.model_name_or_path is None) == (self.model_config is None):
+            raise LiftError("pass either --model_name_or_path or --model_config, and only one of them.")
+        if self.dtype == "auto" and self.model_name_or_path is None:
+            raise LiftError("dtype=auto takes that of saved weights, and model_config has none: name one.")
+        if self.use_peft and self.model_name_or_path is None:
+            raise LiftError(
+                "use_peft needs a model that was saved, as only the adapter is kept: pass --model_name_or_path."
+            )
 
 
 @dataclass
 class DataArguments:
     """Which rows to train on."""
 
-    task: str | None = field(default=None, metadata={"help": "A built-in task that generates its own data: sudoku."})
-    num_train_puzzles: int = field(default=20_000, metadata={"help": "Puzzles to train on (task sudoku)."})
-    num_test_puzzles: int = field(default=1_000, metadata={"help": "Held-out puzzles to solve (task sudoku)."})
-    test_puzzles: str | None = field(
-        default=None,
-        metadata={"help": "CSV file (Puzzle, Solution) to solve as well, kept out of training (task sudoku)."},
+    task: str | None = option(None, f"A built-in task that generates its own data: {', '.join(TASKS)}.")
+    train_data: str | None = option(None, "A .jsonl, .json or .parquet file, a saved data set's folder, or a Hub id.")
+    train_split: str | None = option(None, "Split of train_data, for instance train.")
+    eval_data: str | None = option(None, "Rows to evaluate on; else rows of train_data.")
+    eval_split: str | None = option(None, "Split of eval_data.")
+    data_name: str | None = option(None, "Configuration of a Hub data set; unused for local files.")
+    num_eval_rows: int = option(100, "Rows to evaluate on; taken from the end of train_data without eval_data.")
+    max_train_rows: int | None = option(None, "Use only the first rows.")
+    data_format: str | None = option(
+        None, f"Format of a public data set's rows: {', '.join(DATA_FORMATS)}. By default the columns decide."
     )
-    train_data: str | None = field(
-        default=None, metadata={"help": "A .jsonl, .json or .parquet file, a saved data set's folder, or a Hub id."}
+    prompt_column: str | None = option(None, "Column of the prompts; by default prompt.")
+    completion_column: str | None = option(None, "Column of the responses; by default completion.")
+    messages_column: str | None = option(None, "Column of whole conversations; by default messages.")
+    prompt_boundary: Literal["generation_prompt", "user_turn_newline"] = option(
+        "generation_prompt",
+        "Where a chat template's prompt ends: where a sampler starts, or before the assistant's header, as in the "
+        "published code.",
     )
-    train_split: str | None = field(default=None, metadata={"help": "Split of train_data, for instance train."})
-    eval_data: str | None = field(default=None, metadata={"help": "Rows to evaluate on; else rows of train_data."})
-    eval_split: str | None = field(default=None, metadata={"help": "Split of eval_data."})
-    data_name: str | None = field(
-        default=None, metadata={"help": "Configuration of a Hub data set; unused for local files."}
+    truncation: Literal["right", "filter"] = option(
+        "right", "What to do with longer rows: right cuts their response, filter drops them."
     )
-    num_eval_rows: int = field(
-        default=100, metadata={"help": "Rows to evaluate on; taken from the end of train_data without eval_data."}
-    )
-    max_train_rows: int | None = field(default=None, metadata={"help": "Use only the first rows."})
-    data_format: str | None = field(
-        default=None,
-        metadata={
-            "help": f"Format of a public data set's rows: {', '.join(DATA_FORMATS)}. By default the columns decide."
-        },
-    )
-    prompt_column: str | None = field(default=None, metadata={"help": "By default prompt."})
-    completion_column: str | None = field(default=None, metadata={"help": "By default completion."})
-    messages_column: str | None = field(default=None, metadata={"help": "By default messages."})
-    prompt_boundary: Literal["generation_prompt", "user_turn_newline"] = field(
-        default="generation_prompt",
-        metadata={
-            "help": "Where a chat template's prompt ends: where a sampler starts, or before the assistant's header, as "
-            "in the published code."
-        },
-    )
-    truncation: Literal["right", "filter"] = field(
-        default="right", metadata={"help": "What to do with longer rows: right cuts their response, filter drops them."}
-    )
+
+    def __post_init__(self) -> None:
+        if self.data_format is not None:
+            check_data_format(self.data_format)
+
+    def check_source(self) -> None:
+        """Raise LiftError unless the rows have one source: a task, or data."""
+        if self.task is not None and self.train_data is not None:
+            raise LiftError("pass either --task or --train_data, not both.")
+        if self.task is None and self.train_data is None:
+            raise LiftError(
+                f"no training data: pass --train_data FILE_OR_HUB_ID, --task {'|'.join(TASKS)}, or --preset NAME."
+            )
 
 
 @dataclass
 class RunArguments:
     """How this run treats its output folder."""
 
-    overwrite_output_dir: bool = field(
-        default=False, metadata={"help": "Delete output_dir, with all an earlier run left there, and start anew."}
-    )
-
-
-GROUPS: tuple[Any, ...] = (ModelArguments, DataArguments, RunArguments, LiftConfig)
-
-
-def parse(arguments: Sequence[str]) -> tuple[ModelArguments, DataArguments, RunArguments, LiftConfig]:
-    """Read `[CONFIG.yaml] [--preset NAME] [--flag value ...]`.
-
-    Raises:
-        LiftError: an unknown flag, key or preset, a value of the wrong type, or no output_dir.
-    """
-    rest, defaults = _take_files(list(arguments))
-    parser = _Parser(
-        GROUPS,
-        prog="lift train",
-        usage="lift train [CONFIG.yaml] [--preset NAME] [--flag value ...]",
-        conflict_handler="resolve",  # the TrainingArguments of transformers 4 have an overwrite_output_dir too
-    )
-    known = {f.name for group in GROUPS for f in dataclasses.fields(group) if f.init}
-    for key in defaults:
-        if key not in known:
-            raise LiftError(f"unknown key {key!r} in the configuration{_suggestion(key, known)}.")
-    flags = [word for key, value in defaults.items() for word in _as_flags(key, value)]
-    namespace, unknown = parser.parse_known_args([*flags, *rest])
-    if unknown:
-        name = next((word for word in unknown if word.startswith("--")), unknown[0])
-        raise LiftError(f"unknown argument {name!r}{_suggestion(name.lstrip('-'), known)}.")
-    if namespace.output_dir is None:
-        raise LiftError("no output folder: pass --output_dir FOLDER.")
-    values = vars(namespace)
-    groups = []
-    for group in GROUPS:
-        names = {f.name for f in dataclasses.fields(group) if f.init}
-        try:
-            groups.append(group(**{name: values[name] for name in names if name in values}))
-        except LiftError:
-            raise
-        except ValueError as error:
-            raise LiftError(" ".join(str(error).split())) from None
-    return tuple(groups)
-
-
-def _take_files(words: list[str]) -> tuple[list[str], dict[str, Any]]:
-    """Split off the YAML file and the preset; return the other words and the merged mapping."""
-    merged: dict[str, Any] = {}
-    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--preset=") else [word])]
-    if "--preset" in words:
-        at = words.index("--preset")
-        name = words[at + 1] if at + 1 < len(words) else ""
-        if name not in preset_names():
-            raise LiftError(f"unknown preset {name!r}: use one of {', '.join(preset_names())}.")
-        merged |= _read_yaml(name, (PRESETS / f"{name}.yaml").read_text("utf-8"))
-        del words[at : at + 2]
-    if words and not words[0].startswith("-"):
-        path = Path(words.pop(0))
-        if not path.is_file():
-            raise LiftError(f"no configuration file at {path}: check the path, or use --preset NAME.")
-        merged |= _read_yaml(str(path), path.read_text("utf-8"))
-    return words, merged
-
-
-def _read_yaml(name: str, text: str) -> dict[str, Any]:
-    try:
-        mapping = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise LiftError(f"{name} is not valid YAML: {' '.join(str(error).split())}.") from None
-    if not isinstance(mapping, dict):
-        raise LiftError(f"{name} must hold 'key: value' lines, got a {type(mapping).__name__}.")
-    return mapping
-
-
-def _as_flags(key: str, value: Any) -> list[str]:
-    if value is None:
-        return []
-    if isinstance(value, dict):
-        return [f"--{key}", json.dumps(value)]
-    if isinstance(value, list):
-        return [f"--{key}", *map(str, value)]
-    return [f"--{key}", str(value)]
-
-
-def _suggestion(name: str, known: set[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f", did you mean {close[0]!r}?" if close else ": lift train --help lists what there is"
-
-
-class _Parser(SentenceParser, HfArgumentParser):
-    """HfArgumentParser with our errors."""
+    overwrite_output_dir: bool = option(False, "Delete output_dir, with all an earlier run left there, and start anew.")

@@ -24,6 +24,7 @@ _PACKAGES = (
 
 
 def run(arguments: Sequence[str]) -> None:
+    """Print versions, backends and where the configurations for accelerate lie; take no arguments."""
     if list(arguments) in (["-h"], ["--help"]):
         print("usage: lift doctor\n\nPrint versions, and which backend each device gets and why.")
         return

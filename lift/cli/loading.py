@@ -30,7 +30,7 @@ def load_tokenizer(arguments: ModelArguments) -> Any:
 
 def load_config(arguments: ModelArguments, tokenizer: Any) -> Any:
     """Return the configuration of the model that `build_model` would return, with the same errors."""
-    _check(arguments)
+    arguments.check_model()
     name = arguments.model_name_or_path
     if name is None:
         return loading.new_config(_mapping(arguments), tokenizer)
@@ -48,7 +48,7 @@ def build_model(arguments: ModelArguments, tokenizer: Any, *, seed: int) -> Any:
     """
     from transformers import set_seed
 
-    _check(arguments)
+    arguments.check_model()
     name, trust = arguments.model_name_or_path, arguments.trust_remote_code
     set_seed(seed)
     dtype: Any = _DTYPES[arguments.dtype]
@@ -62,15 +62,6 @@ def build_model(arguments: ModelArguments, tokenizer: Any, *, seed: int) -> Any:
         skeleton = loading.load_skeleton(name, trust_remote_code=trust)
         options["quantization_config"] = four_bit_config(skeleton)
     return loading.load_model(name, dtype=dtype, trust_remote_code=trust, **options)
-
-
-def _check(arguments: ModelArguments) -> None:
-    if (arguments.model_name_or_path is None) == (arguments.model_config is None):
-        raise LiftError("pass either --model_name_or_path or --model_config, and only one of them.")
-    if arguments.dtype not in _DTYPES:
-        raise LiftError(f"dtype must be one of {', '.join(_DTYPES)}, got {arguments.dtype!r}.")
-    if arguments.dtype == "auto" and arguments.model_name_or_path is None:
-        raise LiftError("dtype=auto takes that of saved weights, and model_config has none: name one.")
 
 
 def _mapping(arguments: ModelArguments) -> dict[str, Any]:

@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lift.cli.sentence_parser import SentenceParser
+from lift.cli.parser import SentenceParser
 from lift.errors import LiftError
 
 
 def run(arguments: Sequence[str]) -> None:
+    """Merge the adapter that the arguments name, and print a line about the result.
+
+    Raises:
+        LiftError: as `merge`.
+    """
     parser = SentenceParser(
         prog="lift merge",
         description="Add a LoRA adapter to the weights of its base model; write a safetensors checkpoint.",

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lift.cli.sentence_parser import SentenceParser
+from lift.cli.parser import SentenceParser
 from lift.errors import LiftError
 
 
 def run(arguments: Sequence[str]) -> None:
+    """Print the completion of each prompt.
+
+    Raises:
+        LiftError: bad input, or a model that cannot be loaded.
+    """
     parser = SentenceParser(prog="lift sample", description="Complete prompts by low-confidence remasking.")
     parser.add_argument(
         "--model", required=True, help="folder or Hub id of a trained model and its tokenizer, or an adapter's folder"
@@ -30,7 +35,7 @@ def run(arguments: Sequence[str]) -> None:
     from lift.cli.arguments import ModelArguments
     from lift.cli.loading import build_model, load_tokenizer
     from lift.data import encode_prompt, resolve_mask_token_id
-    from lift.sampling.sampler import generate
+    from lift.sampling import generate
     from lift_kernels import apply_lift_kernels
 
     transformers.logging.set_verbosity_error()

@@ -109,7 +109,7 @@ class Steps:
 
 
 def render_grid(clues: str, grid: str, newly_filled: Collection[int] = ()) -> Grid:
-    """A 4x4 grid with box borders, for rich to print; `str` of it is plain text.
+    """Return a 4x4 grid with box borders, for rich to print; `str` of it is plain text.
 
     With colour, clues are bold, filled cells cyan, and new ones on a cyan ground. Without, filled cells stand
     in round brackets and new ones in square ones. A masked cell is a dot; a digit that overwrites a clue, and
@@ -127,7 +127,7 @@ def render_grid(clues: str, grid: str, newly_filled: Collection[int] = ()) -> Gr
 
 
 def render_steps(puzzle: Puzzle, frames: Sequence[str]) -> Steps:
-    """How a puzzle was solved, step by step: the puzzle and up to five later states side by side.
+    """Return how a puzzle was solved, step by step: the puzzle and up to five later states side by side.
 
     A state in which no blank cell changed is left out (the model writes the clues as well), and where the
     rest do not fit 100 columns or the console, evenly spaced ones are shown, the last state always.

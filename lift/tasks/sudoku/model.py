@@ -25,10 +25,9 @@ class SudokuScore:
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """A character tokenizer for grids: [PAD], [MASK] and "0" to "4", with nothing added around the text.
+    """Return a character tokenizer for grids: [PAD], [MASK] and "0" to "4", with nothing added around the text.
 
-    Returns: a tokenizer that `save_pretrained` and `AutoTokenizer.from_pretrained` carry over; text with any
-    other character makes it raise.
+    `save_pretrained` and `AutoTokenizer.from_pretrained` carry it over; text with any other character makes it raise.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
@@ -47,10 +46,10 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def decode_grids(tokenizer: PreTrainedTokenizerBase, input_ids: torch.Tensor) -> list[str]:
-    """Grids from token ids, one character a token: "1" to "4", "0" for [MASK], "?" for anything else.
+    """Return grids from token ids, one character a token: "1" to "4", "0" for [MASK], "?" for anything else.
 
     Args:
-        input_ids: (B, 16) int64, the response part of what `lift.sampling.sampler.generate` returns.
+        input_ids: (B, 16) int64, the response part of what `lift.generate` returns.
     Returns: B strings of 16 characters; those of a sampler's `on_step` are the frames of `render_steps`.
     """
     characters = {tokenizer.convert_tokens_to_ids(digit): digit for digit in "1234"}
@@ -80,7 +79,7 @@ def evaluate(
     """
     import torch
 
-    from lift.sampling.sampler import generate
+    from lift.sampling import generate
 
     if not puzzles:
         raise LiftError("evaluate: puzzles must hold at least one puzzle, got none.")

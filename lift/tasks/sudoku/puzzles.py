@@ -144,5 +144,5 @@ def read_puzzles(path: str | PathLike[str]) -> list[Puzzle]:
 
 
 def rows(puzzles: Sequence[Puzzle]) -> list[dict[str, str]]:
-    """The puzzles as trainer input: the clues are the prompt, the key is the completion."""
+    """Return the puzzles as trainer input: the clues are the prompt, the key is the completion."""
     return [{"prompt": puzzle.clues, "completion": puzzle.solution} for puzzle in puzzles]

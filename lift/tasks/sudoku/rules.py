@@ -19,7 +19,7 @@ NUM_CELLS = 16
 
 @cache
 def all_grids() -> NDArray[np.uint8]:
-    """The 288 complete grids, (288, 16), in lexicographic order."""
+    """Return the 288 complete grids, (288, 16) uint8, in lexicographic order."""
     grids: list[tuple[int, ...]] = []
 
     def extend(cells: tuple[int, ...]) -> None:
@@ -39,12 +39,13 @@ def all_grids() -> NDArray[np.uint8]:
 
 @cache
 def grid_strings() -> tuple[str, ...]:
+    """Return the same grids as strings of 16 characters."""
     return tuple("".join(map(str, grid)) for grid in all_grids().tolist())
 
 
 @cache
 def is_unique() -> NDArray[np.bool_]:
-    """(65536, 288): whether showing the cells of a bit mask (bit i: cell i) leaves a grid the only solution.
+    """Return (65536, 288) bool: whether showing the cells of a bit mask (bit i: cell i) leaves one grid as solution.
 
     Two grids are confused by the cells on which they agree, and by every subset of these; so the agreements
     are marked and passed down to subsets, one cell at a time.
@@ -61,12 +62,13 @@ def is_unique() -> NDArray[np.bool_]:
 
 
 def check_clues(clues: str) -> None:
+    """Raise LiftError unless `clues` has the form of a puzzle."""
     if len(clues) != NUM_CELLS or not set(clues) <= set("01234"):
         raise LiftError(f'a 4x4 Sudoku puzzle must be 16 characters of "0" (empty) and "1" to "4", got {clues!r}.')
 
 
 def solve(clues: str, limit: int = 2) -> list[str]:
-    """The complete grids that extend a puzzle, in lexicographic order.
+    """Return the complete grids that extend a puzzle, in lexicographic order.
 
     Args:
         clues: 16 characters, "0" for an empty cell.
@@ -81,7 +83,7 @@ def solve(clues: str, limit: int = 2) -> list[str]:
 
 
 def is_valid_solution(clues: str, grid: str) -> bool:
-    """Whether a grid keeps the clues and has 1 to 4 in each row, column and 2x2 box.
+    """Return whether a grid keeps the clues and has 1 to 4 in each row, column and 2x2 box.
 
     Args:
         clues: 16 characters, "0" for an empty cell.

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from lift.cli import main
-from lift.cli.arguments import parse
-from lift.recipes import PRESETS, preset_names
+from lift.cli.train_arguments import parse
+from lift.recipes import PRESETS, preset_names, preset_summaries
 from lift.tasks import sudoku
 from tests.doubles.checkpoint import write_checkpoint
 from tests.lift.support.tiny import prose_tokenizer, tiny_model
@@ -36,9 +36,18 @@ def test_these_presets_are_packaged():
     assert preset_names() == ["dream-7b", "gsm8k-minilm", "llada-8b", "sudoku"]
 
 
+def test_each_preset_begins_with_a_line_about_it():
+    summaries = preset_summaries()
+    assert list(summaries) == preset_names()
+    for name, summary in summaries.items():
+        assert (PRESETS / f"{name}.yaml").read_text("utf-8").startswith(f"# {summary}\n")
+        assert 20 < len(summary) <= 100 and summary.endswith(".")
+
+
 @pytest.mark.parametrize("name", LARGE)
 def test_the_large_presets_are_the_published_recipe(name, tmp_path):
-    model, data, _, config = parse(["--preset", name, "--output_dir", str(tmp_path), "--use_cpu", "true"])
+    arguments = parse(["--preset", name, "--output_dir", str(tmp_path), "--use_cpu", "true"])
+    model, data, config = arguments.model, arguments.data, arguments.config
     assert (model.model_name_or_path, config.mask_token_id) == LARGE[name]
     assert not model.trust_remote_code  # code from the Hub runs when the user says so
     assert (model.use_peft, model.lora_r, model.lora_alpha, model.lora_dropout) == (True, 128, 256, 0.05)
@@ -59,7 +68,8 @@ def test_the_large_presets_are_the_published_recipe(name, tmp_path):
 @pytest.mark.parametrize("name", LARGE)
 def test_a_users_flags_win_over_a_preset(name, tmp_path):
     flags = ["--use_peft", "false", "--gradient_checkpointing", "true", "--lora_target_modules", "all-linear"]
-    model, _, _, config = parse(["--preset", name, "--output_dir", str(tmp_path), "--use_cpu", "true", *flags])
+    arguments = parse(["--preset", name, "--output_dir", str(tmp_path), "--use_cpu", "true", *flags])
+    model, config = arguments.model, arguments.config
     assert not model.use_peft and model.lora_target_modules == ["all-linear"] and config.gradient_checkpointing
 
 

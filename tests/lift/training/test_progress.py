@@ -7,11 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 from tqdm.auto import tqdm
-from transformers import TrainingArguments
 
 from lift import LiftTrainer
-from lift.cli.arguments import DataArguments, ModelArguments
-from lift.cli.sources import open_source
 from lift.data import packing
 from lift.tasks import sudoku
 from lift.training import length_sampler, score_source
@@ -65,22 +62,4 @@ def test_packing_measuring_and_counting_show_bars(tmp_path, at_once, capfd, scor
 @needs_packing
 def test_what_takes_no_time_shows_no_bar(tmp_path, capfd):
     make_trainer(tmp_path, disable_tqdm=False, score_source="cache").get_train_dataloader()
-    assert capfd.readouterr().err == ""
-
-
-@pytest.mark.parametrize("task", ["sudoku", None])
-def test_a_run_shows_its_tokenising_where_bars_are_wanted(tmp_path, monkeypatch, capfd, task):
-    if task is None:
-        model = ModelArguments(model_name_or_path=str(tmp_path))
-        sudoku.build_tokenizer().save_pretrained(tmp_path)
-        tiny_model().config.save_pretrained(tmp_path)
-        (tmp_path / "rows.jsonl").write_text('{"prompt": "01", "completion": "23"}\n' * 4)
-        data = DataArguments(train_data=str(tmp_path / "rows.jsonl"))
-    else:
-        model, data = ModelArguments(), DataArguments(task=task, num_train_puzzles=4, num_test_puzzles=4)
-    open_source(data, model, tiny_config(tmp_path, disable_tqdm=False))
-    assert "Tokenising: 100%" in capfd.readouterr().err
-    open_source(data, model, tiny_config(tmp_path, disable_tqdm=True))
-    monkeypatch.setattr(TrainingArguments, "process_index", 1)
-    open_source(data, model, tiny_config(tmp_path, disable_tqdm=False))
     assert capfd.readouterr().err == ""

@@ -1,69 +1,57 @@
-"""Where a training run's rows come from, and how its result is scored and shown: a task, or the user's data."""
+"""The user's own rows: the `Task` of a run that names no built-in one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset
-from rich.console import Console
 
 from lift.cli.arguments import DataArguments, ModelArguments
 from lift.cli.loading import load_config, load_tokenizer
 from lift.data import is_hub_id, load_rows, prepare_dataset, resolve_mask_token_id
 from lift.errors import LiftError
-from lift.models.loading import resolve_package_path
-from lift.tasks import TASKS
-from lift.training.config import LiftConfig
+from lift.models import resolve_package_path
+from lift.tasks import Metrics, Task
+from lift.training import LiftConfig
 from lift.training.progress import shows_progress
 
-Metrics = dict[str, Any]
+if TYPE_CHECKING:
+    from rich.console import Console
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass
-class Source:
-    """The user's own rows: scored by the evaluation loss alone."""
+class OwnRows:
+    """Rows that are scored by the evaluation loss alone, as nothing else is known of them."""
 
     description: str
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     train: Dataset
     eval: Dataset
 
     def score(self, model: Any) -> Metrics:
+        """Return nothing beyond the evaluation loss."""
         return {}
 
     def sentence(self, metrics: Metrics) -> str:
+        """Say the evaluation loss."""
         return f"evaluation loss {metrics['eval_loss']:.3f}"
 
     def report(self, console: Console, model: Any, output: Path) -> None:
-        """Show what the model can do."""
+        """Show nothing: no example speaks for all."""
 
     def draw(self, before: Metrics, after: Metrics, output: Path) -> None:
-        """Leave pictures in the output folder."""
+        """Draw nothing beyond the loss curve of every run."""
 
 
-def open_source(data: DataArguments, model: ModelArguments, config: LiftConfig) -> Source:
-    """Load and tokenise everything; bad input ends here, before anything is written."""
-    if data.task is not None and data.train_data is not None:
-        raise LiftError("pass either --task or --train_data, not both.")
-    if data.task is not None:
-        if data.task not in TASKS:
-            raise LiftError(f"unknown task {data.task!r}: use one of {', '.join(TASKS)}.")
-        from lift.cli.sudoku_source import SudokuSource
+def open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) -> Task:
+    """Load and tokenise the rows of `train_data`, and of `eval_data` or the last rows of `train_data` to evaluate on.
 
-        return SudokuSource.create(data, config)
-    if data.train_data is None:
-        raise LiftError("no training data: pass --train_data FILE_OR_HUB_ID, --task sudoku, or --preset NAME.")
-    return _open_rows(data, model, config)
-
-
-def _hub_name(source: str, data: DataArguments) -> str | None:
-    """A preset may name a Hub configuration beside a source that the user replaces by a local file."""
-    return data.data_name if is_hub_id(source) else None
-
-
-def _open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) -> Source:
+    Raises:
+        LiftError: rows, columns, tokenizer or mask token are missing or do not fit.
+    """
     train_data = resolve_package_path(str(data.train_data))
     rows = load_rows(train_data, split=data.train_split, name=_hub_name(train_data, data), limit=data.max_train_rows)
     if data.eval_data is None:
@@ -95,4 +83,9 @@ def _open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) -
             show_progress=shows_progress(config),
         )
 
-    return Source(str(data.train_data), tokenizer, train=prepare(rows), eval=prepare(eval_rows))
+    return OwnRows(str(data.train_data), tokenizer, train=prepare(rows), eval=prepare(eval_rows))
+
+
+def _hub_name(source: str, data: DataArguments) -> str | None:
+    """A preset may name a Hub configuration beside a source that the user replaces by a local file."""
+    return data.data_name if is_hub_id(source) else None

@@ -1,0 +1,74 @@
+"""The parser of `lift train`: a flag for each field of some dataclasses, as transformers makes flags of fields."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from lift.cli.parser import SentenceParser
+from lift.cli.settings import Setting, check_keys, flags_of
+from lift.cli.transformers_source import argument_parser_class
+from lift.errors import LiftError
+from lift.tasks import tasks_with_flag
+
+
+class FieldParser:
+    """Flags for the fields of `groups`, dataclasses whose fields have defaults.
+
+    A flag takes underscores or dashes (--max_steps, --max-steps), and a bool that is True by default has an opposite
+    (--no_time_scaling).
+    """
+
+    def __init__(self, groups: Sequence[type[Any]]) -> None:
+        self.names = {field.name for group in groups for field in dataclasses.fields(group) if field.init}
+        parser_class: Any = type("Parser", (_FlagsOfFields, argument_parser_class()), {})
+        # Where two groups have a field in common (transformers 4 has an overwrite_output_dir too), the later one's flag
+        # sets both.
+        self._parser: SentenceParser = parser_class(
+            groups, prog="lift train", conflict_handler="resolve", add_help=False
+        )
+
+    def parse(self, words: Sequence[str], settings: Sequence[Setting]) -> dict[str, Any]:
+        """Return the value of every field; a word of the command line wins over a setting of a file.
+
+        Raises:
+            LiftError: a flag or key is unknown, or a value does not fit; the sentence names the flag as it was typed,
+                or the file and its key.
+        """
+        check_keys(settings, self.names)
+        for setting in settings:
+            self._check_value(setting)
+        flags = [word for setting in settings for word in flags_of(setting)]
+        values, unknown = self._parser.parse_known_args([*flags, *words])
+        if unknown:
+            self._refuse(unknown)
+        return dict(vars(values))
+
+    def _check_value(self, setting: Setting) -> None:
+        """Parse a setting by itself, so that the sentence can name its file."""
+        try:
+            _, unknown = self._parser.parse_known_args(flags_of(setting))
+        except LiftError as error:
+            sentence = str(error).removeprefix("--")
+            if isinstance(setting.value, bool):
+                sentence += " YAML reads yes, no, on and off as true and false: put the word in quotes."
+            raise LiftError(f"{setting.origin}: {sentence.removeprefix(f'{setting.origin}: ')}") from None
+        if unknown:
+            raise LiftError(f"{setting.origin}: {setting.key} takes one value, got a list of {len(setting.value)}.")
+
+    def _refuse(self, unknown: Sequence[str]) -> NoReturn:
+        flag = next((word.partition("=")[0] for word in unknown if word.startswith("-")), "")
+        if not flag:
+            raise LiftError(
+                f"unexpected argument {unknown[0]!r}: a value stands behind its flag, a configuration file before all."
+            )
+        if tasks := tasks_with_flag(flag.removeprefix("--").replace("-", "_")):
+            raise LiftError(f"{flag} belongs to task {tasks[0]}: add --task {tasks[0]}, or leave it out.")
+        self._parser.refuse(unknown)
+
+
+class _FlagsOfFields(SentenceParser):
+    def add_argument(self, *names: Any, within: str | None = None, published: Any = None, **options: Any) -> Any:
+        """Add a flag; `within` and `published` are marks of a field that argparse has no use for."""
+        return super().add_argument(*names, **options)

@@ -1,0 +1,17 @@
+"""`lift presets`: what comes with the package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lift.cli.parser import SentenceParser
+from lift.recipes import preset_summaries
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Print each preset of `lift train` with its summary."""
+    parser = SentenceParser(prog="lift presets", description="List the presets of lift train.")
+    parser.parse_args(arguments)
+    for name, summary in preset_summaries().items():
+        print(f"{name:<14}{summary}")
+    print("\nlift train --preset NAME --output_dir FOLDER runs one; any flag beside it changes it.")

@@ -1,0 +1,102 @@
+"""Configuration files of `lift train`: the preset and the YAML file, as settings of one flag each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from lift.cli.parser import suggestion
+from lift.errors import LiftError
+from lift.recipes import PRESETS, preset_names
+from lift.tasks import tasks_with_flag
+
+
+class Setting(NamedTuple):
+    """One `key: value` of a file."""
+
+    key: str
+    value: Any
+    origin: str
+    """The file's path, or `preset NAME`."""
+
+
+def take_settings(words: Sequence[str]) -> tuple[list[str], list[Setting]]:
+    """Take `CONFIG.yaml`, which comes first, and `--preset NAME` out of the words of a command line.
+
+    Returns: the other words, and the settings; the file's win over the preset's.
+
+    Raises:
+        LiftError: there is no such preset or file, or it does not hold `key: value` lines.
+    """
+    rest = [part for word in words for part in (word.split("=", 1) if word.startswith("--preset=") else [word])]
+    settings: dict[str, Setting] = {}
+    if "--preset" in rest:
+        at = rest.index("--preset")
+        name = rest[at + 1] if at + 1 < len(rest) else ""
+        if name not in preset_names():
+            raise LiftError(f"unknown preset {name!r}: use one of {', '.join(preset_names())}.")
+        settings |= _read(f"preset {name}", (PRESETS / f"{name}.yaml").read_text("utf-8"))
+        del rest[at : at + 2]
+        if "--preset" in rest:
+            raise LiftError("--preset can be given once; a configuration file and flags change what it sets.")
+    if rest and not rest[0].startswith("-"):
+        path = Path(rest.pop(0))
+        if not path.is_file():
+            raise LiftError(f"no configuration file at {path}: check the path, or use --preset NAME.")
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise LiftError(f"{path} cannot be read as text in UTF-8: {error}.") from None
+        settings |= _read(str(path), text)
+    return rest, list(settings.values())
+
+
+def flags_of(setting: Setting) -> list[str]:
+    """Return the words that set the same on a command line; null leaves a flag at its default.
+
+    Raises:
+        LiftError: a list holds other things than plain values.
+    """
+    key, value, origin = setting
+    if value is None:
+        return []
+    if isinstance(value, dict):
+        return [f"--{key}={json.dumps(value, default=str)}"]
+    if isinstance(value, list):
+        if strange := [item for item in value if item is None or isinstance(item, (dict, list))]:
+            raise LiftError(f"{origin}: {key} must be a list of plain values, got {_in_words(strange[0])} in it.")
+        return [f"--{key}", *map(str, value)]
+    return [f"--{key}={value}"]
+
+
+def check_keys(settings: Sequence[Setting], known: Collection[str]) -> None:
+    """Raise LiftError on the first key that is not among the `known` names of flags."""
+    for key, value, origin in settings:
+        if key in known:
+            continue
+        inner = value if isinstance(value, dict) else {}
+        flat = [f"{name}: {inner[k]}" for k in inner for name in (f"{key}_{k}", str(k)) if name in known]
+        if flat:
+            raise LiftError(f"{origin}: unknown key {key!r}, and keys are not nested: write {', '.join(flat)}.")
+        if tasks := tasks_with_flag(key):
+            raise LiftError(f"{origin}: {key} belongs to task {tasks[0]}: add task: {tasks[0]}, or leave it out.")
+        raise LiftError(f"{origin}: unknown key {key!r}{suggestion(key, known, 'lift train --help-all')}")
+
+
+def _read(origin: str, text: str) -> dict[str, Setting]:
+    try:
+        mapping = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise LiftError(f"{origin} is not valid YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(mapping, dict):
+        raise LiftError(f"{origin} must hold 'key: value' lines, got {_in_words(mapping)}.")
+    return {str(key): Setting(str(key), value, origin) for key, value in mapping.items()}
+
+
+def _in_words(value: Any) -> str:
+    names = {type(None): "null", dict: "a mapping", list: "a list"}
+    return names.get(type(value), repr(value))

@@ -1,0 +1,137 @@
+"""One training run: from its arguments to a trained model, its metrics and its pictures."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import transformers
+from rich.console import Console
+from transformers import TrainerCallback
+
+from lift.atomic_write import atomic_write
+from lift.cli.arguments import ModelArguments
+from lift.cli.loading import build_model
+from lift.cli.output_folder import where_to_start
+from lift.cli.own_rows import open_rows
+from lift.cli.train_arguments import TrainArguments
+from lift.errors import LiftError
+from lift.models.lora import add_lora, is_adapter
+from lift.tasks import Metrics, Task, open_task
+from lift.training import LiftTrainer
+from lift.training.loss_curve import loss_curve
+
+
+def train(arguments: TrainArguments) -> Metrics:
+    """Train, evaluate before and after, and leave model, tokenizer, metrics.json and pictures in output_dir.
+
+    Returns: the metrics.
+
+    Raises:
+        LiftError: bad input, before anything is written.
+    """
+    config, output = arguments.config, Path(str(arguments.config.output_dir))
+    checkpoint = where_to_start(
+        output, resume_from=config.resume_from_checkpoint, may_overwrite=arguments.run.overwrite_output_dir
+    )
+    _check_base(arguments.model)
+    console = Console(quiet=not config.should_log, highlight=False, width=None if sys.stdout.isatty() else 100)
+    transformers.set_seed(config.seed)
+    task = _open_rows(arguments)
+    model = build_model(arguments.model, task.tokenizer, seed=config.seed)
+    if arguments.model.use_peft:
+        model = add_lora(model, arguments.model)
+    trainer = LiftTrainer(
+        model=model,
+        args=config,
+        train_dataset=task.train,
+        eval_dataset=task.eval,
+        processing_class=task.tokenizer,
+    )
+    console.print(
+        f"[bold]{config.method}[/bold] on {task.description}: {_size(model)}, "
+        f"{len(task.train):,} rows to train on, {len(task.eval):,} to evaluate on"
+    )
+    if arguments.run.overwrite_output_dir and checkpoint is None and trainer.is_world_process_zero():
+        shutil.rmtree(output, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
+    before: Metrics = {}
+
+    def evaluate_before() -> None:
+        before.update(_evaluate(trainer, task))
+        console.print(f"before training: {task.sentence(before)}")
+
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        trainer.add_callback(_WhenTrainingBegins(evaluate_before))  # they shard the model when training starts
+    else:
+        evaluate_before()
+    result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    after = _evaluate(trainer, task)
+    console.print(f"after training:  {task.sentence(after)}")
+
+    if trainer.is_fsdp_enabled:
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")  # shards are not written here
+    trainer.save_model()
+    task.report(console, trainer.model, output)
+    if not config.should_save:
+        return {"before": before, "after": after}
+    metrics = {
+        "method": config.method,
+        "steps": result.global_step,
+        "train_seconds": result.metrics["train_runtime"],
+        "train_loss": result.training_loss,
+        "before": before,
+        "after": after,
+    }
+    with atomic_write(output / "metrics.json") as file:
+        file.write(json.dumps(metrics, indent=2).encode() + b"\n")
+    if importlib.util.find_spec("matplotlib") is None:
+        console.print("no pictures, as matplotlib is not installed: pip install 'lift-kernels[plot]'")
+    else:
+        loss_curve(trainer.state.log_history, output / "loss_curve.png")
+        task.draw(before, after, output)
+    names = sorted(p.name for p in output.iterdir() if p.is_file() and p.suffix in (".png", ".json", ".safetensors"))
+    console.print(f"[bold]wrote {output}/[/bold]: {', '.join(names)}")
+    return metrics
+
+
+def _open_rows(arguments: TrainArguments) -> Task:
+    """Load and tokenise everything."""
+    arguments.data.check_source()
+    if arguments.data.task is not None:
+        return open_task(arguments.data.task, arguments.task, arguments.config)
+    return open_rows(arguments.data, arguments.model, arguments.config)
+
+
+def _check_base(model: ModelArguments) -> None:
+    model.check_model()
+    if model.model_name_or_path is not None and is_adapter(model.model_name_or_path):
+        raise LiftError(
+            f"model_name_or_path {model.model_name_or_path} is an adapter: go on with --resume_from_checkpoint, or "
+            "train the model that lift merge makes of it."
+        )
+
+
+def _size(model: Any) -> str:
+    sizes = {p: getattr(p, "ds_numel", p.numel()) for p in model.parameters()}  # ZeRO-3 leaves a parameter empty
+    trained = sum(size for p, size in sizes.items() if p.requires_grad)
+    total = sum(sizes.values())
+    return f"{total:,} parameters" + ("" if trained == total else f", {trained:,} of them trained")
+
+
+def _evaluate(trainer: LiftTrainer, task: Task) -> Metrics:
+    """Evaluate in every process alike: a model in shards answers only where all of them ask."""
+    return {"eval_loss": trainer.evaluate()["eval_loss"], **task.score(trainer.model)}
+
+
+class _WhenTrainingBegins(TrainerCallback):
+    def __init__(self, act: Callable[[], None]) -> None:
+        self._act = act
+
+    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+        self._act()

@@ -1,0 +1,59 @@
+"""`BatchOptions` and `TrainerDefaults`: fields of `LiftConfig` that can be read and checked without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lift.errors import LiftError
+from lift.fields import check_fields, option
+
+
+@dataclass
+class BatchOptions:
+    """How long rows are, and how they become batches. Whoever takes them calls `check_batch_options`."""
+
+    max_length: int = option(
+        512,
+        "Longest row in tokens: where rows are cut, the width of pad_to=max_length and of packing.",
+        within="[1, inf)",
+    )
+    packing: bool = option(
+        False,
+        "Pack short training examples into rows of up to max_length tokens, none of which attends to another. A packed "
+        "row is one row: one time t, one rate rho, one mode; loss_normalizer counts it as one.",
+    )
+    pad_to: Literal["longest", "max_length"] = option(
+        "longest", "Pad a batch to its longest row, or to max_length, as the published code does."
+    )
+    pad_to_multiple_of: int | None = option(
+        None, "Then round the width of a batch up to a multiple of this.", within="[1, inf)"
+    )
+
+    def check_batch_options(self) -> None:
+        """Check the fields of this class.
+
+        Raises:
+            LiftError: one is outside its range; the sentence names it.
+        """
+        check_fields(self, BatchOptions)
+
+
+@dataclass
+class TrainerDefaults:
+    """Fields of `transformers.TrainingArguments` with other defaults. Whoever takes them calls `check_defaults`."""
+
+    remove_unused_columns: bool = option(
+        False, "Must stay False: the collator needs columns that the model does not take."
+    )
+    disable_tqdm: bool | None = option(False, "Show no progress bar.")
+    logging_nan_inf_filter: bool = option(False, "False, so that a loss that is not finite is seen and stops the run.")
+
+    def check_defaults(self) -> None:
+        """Check the fields of this class.
+
+        Raises:
+            LiftError: remove_unused_columns is set.
+        """
+        if self.remove_unused_columns:
+            raise LiftError("remove_unused_columns must be False: the collator needs prompt_length and example_id.")

@@ -1,0 +1,67 @@
+"""The user's own rows as a task: which are trained on, which are held out, and what is said of them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from rich.console import Console
+from transformers import TrainingArguments
+
+from lift.cli.arguments import DataArguments, ModelArguments
+from lift.cli.own_rows import open_rows
+from lift.errors import LiftError
+from tests.lift.support.tiny import tiny_config
+
+COLUMNS = {"prompt_column": "question", "completion_column": "answer"}
+
+
+def prompts(dataset) -> list[list[int]]:
+    return [ids[:16] for ids in dataset["input_ids"]]
+
+
+def test_the_last_rows_are_held_out(tmp_path, model_folder, rows_file):
+    model, config = ModelArguments(model_name_or_path=str(model_folder)), tiny_config(tmp_path / "out", max_length=40)
+    task = open_rows(DataArguments(train_data=str(rows_file), num_eval_rows=3, **COLUMNS), model, config)
+    asked = [[2 + int(c) for c in json.loads(line)["question"]] for line in rows_file.read_text().splitlines()]
+    assert prompts(task.train) + prompts(task.eval) == asked and len(task.eval) == 3
+    # Never more than half.
+    task = open_rows(DataArguments(train_data=str(rows_file), **COLUMNS), model, config)
+    assert prompts(task.train) + prompts(task.eval) == asked and len(task.eval) == 6
+    data = DataArguments(
+        train_data=str(rows_file), eval_data=str(rows_file), max_train_rows=5, num_eval_rows=2, **COLUMNS
+    )
+    task = open_rows(data, model, config)
+    assert (prompts(task.train), prompts(task.eval)) == (asked[:5], asked[:2])
+
+
+def test_a_single_row_cannot_be_split(tmp_path, model_folder, rows_file):
+    data = DataArguments(train_data=str(rows_file), max_train_rows=1, **COLUMNS)
+    with pytest.raises(LiftError, match="has 1 rows, too few to hold any out: pass --eval_data"):
+        open_rows(data, ModelArguments(model_name_or_path=str(model_folder)), tiny_config(tmp_path))
+
+
+def test_tokenising_shows_bars_where_they_are_wanted(tmp_path, model_folder, rows_file, monkeypatch, capfd):
+    model, data = (
+        ModelArguments(model_name_or_path=str(model_folder)),
+        DataArguments(train_data=str(rows_file), **COLUMNS),
+    )
+    capfd.readouterr()
+    open_rows(data, model, tiny_config(tmp_path, disable_tqdm=False))
+    assert "Tokenising: 100%" in capfd.readouterr().err
+    open_rows(data, model, tiny_config(tmp_path, disable_tqdm=True))
+    monkeypatch.setattr(TrainingArguments, "process_index", 1)
+    open_rows(data, model, tiny_config(tmp_path, disable_tqdm=False))
+    assert capfd.readouterr().err == ""
+
+
+def test_only_the_loss_is_known_of_them(tmp_path, model_folder, rows_file):
+    data = DataArguments(train_data=str(rows_file), **COLUMNS)
+    task = open_rows(data, ModelArguments(model_name_or_path=str(model_folder)), tiny_config(tmp_path / "out"))
+    assert task.description == str(rows_file)
+    assert task.score(None) == {} and task.sentence({"eval_loss": 1.23456}) == "evaluation loss 1.235"
+    console = Console()
+    with console.capture() as capture:
+        task.report(console, None, tmp_path)
+    task.draw({}, {}, tmp_path / "out")
+    assert capture.get() == "" and not (tmp_path / "out").exists()

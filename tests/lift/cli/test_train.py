@@ -1,0 +1,114 @@
+"""`lift train` on bad input: one sentence, exit status 2, and nothing left."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lift.cli import main
+from lift.tasks import sudoku
+from tests.lift.cli.support import TINY_MODEL, TINY_RUN
+
+
+class Files:
+    """What a failing call refers to; each file is written when it is asked for."""
+
+    def __init__(self, tmp: Path, model: Path, rows: Path) -> None:
+        self.tmp = tmp
+        self.model = ["--model_name_or_path", str(model)]
+        self.data = ["--train_data", str(rows)]
+        self.columns = ["--prompt_column", "question", "--completion_column", "answer"]
+        self.own = [*self.model, *self.data, *self.columns]
+
+    def write(self, name: str, text: str) -> str:
+        (self.tmp / name).write_text(text)
+        return str(self.tmp / name)
+
+
+def model_config(**changes) -> list[str]:
+    return [*TINY_RUN, "--model_config", json.dumps(TINY_MODEL | changes)]
+
+
+MPNET = {"model_type": "mpnet", "hidden_size": 8, "num_attention_heads": 1, "intermediate_size": 8}
+
+# name -> (arguments beside --output_dir, what the sentence must say)
+FAILING = {
+    "missing file": (lambda f: [*f.model, *f.columns, "--train_data", "none.jsonl"], "none.jsonl"),
+    "unknown column": (
+        lambda f: [*f.model, *f.data, "--prompt_column", "prmpt", "--completion_column", "answer"],
+        "prmpt",
+    ),
+    "no columns named": (lambda f: [*f.model, *f.data], "question"),
+    "unknown format": (
+        lambda f: [*f.model, *f.data, "--data_format", "gsm"],
+        "data_format must be one of s1k, s1k-1.1",
+    ),
+    "rows of another format": (
+        lambda f: [*f.model, *f.data, "--data_format", "gsm8k"],
+        "row 0 (counted from 0) does not have the format 'gsm8k': the field 'answer' has no #### before its result",
+    ),
+    "empty data set": (lambda f: [*f.model, *f.columns, "--train_data", f.write("empty.jsonl", "")], "empty"),
+    "prompt too long": (lambda f: [*f.own, "--max_length", "10"], "max_length"),
+    "mask id outside": (lambda f: [*f.own, "--mask_token_id", "500"], "500"),
+    "unknown method": (
+        lambda f: [*f.own, "--method", "lift4"],
+        "method must be one of sft, lift2, lift3, gift, cart, easy, middle, hard, got 'lift4'",
+    ),
+    "unknown flag": (lambda f: [*f.own, "--lerning_rate", "1"], "'--lerning_rate', did you mean '--learning_rate'?"),
+    "wrong type": (lambda f: [*f.own, "--max_steps", "many"], "--max_steps must be a whole number, got 'many'."),
+    "unknown preset": (lambda f: ["--preset", "chess"], "unknown preset 'chess': use one of"),
+    "unknown task": (lambda f: ["--task", "chess"], "unknown task 'chess': use one of sudoku"),
+    "no data": (lambda f: f.model, "no training data: pass --train_data"),
+    "missing model": (lambda f: [*f.data, "--model_name_or_path", str(f.tmp / "nothing")], "nothing"),
+    "no config file": (lambda f: ["none.yaml"], "no configuration file at none.yaml"),
+    "broken yaml": (lambda f: [f.write("bad.yaml", "a: [1")], "is not valid YAML"),
+    "unknown key": (lambda f: [f.write("key.yaml", "lerning_rate: 1")], "unknown key 'lerning_rate'"),
+    "empty model config": (
+        lambda f: [*TINY_RUN, "--model_config", "{}"],
+        "model_config must be a mapping with model_type",
+    ),
+    "unknown model type": (lambda f: model_config(model_type="nope"), "nope"),
+    "head too small": (lambda f: model_config(vocab_size=5), "the model's head only 5 rows"),
+    "unknown family": (lambda f: [*TINY_RUN, "--model_config", json.dumps(MPNET)], "model type 'mpnet'"),
+    "not a checkpoint": (lambda f: [*f.own, "--resume_from_checkpoint", "nowhere"], "no checkpoint folder at nowhere"),
+    "nothing to resume": (lambda f: [*f.own, "--resume_from_checkpoint", "true"], "no checkpoint in"),
+    "puzzle file": (lambda f: [*TINY_RUN, "--test_puzzles", "none.csv"], "none.csv"),
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_bad_input_is_one_sentence_and_leaves_nothing(name, tmp_path, model_folder, rows_file, capsys):
+    make_arguments, words = FAILING[name]
+    arguments, out = make_arguments(Files(tmp_path, model_folder, rows_file)), tmp_path / "out"
+    capsys.readouterr()
+    positional = [arguments.pop(0)] if arguments[0].endswith(".yaml") else []
+    assert main(["train", *positional, "--output_dir", str(out), *arguments]) == 2
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.replace("\r", "\n").splitlines() if line and "examples/s" not in line]
+    assert len(lines) == 1 and lines[0].startswith("lift train: ") and words in lines[0]
+    assert not out.exists()
+
+
+def test_a_tokenizer_without_mask_token_is_named(tmp_path, model_folder, rows_file, capsys):
+    tokenizer = sudoku.build_tokenizer()
+    tokenizer.mask_token = None
+    tokenizer.save_pretrained(model_folder)
+    arguments = [
+        "--model_name_or_path",
+        str(model_folder),
+        "--train_data",
+        str(rows_file),
+        "--output_dir",
+        str(tmp_path / "out"),
+    ]
+    assert main(["train", *arguments]) == 2
+    assert "--mask_token_id" in capsys.readouterr().err
+
+
+def test_files_that_no_run_wrote_are_never_replaced(tmp_path, capsys):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert main(["train", *TINY_RUN, "--output_dir", str(tmp_path), "--overwrite_output_dir", "true"]) == 2
+    assert "holds files that no training run wrote" in capsys.readouterr().err
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"

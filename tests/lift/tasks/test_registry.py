@@ -1,0 +1,60 @@
+"""Every task has what the registry names, and is imported only when it is chosen."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from lift.errors import LiftError
+from lift.tasks import TASKS, Task, open_task, task_arguments, tasks_with_flag
+from tests.lift.support.tiny import tiny_config
+
+MEMBERS = {name for name in {*vars(Task), *Task.__annotations__} if not name.startswith("_")}
+
+
+def test_the_tasks():
+    assert TASKS == ("sudoku",)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_each_task_has_flags_with_defaults_and_help_and_a_summary(name):
+    arguments = task_arguments(name)
+    assert arguments.__doc__ and "\n" not in arguments.__doc__
+    assert arguments()  # every flag has a default
+    assert all(field.metadata["help"] for field in dataclasses.fields(arguments))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_each_task_opens_as_the_protocol_says(name, tmp_path):
+    arguments = task_arguments(name)
+    few = {field.name: 5 for field in dataclasses.fields(arguments) if isinstance(field.default, int)}
+    task = open_task(name, arguments(**few), tiny_config(tmp_path))
+    assert MEMBERS == {"description", "tokenizer", "train", "eval", "score", "sentence", "report", "draw"}
+    assert all(hasattr(task, member) for member in MEMBERS)
+    assert {"input_ids", "prompt_length"} <= set(task.train.column_names)
+    trained_on = {tuple(ids) for ids in task.train["input_ids"]}
+    assert not trained_on & {tuple(ids) for ids in task.eval["input_ids"]}
+
+
+def test_an_unknown_task_is_refused(tmp_path):
+    for call in (lambda: task_arguments("chess"), lambda: open_task("chess", None, tiny_config(tmp_path))):
+        with pytest.raises(LiftError, match="unknown task 'chess': use one of sudoku"):
+            call()
+
+
+def test_a_flag_leads_to_its_tasks():
+    assert tasks_with_flag("num_train_puzzles") == ["sudoku"]
+    assert tasks_with_flag("learning_rate") == []
+
+
+def test_the_flags_of_a_task_load_neither_its_run_nor_torch():
+    code = (
+        "import sys; from lift.tasks import TASKS; print('lift.tasks.sudoku' in sys.modules)\n"
+        "from lift.tasks import task_arguments; task_arguments('sudoku')\n"
+        "print('lift.tasks.sudoku.run' in sys.modules, 'torch' in sys.modules, 'transformers' in sys.modules)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.split() == ["False"] * 4
