@@ -17,6 +17,7 @@ def test_no_checkpoint_is_wanted(tmp_path, value):
 def test_the_newest_whole_checkpoint_is_found(tmp_path, value):
     for step, is_whole in ((9, True), (10, True), (30, False)):
         (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}" / "model.safetensors").touch()
         if is_whole:
             (tmp_path / f"checkpoint-{step}" / "trainer_state.json").touch()
     (tmp_path / "checkpoint-best").mkdir()
