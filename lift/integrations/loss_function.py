@@ -25,7 +25,7 @@ from lift.objectives.forward_process import step_seed
 from lift.objectives.options import LiftOptions
 from lift.training.step import TrainingBatches
 from lift_kernels import TokenStats, apply_lift_kernels
-from lift_kernels.models import find_model_family, innermost, replace_forward, vocab_size_of
+from lift_kernels.models import find_model_family, replace_forward, unwrap_model, vocab_size_of
 
 _OWNER = "LiftLoss"
 _EVALUATION_STEP = -1
@@ -73,7 +73,7 @@ class LiftLoss(TrainerCallback):
             apply_lift_kernels(model)
         except ValueError as error:
             raise LiftError(str(error)) from None
-        inner = innermost(model)
+        inner = unwrap_model(model)
         head = inner.get_output_embeddings()
         known: dict[str, Any] = {"config": inner.config, "vocab_size": vocab_size_of(head)}
         mask_token_id = resolve_mask_token_id(tokenizer, self.options.mask_token_id, **known)

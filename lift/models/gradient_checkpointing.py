@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from lift.errors import LiftError
-from lift_kernels.models import innermost, options_of, replace_forward
+from lift_kernels.models import options_of, replace_forward, unwrap_model
 
 _OWNER = "enable_gradient_checkpointing"
 
@@ -30,7 +30,7 @@ def enable_gradient_checkpointing(model: nn.Module, options: Mapping[str, Any] |
     Raises:
         LiftError: the model has no list of blocks, or an option needs the model's own way.
     """
-    inner = innermost(model)
+    inner = unwrap_model(model)
     options = {"use_reentrant": False, **(options or {})}
     every_n_layers, offload = int(options.pop("every_n_layers", 1)), options.pop("offload", False)
     if _enable_own(inner, options):

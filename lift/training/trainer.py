@@ -39,7 +39,7 @@ from lift.training.statistics import StepStatistics
 from lift.training.step import TrainingBatch, TrainingBatches, host_example_id
 from lift.training.warnings import cautions
 from lift_kernels import TokenStats, apply_lift_kernels
-from lift_kernels.models import Uncast, find_model_family, innermost, vocab_size_of
+from lift_kernels.models import Uncast, find_model_family, unwrap_model, vocab_size_of
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class LiftTrainer(Trainer):
             apply_lift_kernels(model)
         except ValueError as error:
             raise LiftError(str(error)) from None
-        self._family = find_model_family(innermost(model))
+        self._family = find_model_family(unwrap_model(model))
         vocab_size = vocab_size_of(model.get_output_embeddings())
         check_vocabulary(processing_class, vocab_size)
         for sentence in cautions(model, self._family, args):
