@@ -23,7 +23,7 @@ from lift.training.checks import check_one_gpu
 from lift.training.scorer import Scorer
 from lift.training.step import Step, label_arguments
 from lift_kernels import apply_lift_kernels
-from lift_kernels.models import find_model_family, innermost, replace_forward, vocab_size_of
+from lift_kernels.models import find_model_family, replace_forward, unwrap_model, vocab_size_of
 
 _OWNER = "LiftLoss"
 _EVALUATION_STEP = -1
@@ -71,7 +71,7 @@ class LiftLoss(TrainerCallback):
             apply_lift_kernels(model)
         except ValueError as error:
             raise LiftError(str(error)) from None
-        inner = innermost(model)
+        inner = unwrap_model(model)
         head = inner.get_output_embeddings()
         known: dict[str, Any] = {"config": inner.config, "vocab_size": vocab_size_of(head)}
         mask_token_id = resolve_mask_token_id(tokenizer, self.options.mask_token_id, **known)

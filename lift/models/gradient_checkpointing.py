@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from lift.errors import LiftError
 from lift.models.transformers_versions import CHECKPOINTING_SWITCHES, enable_own_checkpointing
-from lift_kernels.models import innermost, options_of, replace_forward
+from lift_kernels.models import options_of, replace_forward, unwrap_model
 
 _OWNER = "enable_gradient_checkpointing"
 
@@ -31,7 +31,7 @@ def enable_gradient_checkpointing(model: nn.Module, options: Mapping[str, Any] |
     Raises:
         LiftError: the model has no list of blocks, or an option needs the model's own way.
     """
-    inner = innermost(model)
+    inner = unwrap_model(model)
     options = {"use_reentrant": False, **(options or {})}
     every_n_layers, offload = int(options.pop("every_n_layers", 1)), options.pop("offload", False)
     if enable_own_checkpointing(inner, options):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lift_kernels.models import family_of, innermost, to_token
+from lift_kernels.models import family_of, to_token, unwrap_model
 
 
 def predict_from_logits(
@@ -18,7 +18,7 @@ def predict_from_logits(
 ) -> tuple[Tensor, Tensor]:
     """Most likely token other than [MASK] and its log-probability, (B, block_length) each."""
     logits = model(input_ids=input_ids, attention_mask=attention_mask).logits
-    family = family_of(innermost(model))
+    family = family_of(unwrap_model(model))
     if family is not None and family.predicts_next:
         logits = to_token(logits, 0)
     logits = logits[:, block].float()

@@ -12,7 +12,7 @@ from lift.models.evaluation_mode import evaluation_mode
 from lift.sampling.predict import predict_from_logits, predict_from_token_stats
 from lift.sampling.schedule import plan_blocks
 from lift_kernels import select_tokens
-from lift_kernels.models import family_of, innermost, is_patched
+from lift_kernels.models import family_of, is_patched, unwrap_model
 
 
 @torch.no_grad()
@@ -71,7 +71,7 @@ def generate(
     input_ids = torch.cat([prompt_ids, prompt_ids.new_full((num_rows, gen_length), mask_token_id)], dim=1)
     if attention_mask is not None:
         attention_mask = torch.cat([attention_mask, attention_mask.new_ones(num_rows, gen_length)], dim=1)
-    attention_mask = mask_as_taken(family_of(innermost(model)), attention_mask, input_ids)
+    attention_mask = mask_as_taken(family_of(unwrap_model(model)), attention_mask, input_ids)
     predict = predict_from_token_stats if is_patched(model) else predict_from_logits
     order = torch.ones(num_rows, dtype=torch.int64, device=input_ids.device)
     step = 0

@@ -38,7 +38,7 @@ from lift.training.statistics import StepStatistics
 from lift.training.step import Step, label_arguments
 from lift.training.warnings import warnings_for
 from lift_kernels import apply_lift_kernels
-from lift_kernels.models import OneForward, Uncast, find_model_family, innermost, vocab_size_of
+from lift_kernels.models import OneForward, Uncast, find_model_family, unwrap_model, vocab_size_of
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class LiftTrainer(TrainingLoop):
             apply_lift_kernels(model)
         except ValueError as error:
             raise LiftError(str(error)) from None
-        self._family = find_model_family(innermost(model))
+        self._family = find_model_family(unwrap_model(model))
         head = model.get_output_embeddings()
         vocab_size = vocab_size_of(head)
         check_vocabulary(processing_class, vocab_size)

@@ -9,7 +9,7 @@ from torch import nn
 
 from lift_kernels.models.families import known_model_types
 from lift_kernels.models.instance_forward import replace_forward
-from lift_kernels.models.patch import apply_lift_kernels, innermost
+from lift_kernels.models.patch import apply_lift_kernels, unwrap_model
 
 _OWNER = "register_with_liger"
 
@@ -69,7 +69,7 @@ def apply_to_instance(
             f"{type(model).__name__} has no language-model head that lift_kernels could fuse with its loss: set "
             "use_liger_kernel=False."
         ) from error
-    replace_forward(innermost(model), _OWNER, _forward_for_trainer)
+    replace_forward(unwrap_model(model), _OWNER, _forward_for_trainer)
 
 
 def _forward_for_trainer(

@@ -4,7 +4,7 @@ from lift_kernels.models.families import ModelFamily, family_of, find_model_fami
 from lift_kernels.models.head import vocab_size_of
 from lift_kernels.models.instance_forward import options_of, replace_forward
 from lift_kernels.models.next_token import to_token
-from lift_kernels.models.patch import innermost, is_patched
+from lift_kernels.models.patch import is_patched, unwrap_model
 from lift_kernels.models.uncast import Uncast
 from lift_kernels.ops.one_forward import OneForward
 
@@ -14,10 +14,10 @@ __all__ = [
     "Uncast",
     "family_of",
     "find_model_family",
-    "innermost",
     "is_patched",
     "options_of",
     "replace_forward",
     "to_token",
+    "unwrap_model",
     "vocab_size_of",
 ]

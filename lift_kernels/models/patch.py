@@ -20,7 +20,7 @@ from lift_kernels.models.instance_forward import is_replaced, options_of, replac
 from lift_kernels.models.uncast import Uncast, uncast
 from lift_kernels.ops.one_forward import OneForward
 
-__all__ = ["apply_lift_kernels", "innermost", "is_patched", "register_model_family", "remove_lift_kernels"]
+__all__ = ["apply_lift_kernels", "is_patched", "register_model_family", "remove_lift_kernels", "unwrap_model"]
 
 _OWNER = "apply_lift_kernels"
 _WRAPPED = ("_orig_mod", "_fsdp_wrapped_module", "module")  # of torch.compile, FSDP1, and DDP or DeepSpeed
@@ -62,7 +62,7 @@ def apply_lift_kernels(model: nn.Module, *, backend: str = "auto", workspace_byt
         ValueError: the model type is unknown, its head is neither a linear layer nor one with a LoRA, or its
             configuration asks for a router loss.
     """
-    inner = innermost(model)
+    inner = unwrap_model(model)
     prepare_head(find_model_family(inner).head(inner))
     if getattr(inner.config, "output_router_logits", False):
         raise ValueError(
@@ -80,16 +80,16 @@ def remove_lift_kernels(model: nn.Module) -> nn.Module:
     A model that is not patched is left as it is. Gradient checkpointing stays, and so do forwards that others put on
     the model, before the patch or after it. Returns the same model.
     """
-    restore_forwards(innermost(model))
+    restore_forwards(unwrap_model(model))
     return model
 
 
 def is_patched(model: nn.Module) -> bool:
     """Return whether `apply_lift_kernels` is in force on this model."""
-    return is_replaced(innermost(model), _OWNER)
+    return is_replaced(unwrap_model(model), _OWNER)
 
 
-def innermost(model: Any) -> Any:
+def unwrap_model(model: Any) -> Any:
     """Return the model that has a head, without the wrappers and adapters around it."""
     while True:
         if hasattr(model, "get_base_model"):

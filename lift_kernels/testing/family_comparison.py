@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lift_kernels.models.families import ModelFamily
 from lift_kernels.models.head import vocab_size_of
-from lift_kernels.models.patch import apply_lift_kernels, innermost, is_patched, remove_lift_kernels
+from lift_kernels.models.patch import apply_lift_kernels, is_patched, remove_lift_kernels, unwrap_model
 from lift_kernels.testing.attention_masks import check_attention_mask, masked_inputs
 from lift_kernels.testing.family_diagnosis import likely_cause
 from lift_kernels.testing.logits import aligned_logits, logits_loss
@@ -31,10 +31,10 @@ class FamilyComparison:
         generator: torch.Generator,
     ) -> None:
         self.model, self.family = model, family
-        self.name = type(innermost(model)).__name__
+        self.name = type(unwrap_model(model)).__name__
         self.device = next(model.parameters()).device
         try:
-            self.head = family.head(innermost(model))
+            self.head = family.head(unwrap_model(model))
         except AttributeError as error:
             raise AssertionError(f"{self.name}: its head is not where head looks for it: {error}.") from error
         vocab_size = vocab_size_of(self.head)

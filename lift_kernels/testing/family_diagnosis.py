@@ -11,7 +11,7 @@ from torch.nn.functional import linear
 
 from lift_kernels.models.backbone import run_backbone
 from lift_kernels.models.families import ModelFamily
-from lift_kernels.models.patch import innermost
+from lift_kernels.models.patch import unwrap_model
 from lift_kernels.testing.own_results import relative_error
 
 _CLOSE = 1e-4
@@ -19,7 +19,7 @@ _CLOSE = 1e-4
 
 def likely_cause(model: nn.Module, family: ModelFamily, head: Any, inputs: Mapping[str, Any], logits: Tensor) -> str:
     """Return the entry of `family` that explains why its logits differ from the model's own (B, L, V), as a clause."""
-    inner = innermost(model)
+    inner = unwrap_model(model)
     with torch.no_grad():
         taken = _rows_taken_by(head, model, inputs)
         states = run_backbone(family, inner, inner.forward, (), dict(inputs))

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from lift_kernels.models.families import find_model_family
-from lift_kernels.models.patch import innermost, remove_lift_kernels
+from lift_kernels.models.patch import remove_lift_kernels, unwrap_model
 from lift_kernels.testing.family_comparison import FamilyComparison
 
 
@@ -52,7 +52,7 @@ def check_model_family(
         >>> check_model_family(MyMDLM(MyConfig(vocab_size=64, hidden_size=16)))
     """
     twin = _prepared_copy(model, seed)
-    family = find_model_family(innermost(twin))
+    family = find_model_family(unwrap_model(twin))
     FamilyComparison(twin, family, inputs, tolerance, torch.Generator().manual_seed(seed)).run(predicts_next)
 
 

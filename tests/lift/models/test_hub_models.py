@@ -14,7 +14,7 @@ from lift.models.attention import mask_as_taken
 from lift.tasks import sudoku
 from lift.training.config import LiftConfig
 from lift_kernels import apply_lift_kernels, remove_lift_kernels
-from lift_kernels.models import family_of, innermost
+from lift_kernels.models import family_of, unwrap_model
 from lift_kernels.testing import logits_loss
 from tests.lift.support.tiny import tiny_config, uneven_rows
 from tests.lift.support.trainers import training_batch
@@ -59,7 +59,7 @@ def test_the_loss_and_gradients_of_a_step_are_those_of_the_logits(tmp_path, name
     found = gradients(model, loss)
     remove_lift_kernels(model)
     call = {"input_ids": batch.input_ids}
-    mask = mask_as_taken(family_of(innermost(model)), inputs.get("attention_mask"), call["input_ids"])
+    mask = mask_as_taken(family_of(unwrap_model(model)), inputs.get("attention_mask"), call["input_ids"])
     call |= {} if mask is None else {"attention_mask": mask}
     logits = own_logits(name, model, call)
     expected_loss = logits_loss(logits, batch.labels, batch.token_weight.double(), batch.denominator)

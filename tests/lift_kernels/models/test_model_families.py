@@ -13,7 +13,7 @@ from torch import nn
 
 from lift_kernels import apply_lift_kernels
 from lift_kernels.models import families
-from lift_kernels.models.patch import innermost
+from lift_kernels.models.patch import unwrap_model
 from lift_kernels.testing import assert_gradient_close, check_model_family, logits_loss
 from tests.lift_kernels.tiny_models import (
     TINY,
@@ -91,7 +91,7 @@ def test_bfloat16_gradients_are_as_good_as_those_of_the_logits(name):
     assert loss.dtype == torch.float32
     ours = gradients(plain, loss)
     # Through the layers both paths round alike but not equally, so the head itself is held to the rule.
-    head = [key for key, p in plain.named_parameters() if p is innermost(plain).get_output_embeddings().weight]
+    head = [key for key, p in plain.named_parameters() if p is unwrap_model(plain).get_output_embeddings().weight]
     assert head
     for key in head:
         assert_gradient_close(ours=ours[key], truth=truth[key], baseline=baseline[key])
@@ -177,7 +177,7 @@ def test_weights_that_accelerate_keeps_elsewhere(offloaded, patched_first):
     if patched_first:
         apply_lift_kernels(model)
     accelerate.cpu_offload(model, execution_device="cpu")
-    assert innermost(model).get_output_embeddings().weight.device.type == "meta"
+    assert unwrap_model(model).get_output_embeddings().weight.device.type == "meta"
     apply_lift_kernels(model)
     with torch.no_grad():
         torch.testing.assert_close(model(**inputs, labels=labels).loss, expected)

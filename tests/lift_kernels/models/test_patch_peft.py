@@ -11,7 +11,7 @@ from torch import nn
 
 from lift_kernels import apply_lift_kernels, remove_lift_kernels
 from lift_kernels.models.head import vocab_size_of
-from lift_kernels.models.patch import innermost
+from lift_kernels.models.patch import unwrap_model
 from lift_kernels.testing import logits_loss
 from tests.lift_kernels.tiny_models import (
     TINY,
@@ -72,7 +72,7 @@ def test_an_adapter_on_the_head_counts(name):
 def test_the_scope_of_an_adapter_on_the_head_is_followed():
     """Its dropout, its scaling, a second one beside it, switched off, merged."""
     model = adapted("dream", target_modules=["lm_head"], lora_alpha=3)
-    head = innermost(model).lm_head
+    head = unwrap_model(model).lm_head
 
     class Doubling(nn.Module):  # what the dropout did can be seen
         def forward(self, inputs):
@@ -104,7 +104,7 @@ def test_a_head_among_the_modules_to_save_is_the_one_trained(name):
     head = {"llada": "transformer.ff_out", "dream": "lm_head", "distilbert": "vocab_projector"}[name]
     model = adapted(name, target_modules=["q_proj"] if name != "distilbert" else ["q_lin"], modules_to_save=[head])
     with torch.no_grad():
-        innermost(model).get_output_embeddings().modules_to_save["default"].weight.add_(0.1)
+        unwrap_model(model).get_output_embeddings().modules_to_save["default"].weight.add_(0.1)
     ours = compare(name, model)
     assert any("modules_to_save" in key for key in ours)
 
@@ -143,7 +143,7 @@ def test_a_deep_copy_of_an_adapted_head_keeps_its_own():
     twin = copy.deepcopy(model)
     before = model(**inputs, labels=labels).loss
     with torch.no_grad():
-        innermost(twin).lm_head.lora_B["default"].weight.zero_()
+        unwrap_model(twin).lm_head.lora_B["default"].weight.zero_()
     assert not torch.equal(twin(**inputs, labels=labels).loss, before)
     assert torch.equal(model(**inputs, labels=labels).loss, before)
 
