@@ -45,8 +45,8 @@ format: $(READY) ## format the code and repair what lint can repair
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-bench: $(READY) ## measure the kernels beside their rivals; BENCH_ARGS reaches benchmarks/run.py
-	@$(BIN)/python -m benchmarks.run $(BENCH_ARGS)
+bench: $(READY) ## measure the kernels beside their rivals; BENCH_ARGS reaches benchmarks.ops
+	@$(BIN)/python -m benchmarks.ops $(BENCH_ARGS)
 
 gpu: ## on a CUDA machine with torch and triton: check accuracy, then measure; GPU_ARGS reaches benchmarks.gpu
 	@PYTHONPATH=.$${PYTHONPATH:+:$$PYTHONPATH} $(PYTHON) -m benchmarks.gpu $(GPU_ARGS)

@@ -1,1 +1,1 @@
-"""Benchmarks: `python -m benchmarks.run --help`."""
+"""Benchmarks: accuracy first, then time and memory. See benchmarks/README.md for the commands."""

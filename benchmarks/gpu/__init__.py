@@ -1,4 +1,4 @@
-"""Accuracy, then speed, on a CUDA machine, by one command: `make gpu`. See benchmarks/README.md."""
+"""The program that checks, then measures on a card: `make gpu`. It uses the tables of ops and the harness."""
 
 import importlib.util
 import sys
@@ -7,8 +7,9 @@ import types
 if importlib.util.find_spec("einops") is None:
     # A rented machine may lack it and have no network. Only patching a model needs it, which nothing here does; the
     # stand-in goes again, as torch.compile looks at a loaded einops.
-    sys.modules["einops"] = types.ModuleType("einops")
-    sys.modules["einops"].rearrange = None
+    stand_in = types.ModuleType("einops")
+    stand_in.__dict__["rearrange"] = None
+    sys.modules["einops"] = stand_in
     import lift_kernels  # noqa: F401
 
     del sys.modules["einops"]

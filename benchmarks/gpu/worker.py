@@ -1,100 +1,60 @@
-"""One job of tasks in a process: what happens goes line by line into a log that outlives a crash.
+"""What the processes of a GPU run do: a job of checks, or of timed cases.
 
-`python -m benchmarks.gpu.worker ORDER LOG`, where ORDER is an `Order` as JSON; `supervisor` starts it.
+`python -m benchmarks.gpu.worker JOB LOG`, where JOB is a `Job` as JSON; the supervisor starts it.
 """
 
 from __future__ import annotations
 
-import json
-import statistics
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu import checks
-from benchmarks.gpu.cases import gpu_cases
-from benchmarks.gpu.comparison import Comparison
-from benchmarks.gpu.setting import Setting
+from benchmarks.gpu.checks.check import run_check
+from benchmarks.gpu.checks.matrix import jobs
+from benchmarks.harness.job import Emit, Job, run_logged, run_tasks
+from benchmarks.harness.run_config import RunConfig
+from benchmarks.harness.timing import rounds_that_fit
+from benchmarks.ops.cases import Case, cases_of
+from benchmarks.ops.comparison import Comparison
 
 ACCURACY, TIMING = "accuracy", "timing"
-LOST_DEVICE = 3  # exit status
-Emit = Callable[[dict[str, Any]], None]
+_SMOKE_ROUNDS, _ROUNDS = rounds_that_fit(window_seconds=0.01), rounds_that_fit(window_seconds=1.5)
 
 
-@dataclass(frozen=True)
-class Order:
-    section: str
-    job: str
-    tasks: tuple[str, ...]  # in this order
-    deadline: float  # time.time() after which no task begins
-    backend: str
-    is_smoke: bool = False
-    gates: dict[str, dict[str, str]] = field(default_factory=dict)  # op -> path -> gate
-    skip: tuple[str, ...] = ()  # providers
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Order:
-        values = json.loads(text)
-        return cls(**{**values, "tasks": tuple(values["tasks"]), "skip": tuple(values["skip"])})
+def timed_cases(config: RunConfig) -> dict[str, Case]:
+    """Return the cases that are timed, the most important first."""
+    return cases_of("smoke" if config.is_smoke else "gpu")
 
 
-def task_names(setting: Setting) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Section -> job -> tasks."""
-    accuracy = {job: tuple(check.name for check in found) for job, found in checks.jobs(setting).items()}
-    return {ACCURACY: accuracy, TIMING: {"timing": tuple(gpu_cases(is_smoke=setting.is_smoke))}}
+def task_names(config: RunConfig) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return section -> job -> tasks."""
+    accuracy = {job: tuple(check.name for check in found) for job, found in jobs(config).items()}
+    return {ACCURACY: accuracy, TIMING: {"timing": tuple(timed_cases(config))}}
 
 
-def execute(order: Order, emit: Emit) -> None:
-    """Run the tasks in order; each emits "begin", perhaps "at", and "end" with its record."""
-    setting = Setting.here(is_smoke=order.is_smoke, backend=order.backend)
-    run = _runner(order, setting, emit)
-    seconds: list[float] = []
-    for task in order.tasks:
-        start = time.time()
-        if start + (statistics.median(seconds) if seconds else 0) > order.deadline:
-            emit({"event": "dropped", "task": task})
-            continue
-        emit({"event": "begin", "task": task})
-        record = run(task)
-        emit({"event": "end", "task": task, "record": record})
-        setting.free()  # raises where the device is lost, which ends this process
-        seconds.append(time.time() - start)
+def run_job(job: Job, emit: Emit) -> None:
+    """Run the tasks of `job`; besides the events of `run_tasks`, a timed case emits "at" for each provider."""
+    config = RunConfig.here(is_smoke=job.is_smoke, backend=job.backend)
+    run_tasks(job, _task_runner(job, config, emit), emit, config.release_memory)
 
 
-def _runner(order: Order, setting: Setting, emit: Emit) -> Callable[[str], dict[str, Any]]:
-    if order.section == ACCURACY:
-        by_name = {check.name: check for check in checks.jobs(setting)[order.job]}
-        return lambda task: checks.run_check(by_name[task], setting)
-    cases = gpu_cases(is_smoke=order.is_smoke)
+def _task_runner(job: Job, config: RunConfig, emit: Emit) -> Callable[[str], dict[str, Any]]:
+    if job.section == ACCURACY:
+        checks = {check.name: check for check in jobs(config)[job.name]}
+        return lambda task: run_check(checks[task], config)
+    cases = timed_cases(config)
+    num_rounds = _SMOKE_ROUNDS if config.is_smoke else _ROUNDS
 
     def compare(task: str) -> dict[str, Any]:
         case = cases[task]
-        announce = lambda name: emit({"event": "at", "provider": name})  # noqa: E731
-        return Comparison(case, setting, order.gates.get(case.op, {}), order.skip, announce).run()
+        return Comparison(
+            case, config, job.gates.get(case.op, {}), num_rounds, skip=job.skip,
+            announce=lambda name: emit({"event": "at", "provider": name}),
+        ).run()  # fmt: skip
 
     return compare
 
 
-def main(order: Order, log: Path) -> int:
-    with log.open("a", encoding="utf-8") as file:
-
-        def emit(event: dict[str, Any]) -> None:
-            file.write(json.dumps(event) + "\n")
-            file.flush()
-
-        try:
-            execute(order, emit)
-        except Exception as error:
-            emit({"event": "crash", **checks.describe(error)})
-            return LOST_DEVICE
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(Order.from_json(sys.argv[1]), Path(sys.argv[2])))
+    sys.exit(run_logged(Job.from_json(sys.argv[1]), run_job, Path(sys.argv[2])))

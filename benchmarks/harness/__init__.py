@@ -1,0 +1,1 @@
+"""What any benchmark needs: clocks, peak memory, facts of the machine, results, and workers that may crash."""
