@@ -18,27 +18,16 @@ from tests.lift.support.labelled import (
     SPLITS,
     Shifted,
     assert_same_run,
-    labelled_rows,
     split,
     tiny_dream,
     watch_logits,
     weights,
     weights_of_lift_trainer,
 )
+from tests.lift.support.loss_function_trainer import make_trainer
+from tests.lift.support.oracle import loss_by_description
 from tests.lift.support.tiny import tiny_config, tiny_model, uneven_rows
-from tests.lift.training.test_trainer import expected_loss
 from tests.transformers_version import needs_transformers_5
-
-
-def make_trainer(tmp_path, options: LiftOptions, model=None, trainer_class=Trainer, config=TrainingArguments, **more):
-    model = tiny_model() if model is None else model
-    loss = LiftLoss(model, sudoku.build_tokenizer(), options)
-    args = config(output_dir=str(tmp_path), **(RUN | split(4, 1) | {"remove_unused_columns": False} | more))
-    rows = labelled_rows()
-    return trainer_class(
-        model=model, args=args, train_dataset=rows, eval_dataset=rows, processing_class=sudoku.build_tokenizer(),
-        compute_loss_func=loss, callbacks=[loss], data_collator=loss.collator,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("pad_in_loss", [True, False])
@@ -53,7 +42,7 @@ def test_loss_and_gradients_are_those_of_the_description(tmp_path, method, pad_i
         assert len(rows) > 1
     inputs = trainer.data_collator(rows)
     trainer.args.method = method
-    truth, _ = expected_loss(twin, inputs, trainer.args)
+    truth, _ = loss_by_description(twin, inputs, trainer.args)
     loss = trainer.compute_loss(model.train(), dict(inputs), num_items_in_batch=(inputs["labels"] != -100).sum())
     torch.testing.assert_close(loss, truth, rtol=1e-5, atol=1e-5)
     loss.backward()
@@ -70,7 +59,7 @@ def test_a_model_that_predicts_the_next_token_never_masks_the_first(tmp_path):
     inputs = trainer.data_collator(whole_rows)
     assert inputs["maskable"].sum(1).tolist() == [inputs["maskable"].shape[1] - 1] * 24
     trainer.args.method = "lift3"
-    truth, _ = expected_loss(Shifted(twin), inputs, trainer.args)
+    truth, _ = loss_by_description(Shifted(twin), inputs, trainer.args)
     loss = trainer.compute_loss(model.train(), dict(inputs), num_items_in_batch=(inputs["labels"] != -100).sum())
     torch.testing.assert_close(loss, truth, rtol=1e-5, atol=1e-5)
 
