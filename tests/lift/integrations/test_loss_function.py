@@ -36,11 +36,8 @@ def test_loss_and_gradients_are_those_of_the_description(tmp_path, method, pad_i
     model = tiny_model()
     twin = copy.deepcopy(model).eval()
     trainer = make_trainer(tmp_path, LiftOptions(method=method, pad_in_loss=pad_in_loss), model)
-    rows = list(trainer.train_dataset)
-    if not pad_in_loss:  # the description knows no attention mask
-        rows = [row for row in rows if len(row["input_ids"]) == 22]
-        assert len(rows) > 1
-    inputs = trainer.data_collator(rows)
+    inputs = trainer.data_collator(list(trainer.train_dataset))
+    assert inputs["attention_mask"].all() == pad_in_loss
     trainer.args.method = method
     truth, _ = loss_by_description(twin, inputs, trainer.args)
     loss = trainer.compute_loss(model.train(), dict(inputs), num_items_in_batch=(inputs["labels"] != -100).sum())
@@ -128,6 +125,20 @@ def test_rows_are_scored_without_their_padding(tmp_path):
     expected = theirs.compute_loss(theirs.model.train(), theirs.data_collator(uneven_rows()))
     loss = ours.compute_loss(ours.model.train(), dict(inputs), num_items_in_batch=inputs["maskable"].sum())
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_cart_counts_as_context_what_is_attended_to(tmp_path):
+    """Padding is none where it is left out, on rows of unequal length, as in LiftTrainer."""
+    options = {"method": "cart", "pad_in_loss": False}
+    ours = make_trainer(tmp_path, LiftOptions(**options))
+    theirs = LiftTrainer(
+        model=tiny_model(), args=tiny_config(tmp_path, **options), processing_class=sudoku.build_tokenizer()
+    )
+    inputs = ours.data_collator(list(ours.train_dataset))
+    assert not inputs["attention_mask"].all()
+    expected = theirs.compute_loss(theirs.model.train(), theirs.data_collator(uneven_rows()))
+    loss = ours.compute_loss(ours.model.train(), dict(inputs), num_items_in_batch=inputs["maskable"].sum())
+    torch.testing.assert_close(loss, expected, rtol=1e-6, atol=0)
 
 
 def test_noise_moves_on_from_step_to_step_but_not_that_of_evaluations(tmp_path):

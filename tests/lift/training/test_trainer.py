@@ -6,10 +6,13 @@ import copy
 
 import pytest
 import torch
+from transformers.trainer_callback import ProgressCallback
 
 from lift import LiftError, LiftTrainer
-from lift.objectives import diffusion_time
+from lift.objectives import diffusion_time, step_seed
 from lift.tasks import sudoku
+from lift.training.progress import TrainingProgress
+from tests.lift.support.launchers import alone_under_fsdp2
 from tests.lift.support.oracle import loss_by_description, one_forward_loss_by_description
 from tests.lift.support.tiny import tiny_config, tiny_model, tiny_rows, uneven_rows
 from tests.lift.support.trainers import (
@@ -22,12 +25,14 @@ from tests.lift.support.trainers import (
 )
 
 
+@pytest.mark.parametrize("rows", ["even", "uneven", "uneven without pads"])
 @pytest.mark.parametrize("method", ["sft", "lift2", "lift3"])
-def test_loss_and_gradients_are_those_of_the_description(tmp_path, method):
+def test_loss_and_gradients_are_those_of_the_description(tmp_path, method, rows):
+    """On rows of one length and of several, whose padding is trained by default, or neither trained nor attended to."""
     model = tiny_model()
     twin = copy.deepcopy(model).eval()
-    trainer = make_trainer(tmp_path, model, method=method)
-    inputs = micro_batch(trainer, range(24))
+    trainer = make_trainer(tmp_path, model, method=method, pad_in_loss=rows != "uneven without pads")
+    inputs = micro_batch(trainer, range(24)) if rows == "even" else trainer.data_collator(uneven_rows())
     truth, modes = loss_by_description(twin, inputs, trainer.args)
     assert method == "sft" or len(set(modes)) == int(method[-1])  # every mode is exercised
     loss = trainer.compute_loss(model.train(), inputs)
@@ -194,6 +199,162 @@ def test_what_a_trainer_cannot_use_is_refused(tmp_path):
         LiftTrainer("bert-base-uncased", tiny_config(tmp_path), processing_class=sudoku.build_tokenizer())
 
 
+def trainer_of_uneven_rows(tmp_path, trainer_class=LiftTrainer, **options) -> LiftTrainer:
+    return trainer_class(
+        model=tiny_model(), args=tiny_config(tmp_path, **options), train_dataset=uneven_rows(),
+        eval_dataset=uneven_rows(10), processing_class=sudoku.build_tokenizer(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "width"),
+    [
+        ({"pad_to": "max_length", "max_length": 40}, 40),
+        ({"pad_to": "max_length", "max_length": 40, "pad_to_multiple_of": 16}, 48),
+        ({"pad_to_multiple_of": 64}, 64),
+    ],
+)
+def test_width_of_a_batch_is_the_configs(tmp_path, options, width):
+    trainer = trainer_of_uneven_rows(tmp_path, **options)
+    for loader in (trainer.get_train_dataloader(), trainer.get_eval_dataloader()):
+        assert {batch["input_ids"].shape[1] for batch in loader} == {width}
+
+
+class Subclass(LiftTrainer):
+    """Overrides each hook that the documentation names, and notes its calls."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        self.calls: dict[str, list] = {}
+        super().__init__(*args, **kwargs)
+
+    def note(self, name: str, value: object = None) -> None:
+        self.calls.setdefault(name, []).append(value)
+
+    @staticmethod
+    def make_collator(args, pad_token_id, **options):
+        collator = LiftTrainer.make_collator(args, pad_token_id, **options)
+        collator.made_with = options
+        return collator
+
+    def clean_inputs(self, inputs):
+        self.note("clean_inputs")
+        return inputs | {"input_ids": inputs["input_ids"].clamp(max=6)}
+
+    def mask_rate(self, time):
+        self.note("mask_rate")
+        return time**2
+
+    def prepare_training_batch(self, model, inputs, draws, seed, *, is_evaluation=False):
+        self.note("prepare_training_batch", (seed, inputs["input_ids"].max().item(), draws, is_evaluation))
+        return super().prepare_training_batch(model, inputs, draws, seed, is_evaluation=is_evaluation)
+
+    def prepare_evaluation_batch(self, inputs, u):
+        batch = super().prepare_evaluation_batch(inputs, u)
+        self.note("prepare_evaluation_batch", (u, batch))
+        return batch
+
+    def log_micro_batch(self, prepared, outputs):
+        self.note("log_micro_batch", outputs.loss.item())
+        super().log_micro_batch(prepared, outputs)
+
+    def log_evaluation(self, inputs, loss):
+        self.note("log_evaluation", loss.item())
+
+
+def test_what_a_subclass_overrides_is_what_is_called(tmp_path):
+    options = {"max_steps": 2, "gradient_accumulation_steps": 2, "per_device_eval_batch_size": 4}
+    trainer = trainer_of_uneven_rows(tmp_path, Subclass, **options)
+    assert trainer.data_collator.made_with == {"pad_in_loss": True, "predicts_next": False}
+    trainer.train()
+    calls = trainer.calls
+    assert len(calls["clean_inputs"]) == len(calls["log_micro_batch"]) == len(calls["prepare_training_batch"]) == 4
+    for micro_batch_number, (seed, largest, draws, is_evaluation) in enumerate(calls["prepare_training_batch"]):
+        assert seed == step_seed(trainer.args.seed, micro_batch_number // 2) and largest == 6 and not is_evaluation
+        assert torch.equal(draws.timestep, diffusion_time(draws.u) ** 2)
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    noted = torch.tensor(calls["log_micro_batch"]).view(2, 2)
+    assert losses == pytest.approx(noted.mean(1).tolist(), rel=1e-4)
+    evaluated = trainer.evaluate()["eval_loss"]
+    assert len(calls["log_evaluation"]) == len(calls["prepare_evaluation_batch"]) == 3
+    u = torch.cat([u for u, _ in calls["prepare_evaluation_batch"]])
+    torch.testing.assert_close(u, (torch.arange(10) + 0.5) / 10)
+    for times, batch in calls["prepare_evaluation_batch"]:
+        torch.testing.assert_close(1 / batch.token_weight[:, 0], diffusion_time(times) ** 2)
+    sizes = torch.tensor([4.0, 4.0, 2.0])
+    assert evaluated == pytest.approx((torch.tensor(calls["log_evaluation"]) @ sizes / 10).item(), rel=1e-5)
+
+
+def test_masks_follow_the_seed_of_the_step_and_those_of_evaluation_stay(tmp_path):
+    for reseeds, num_different in ((True, 1), (False, 2)):
+        trainer = trainer_of_uneven_rows(tmp_path, Subclass, eval_reseed=reseeds)
+        labels = []
+        for _ in range(2):
+            trainer.evaluate()
+            labels.append(tuple(trainer.calls["prepare_evaluation_batch"][-1][1].labels.flatten().tolist()))
+        assert len(set(labels)) == num_different
+    by_method = trainer_of_uneven_rows(tmp_path, Subclass, eval_loss="train")
+    by_method.evaluate()
+    by_method.evaluate()
+    seeds = {(seed, is_evaluation) for seed, _, _, is_evaluation in by_method.calls["prepare_training_batch"]}
+    assert seeds == {(step_seed(by_method.args.seed, -1), True)}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"one_forward": True},
+        {"one_forward": True, "learnability": "soft"},
+        {"method": "cart", "pad_in_loss": False},
+    ],
+    ids=str,
+)
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
+def test_in_bfloat16_under_fsdp2_weights_and_denominator_keep_their_digits(tmp_path, options):
+    """FSDP2 casts the floating tensors among a forward's arguments: the loss is to be that of its own log-probabilities
+    with the weights as they were drawn, over a number that bfloat16 does not have."""
+    seen = []
+
+    class Watch(LiftTrainer):
+        def log_micro_batch(self, prepared, outputs):
+            seen.append((prepared, outputs))
+
+    with alone_under_fsdp2():
+        trainer = trainer_of_uneven_rows(
+            tmp_path, Watch, per_device_train_batch_size=24, max_steps=1, bf16=True, loss_denominator=301.0, **options
+        )
+        trainer.train()
+        assert trainer.is_fsdp_enabled and trainer.accelerator.mixed_precision == "bf16"
+    ((prepared, outputs),) = seen
+    batch, log_prob = prepared.batch, outputs.token_stats.log_prob
+    weight = batch.token_weight
+    if prepared.one_forward is not None:
+        weight = outputs.learnability.detach() * prepared.row_weight[:, None]
+    assert torch.tensor(301.0).bfloat16() != 301 and outputs.loss.dtype == log_prob.dtype == torch.float32
+    truth = -(log_prob.double() * weight.double()).where(batch.labels != -100, 0).sum() / 301
+    assert outputs.loss.item() == pytest.approx(truth.item(), rel=1e-5)
+
+
+def test_scores_are_learned_from_the_first_view_of_each_row(tmp_path):
+    trainer = make_trainer(tmp_path, method="middle", complementary=True, score_source="cache")
+    inputs, learned = micro_batch(trainer), []
+    trainer._scorer.source.update = lambda *observed: learned.append(observed)
+    _, outputs = trainer.compute_loss(trainer.model, inputs, return_outputs=True)
+    ((example_id, is_trained, log_prob),) = learned
+    labels = training_batch(trainer, inputs).batch.labels[:8]
+    assert torch.equal(example_id, inputs["example_id"]) and torch.equal(is_trained, labels != -100)
+    assert torch.equal(log_prob, outputs.token_stats.log_prob[:8]) and not log_prob.requires_grad
+
+
+def test_the_mask_token_is_saved_with_the_model_and_the_bar_is_ours(tmp_path):
+    trainer = make_trainer(tmp_path, disable_tqdm=False)
+    assert trainer.model.config.mask_token_id == trainer.mask_token_id == 1
+    bars = [type(callback) for callback in trainer.callback_handler.callbacks]
+    assert TrainingProgress in bars and ProgressCallback not in bars
+    quiet = [type(callback) for callback in make_trainer(tmp_path).callback_handler.callbacks]
+    assert TrainingProgress not in quiet
+
+
 class TestBadInput:
     def test_a_tokenizer_without_mask_token(self, tmp_path):
         tokenizer = sudoku.build_tokenizer()
@@ -204,3 +365,7 @@ class TestBadInput:
     def test_a_mask_id_outside_the_vocabulary(self, tmp_path):
         with pytest.raises(LiftError, match="99"):
             make_trainer(tmp_path, mask_token_id=99)
+
+    def test_no_tokenizer(self, tmp_path):
+        with pytest.raises(LiftError, match="LiftTrainer needs the tokenizer, for its mask and pad tokens"):
+            LiftTrainer(tiny_model(), tiny_config(tmp_path))
