@@ -330,7 +330,7 @@ def test_in_bfloat16_under_fsdp2_weights_and_denominator_keep_their_digits(tmp_p
     weight = batch.token_weight
     if prepared.one_forward is not None:
         weight = outputs.learnability.detach() * prepared.row_weight[:, None]
-    assert torch.tensor(301.0).bfloat16() != 301 and outputs.loss.dtype == log_prob.dtype == torch.float32
+    assert torch.tensor(301.0).bfloat16().item() != 301 and outputs.loss.dtype == log_prob.dtype == torch.float32
     truth = -(log_prob.double() * weight.double()).where(batch.labels != -100, 0).sum() / 301
     assert outputs.loss.item() == pytest.approx(truth.item(), rel=1e-5)
 
