@@ -9,7 +9,6 @@ import torch
 from transformers import Trainer, TrainingArguments
 
 from lift import LiftError, LiftTrainer
-from lift.integrations.labelled_rows import LabelledRowsCollator, content_id
 from lift.integrations.loss_function import LiftLoss
 from lift.objectives.options import LiftOptions
 from lift.tasks import sudoku
@@ -186,16 +185,3 @@ def test_a_forgotten_argument_is_named(tmp_path):
         Trainer(model, args, train_dataset=rows, compute_loss_func=loss, data_collator=loss.collator).train()
     with pytest.raises(LiftError, match=r"data_collator=loss\.collator"):
         Trainer(model, args, train_dataset=rows, compute_loss_func=loss, callbacks=[loss]).train()
-
-
-def test_rows_are_checked_and_named_by_their_content():
-    collate = LabelledRowsCollator(0)
-    batch = collate([{"input_ids": [2, 3, 4], "labels": [-100, 3, -100]}, {"input_ids": [2], "labels": [2]}])
-    assert batch["maskable"].tolist() == [[False, True, False], [True, True, True]]  # padding too
-    assert batch["host_example_id"] == (content_id([2, 3, 4]), content_id([2]))
-    assert content_id([2, 3, 4]) == content_id(torch.tensor([2, 3, 4])) != content_id([4, 3, 2])
-    with pytest.raises(LiftError, match="lacks labels"):
-        collate([{"input_ids": [2, 3]}])
-    for labels in ([3, 4, -100], [2, 3]):
-        with pytest.raises(LiftError, match="must be the row's own input_ids"):
-            collate([{"input_ids": [2, 3, 4], "labels": labels}])

@@ -43,15 +43,16 @@ def weights(model) -> list[torch.Tensor]:
 
 
 def end_of_run(tmp_path, size, accumulation, **options) -> list[torch.Tensor]:
+    """The weights after a run on rows of unequal length, in steps of `accumulation` micro-batches of `size` rows."""
+    defaults = {"optim": "sgd", "learning_rate": 0.1, "max_grad_norm": 0.0, "pad_in_loss": False}
     trainer = LiftTrainer(
         model=tiny_model().double(),  # so that only a wrong share is left to see, not rounding
         args=tiny_config(
-            tmp_path, per_device_train_batch_size=size, gradient_accumulation_steps=accumulation, optim="sgd",
-            learning_rate=0.1, max_grad_norm=0.0, pad_in_loss=False, **options,
+            tmp_path, per_device_train_batch_size=size, gradient_accumulation_steps=accumulation, **(defaults | options)
         ),
         train_dataset=uneven_rows(),
         processing_class=sudoku.build_tokenizer(),
-    )  # fmt: skip
+    )
     trainer.train()
     return weights(trainer.model)
 

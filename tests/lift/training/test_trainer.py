@@ -81,6 +81,13 @@ def test_the_normalizers_see_the_step_as_a_whole(tmp_path, normalizer, options):
         assert max(differences) < 1e-8
 
 
+@pytest.mark.parametrize("method", ["sft", "lift3", "cart"])
+def test_a_split_step_is_the_same_step_where_padding_is_trained_to_one_width(tmp_path, method):
+    options = {"method": method, "pad_in_loss": True, "pad_to": "max_length", "max_length": 22}
+    ends = [end_of_run(tmp_path, size, accumulation, **options) for size, accumulation in ((6, 1), (2, 3))]
+    assert max((a - b).abs().max().item() for a, b in zip(*ends, strict=True)) < 1e-8
+
+
 def test_what_each_normalizer_divides_by(tmp_path):
     rows = uneven_rows(4)
     losses = {}
@@ -311,13 +318,18 @@ def test_masks_follow_the_seed_of_the_step_and_those_of_evaluation_stay(tmp_path
 )
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
 def test_in_bfloat16_under_fsdp2_weights_and_denominator_keep_their_digits(tmp_path, options):
-    """FSDP2 casts the floating tensors among a forward's arguments: the loss is to be that of its own log-probabilities
-    with the weights as they were drawn, over a number that bfloat16 does not have."""
-    seen = []
+    """FSDP2 casts the floating tensors among a forward's arguments: what the model is given when it is called has to be
+    what was drawn, and a number that bfloat16 does not have."""
+    given, drawn = [], []
 
     class Watch(LiftTrainer):
+        def training_step(self, model, *args):
+            # Behind FSDP2's own hook, which casts. Scoring is seen before training.
+            model.register_forward_pre_hook(lambda model, args, kwargs: given.append(kwargs), with_kwargs=True)
+            return super().training_step(model, *args)
+
         def log_micro_batch(self, prepared, outputs):
-            seen.append((prepared, outputs))
+            drawn.append((prepared, outputs))
 
     with alone_under_fsdp2():
         trainer = trainer_of_uneven_rows(
@@ -325,14 +337,20 @@ def test_in_bfloat16_under_fsdp2_weights_and_denominator_keep_their_digits(tmp_p
         )
         trainer.train()
         assert trainer.is_fsdp_enabled and trainer.accelerator.mixed_precision == "bf16"
-    ((prepared, outputs),) = seen
-    batch, log_prob = prepared.batch, outputs.token_stats.log_prob
-    weight = batch.token_weight
-    if prepared.one_forward is not None:
+    ((prepared, outputs),) = drawn
+    arguments = {name: getattr(value, "value", value) for name, value in given[-1].items()}
+    assert torch.tensor(301.0).bfloat16().item() != 301 and arguments["denominator"].item() == 301
+    if prepared.one_forward is None:
+        weight = prepared.batch.token_weight
+        assert torch.equal(arguments["token_weight"], weight) and not torch.equal(weight, weight.bfloat16().float())
+    else:
         weight = outputs.learnability.detach() * prepared.row_weight[:, None]
-    assert torch.tensor(301.0).bfloat16().item() != 301 and outputs.loss.dtype == log_prob.dtype == torch.float32
-    truth = -(log_prob.double() * weight.double()).where(batch.labels != -100, 0).sum() / 301
-    assert outputs.loss.item() == pytest.approx(truth.item(), rel=1e-5)
+        assert torch.equal(arguments["lift"]["timestep"], prepared.draws.timestep)
+        assert torch.equal(arguments["lift"]["row_weight"], prepared.row_weight)
+    log_prob = outputs.token_stats.log_prob
+    assert log_prob.dtype == torch.float32  # of the scores, and of what is logged; the loss itself FSDP2 rounds
+    truth = -(log_prob * weight).where(prepared.batch.labels != -100, 0).sum() / 301
+    assert outputs.loss.item() == pytest.approx(truth.item(), rel=2.0**-8)
 
 
 def test_scores_are_learned_from_the_first_view_of_each_row(tmp_path):
