@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 # A CPU tile of about this many logits stays in the second-level caches between the passes over it; measured with
-# `python -m benchmarks.run`: larger tiles pay for each element-wise pass in memory traffic, smaller ones starve the
+# `python -m benchmarks.ops`: larger tiles pay for each element-wise pass in memory traffic, smaller ones starve the
 # matrix products.
 _CPU_TILE_ELEMENTS = 1 << 20
 _CPU_MIN_COLUMNS = 1024

@@ -17,8 +17,9 @@ from lift.objectives.options import LiftOptions
 from lift.tasks import sudoku
 from tests.lift.support import mdlm_stand_in as stand_in
 from tests.lift.support.labelled import RUN, Shifted, labelled_rows, split, tiny_dream, watch_logits, weights
+from tests.lift.support.oracle import loss_by_description
 from tests.lift.support.tiny import tiny_model
-from tests.lift.support.trainers import evaluation_batch, expected_loss, training_batch
+from tests.lift.support.trainers import evaluation_batch, training_batch
 
 
 @dataclass
@@ -80,7 +81,7 @@ def test_loss_and_gradients_are_those_of_the_description(tmp_path, method, sched
     trainer = make_trainer(tmp_path, model=model, scheduler=scheduler, method=method)
     inputs = whole_batch(trainer)
     assert inputs["host_example_id"] == tuple(content_id(row["input_ids"]) for row in trainer.train_dataset)
-    truth, modes = expected_loss(
+    truth, modes = loss_by_description(
         twin, inputs, trainer.args, rate=lambda time: 1 - scheduler(time), weight=scheduler.weight
     )
     assert method == "sft" or len(set(modes)) == 3
@@ -98,7 +99,7 @@ def test_a_model_with_shifted_logits(tmp_path):
     twin = copy.deepcopy(model).eval()
     trainer = make_trainer(tmp_path, model=model, right_shift_logits=True)
     inputs = whole_batch(trainer)
-    truth, _ = expected_loss(Shifted(twin), inputs, trainer.args, weight=trainer.scheduler.weight)
+    truth, _ = loss_by_description(Shifted(twin), inputs, trainer.args, weight=trainer.scheduler.weight)
     torch.testing.assert_close(trainer.compute_loss(model.train(), inputs), truth, rtol=1e-5, atol=1e-5)
     with pytest.raises(LiftError, match="right_shift_logits=False is not how lift_kernels knows DreamModel"):
         make_trainer(tmp_path, model=tiny_dream())
@@ -217,7 +218,9 @@ def test_in_dllm_itself(tmp_path):
         per_device_eval_batch_size=24,
     )  # fmt: skip
     inputs = whole_batch(trainer)
-    truth, _ = expected_loss(copy.deepcopy(trainer.model).eval(), inputs, trainer.args, weight=trainer.scheduler.weight)
+    truth, _ = loss_by_description(
+        copy.deepcopy(trainer.model).eval(), inputs, trainer.args, weight=trainer.scheduler.weight
+    )
     torch.testing.assert_close(trainer.compute_loss(trainer.model, inputs), truth, rtol=1e-5, atol=1e-5)
     trainer.train()  # dLLM evaluates meanwhile, and logs what its meters hold
     history = trainer.state.log_history

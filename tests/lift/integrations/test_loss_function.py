@@ -9,7 +9,6 @@ import torch
 from transformers import Trainer, TrainingArguments
 
 from lift import LiftError, LiftTrainer
-from lift.integrations.labelled_rows import LabelledRowsCollator, content_id
 from lift.integrations.loss_function import LiftLoss
 from lift.objectives.options import LiftOptions
 from lift.tasks import sudoku
@@ -18,27 +17,16 @@ from tests.lift.support.labelled import (
     SPLITS,
     Shifted,
     assert_same_run,
-    labelled_rows,
     split,
     tiny_dream,
     watch_logits,
     weights,
     weights_of_lift_trainer,
 )
+from tests.lift.support.loss_function_trainer import make_trainer
+from tests.lift.support.oracle import loss_by_description
 from tests.lift.support.tiny import tiny_config, tiny_model, uneven_rows
-from tests.lift.training.test_trainer import expected_loss
 from tests.transformers_version import needs_transformers_5
-
-
-def make_trainer(tmp_path, options: LiftOptions, model=None, trainer_class=Trainer, config=TrainingArguments, **more):
-    model = tiny_model() if model is None else model
-    loss = LiftLoss(model, sudoku.build_tokenizer(), options)
-    args = config(output_dir=str(tmp_path), **(RUN | split(4, 1) | {"remove_unused_columns": False} | more))
-    rows = labelled_rows()
-    return trainer_class(
-        model=model, args=args, train_dataset=rows, eval_dataset=rows, processing_class=sudoku.build_tokenizer(),
-        compute_loss_func=loss, callbacks=[loss], data_collator=loss.collator,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("pad_in_loss", [True, False])
@@ -47,13 +35,10 @@ def test_loss_and_gradients_are_those_of_the_description(tmp_path, method, pad_i
     model = tiny_model()
     twin = copy.deepcopy(model).eval()
     trainer = make_trainer(tmp_path, LiftOptions(method=method, pad_in_loss=pad_in_loss), model)
-    rows = list(trainer.train_dataset)
-    if not pad_in_loss:  # the description knows no attention mask
-        rows = [row for row in rows if len(row["input_ids"]) == 22]
-        assert len(rows) > 1
-    inputs = trainer.data_collator(rows)
+    inputs = trainer.data_collator(list(trainer.train_dataset))
+    assert inputs["attention_mask"].all() == pad_in_loss
     trainer.args.method = method
-    truth, _ = expected_loss(twin, inputs, trainer.args)
+    truth, _ = loss_by_description(twin, inputs, trainer.args)
     loss = trainer.compute_loss(model.train(), dict(inputs), num_items_in_batch=(inputs["labels"] != -100).sum())
     torch.testing.assert_close(loss, truth, rtol=1e-5, atol=1e-5)
     loss.backward()
@@ -70,7 +55,7 @@ def test_a_model_that_predicts_the_next_token_never_masks_the_first(tmp_path):
     inputs = trainer.data_collator(whole_rows)
     assert inputs["maskable"].sum(1).tolist() == [inputs["maskable"].shape[1] - 1] * 24
     trainer.args.method = "lift3"
-    truth, _ = expected_loss(Shifted(twin), inputs, trainer.args)
+    truth, _ = loss_by_description(Shifted(twin), inputs, trainer.args)
     loss = trainer.compute_loss(model.train(), dict(inputs), num_items_in_batch=(inputs["labels"] != -100).sum())
     torch.testing.assert_close(loss, truth, rtol=1e-5, atol=1e-5)
 
@@ -141,6 +126,20 @@ def test_rows_are_scored_without_their_padding(tmp_path):
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_cart_counts_as_context_what_is_attended_to(tmp_path):
+    """Padding is none where it is left out, on rows of unequal length, as in LiftTrainer."""
+    options = {"method": "cart", "pad_in_loss": False}
+    ours = make_trainer(tmp_path, LiftOptions(**options))
+    theirs = LiftTrainer(
+        model=tiny_model(), args=tiny_config(tmp_path, **options), processing_class=sudoku.build_tokenizer()
+    )
+    inputs = ours.data_collator(list(ours.train_dataset))
+    assert not inputs["attention_mask"].all()
+    expected = theirs.compute_loss(theirs.model.train(), theirs.data_collator(uneven_rows()))
+    loss = ours.compute_loss(ours.model.train(), dict(inputs), num_items_in_batch=inputs["maskable"].sum())
+    torch.testing.assert_close(loss, expected, rtol=1e-6, atol=0)
+
+
 def test_noise_moves_on_from_step_to_step_but_not_that_of_evaluations(tmp_path):
     trainer = make_trainer(
         tmp_path,
@@ -186,16 +185,3 @@ def test_a_forgotten_argument_is_named(tmp_path):
         Trainer(model, args, train_dataset=rows, compute_loss_func=loss, data_collator=loss.collator).train()
     with pytest.raises(LiftError, match=r"data_collator=loss\.collator"):
         Trainer(model, args, train_dataset=rows, compute_loss_func=loss, callbacks=[loss]).train()
-
-
-def test_rows_are_checked_and_named_by_their_content():
-    collate = LabelledRowsCollator(0)
-    batch = collate([{"input_ids": [2, 3, 4], "labels": [-100, 3, -100]}, {"input_ids": [2], "labels": [2]}])
-    assert batch["maskable"].tolist() == [[False, True, False], [True, True, True]]  # padding too
-    assert batch["host_example_id"] == (content_id([2, 3, 4]), content_id([2]))
-    assert content_id([2, 3, 4]) == content_id(torch.tensor([2, 3, 4])) != content_id([4, 3, 2])
-    with pytest.raises(LiftError, match="lacks labels"):
-        collate([{"input_ids": [2, 3]}])
-    for labels in ([3, 4, -100], [2, 3]):
-        with pytest.raises(LiftError, match="must be the row's own input_ids"):
-            collate([{"input_ids": [2, 3, 4], "labels": labels}])

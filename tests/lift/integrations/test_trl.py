@@ -11,7 +11,6 @@ from datasets import Dataset
 
 from lift import LiftError
 from tests.lift.support.labelled import (
-    RUN,
     SPLITS,
     Shifted,
     assert_same_run,
@@ -19,29 +18,17 @@ from tests.lift.support.labelled import (
     prompts_and_completions,
     split,
     tiny_dream,
-    tokenizer_with_end,
     watch_logits,
     weights,
     weights_of_lift_trainer,
 )
+from tests.lift.support.oracle import loss_by_description
 from tests.lift.support.tiny import tiny_model
-from tests.lift.training.test_trainer import expected_loss
 
 pytest.importorskip("trl", reason="trl is not installed")
 
-from lift.integrations.trl import LiftSFTConfig, LiftSFTTrainer
-
-
-def make_config(tmp_path, **options) -> LiftSFTConfig:
-    defaults = RUN | split(4, 1) | {"bf16": False, "gradient_checkpointing": False}
-    return LiftSFTConfig(output_dir=str(tmp_path), **(defaults | options))
-
-
-def make_trainer(tmp_path, rows, *, model=None, peft_config=None, **options) -> LiftSFTTrainer:
-    return LiftSFTTrainer(
-        model=tiny_model() if model is None else model, args=make_config(tmp_path, **options), train_dataset=rows,
-        eval_dataset=rows, processing_class=tokenizer_with_end(), peft_config=peft_config,
-    )  # fmt: skip
+from lift.integrations.trl import LiftSFTTrainer
+from tests.lift.support.trl_trainer import make_config, make_trainer
 
 
 @pytest.mark.parametrize("method", ["sft", "lift3"])
@@ -53,7 +40,7 @@ def test_prompt_and_completion_give_the_loss_of_the_description(tmp_path, method
     # Clues of 16 tokens; a solution of 16 and TRL's end of sequence may be masked.
     assert inputs["maskable"].tolist() == [[False] * 16 + [True] * 17] * 24
     assert inputs["example_id"].tolist() == list(range(24))
-    truth, _ = expected_loss(twin, inputs, trainer.args)
+    truth, _ = loss_by_description(twin, inputs, trainer.args)
     loss = trainer.compute_loss(model.train(), inputs)
     torch.testing.assert_close(loss, truth, rtol=1e-5, atol=1e-5)
     loss.backward()
@@ -69,7 +56,7 @@ def test_a_model_that_predicts_the_next_token_never_masks_the_first(tmp_path):
     trainer = make_trainer(tmp_path, rows, model=model, method="lift3")
     inputs = trainer.data_collator(list(trainer.train_dataset))
     assert inputs["maskable"].tolist() == [[False] + [True] * 16] * 24
-    truth, _ = expected_loss(Shifted(twin), inputs, trainer.args)
+    truth, _ = loss_by_description(Shifted(twin), inputs, trainer.args)
     torch.testing.assert_close(trainer.compute_loss(model.train(), inputs), truth, rtol=1e-5, atol=1e-5)
 
 

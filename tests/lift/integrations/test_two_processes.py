@@ -16,12 +16,13 @@ _PROGRAM = """
 import sys
 from pathlib import Path
 from lift.objectives.options import LiftOptions
-from tests.lift.integrations import test_loss_function, test_trl
+from tests.lift.support import loss_function_trainer, trl_trainer
+from tests.lift.support.labelled import labelled_rows
 
 out = Path(sys.argv[1])
 size = {"per_device_train_batch_size": 2}
-loss_function = test_loss_function.make_trainer(out, LiftOptions(method="lift3", pad_in_loss=False), **size)
-sft = test_trl.make_trainer(out, test_trl.labelled_rows(), method="lift3", pad_in_loss=False, **size)
+loss_function = loss_function_trainer.make_trainer(out, LiftOptions(method="lift3", pad_in_loss=False), **size)
+sft = trl_trainer.make_trainer(out, labelled_rows(), method="lift3", pad_in_loss=False, **size)
 for name, trainer in {"loss_function": loss_function, "sft": sft}.items():
     trainer.train()
     trainer.save_model(out / name)

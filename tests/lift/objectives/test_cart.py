@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lift.objectives import cart_batch, cart_weights, sft_batch
-
-MASK = 9
+from lift.objectives import cart, cart_batch, cart_weights, sft_batch
+from tests.lift.support.clean_rows import MASK, PAD, clean_rows
 
 
 def definition(is_visible: Tensor, p: float, positions: Tensor) -> Tensor:
@@ -91,3 +90,17 @@ def test_padding_that_nobody_attends_to_is_no_context(rows):
     )  # fmt: skip
     is_context = (batch.labels == -100) & (attention_mask == 1)
     torch.testing.assert_close(batch.token_weight, (definition(is_context, 0.1, torch.arange(40)) / 0.5).float())
+
+
+@pytest.mark.parametrize("pad_in_loss", [True, False])
+def test_context_is_what_is_attended_to(pad_in_loss):
+    """Of rows of unequal length: padding is context only where it is attended to, which is where it is trained."""
+    rows = clean_rows("cart", pad_in_loss=pad_in_loss, cart_p=0.3)
+    prepared = cart.build(rows)
+    is_context = (prepared.batch.labels == -100) & (pad_in_loss | (rows.clean_ids != PAD))
+    truth = definition(is_context, 0.3, torch.arange(rows.clean_ids.shape[1])) / rows.draws.timestep[:, None]
+    torch.testing.assert_close(prepared.batch.token_weight, truth.float())
+    assert torch.equal(prepared.maskable, rows.maskable)
+    assert torch.equal(
+        prepared.batch.labels, sft_batch(rows.clean_ids, rows.maskable, rows.draws.timestep, **rows.mask_draw).labels
+    )

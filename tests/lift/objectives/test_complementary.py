@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lift.objectives import EASY, HARD, METHODS, MIDDLE, complementary_batch, complementary_problem, denoising_batch
+from lift.objectives import EASY, HARD, MIDDLE, complementary_batch, denoising_batch
+from lift.objectives.complementary import maskable_of_views
 
 MASK = 9
 
@@ -67,8 +68,16 @@ def test_nothing_to_mask_divides_by_one():
     assert complementary_batch(first, clean, nothing, time, mask_token_id=MASK).denominator == 1
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_only_methods_with_a_middle_mode_have_complements(method):
-    problem = complementary_problem(method)
-    assert (problem is None) == (method in ("lift3", "middle"))
-    assert problem is None or repr(method) in problem
+def test_a_row_of_the_middle_mode_may_be_masked_in_both_views():
+    maskable = torch.tensor([[True, False], [True, True], [False, True]])
+    both = maskable_of_views(maskable, torch.tensor([MIDDLE, EASY, MIDDLE]))
+    assert both.tolist() == [*maskable.tolist(), [True, False], [False, False], [False, True]]
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_what_may_be_masked_is_what_the_loss_divides_by(published):
+    order = torch.tensor([MIDDLE, EASY, HARD, MIDDLE])
+    _, maskable, *_, both = views(2, order=order, published=published)
+    views_masked = maskable_of_views(maskable, order)
+    assert both.labels.shape == views_masked.shape and not ((both.labels != -100) & ~views_masked).any()
+    assert both.denominator == (maskable if published else views_masked).sum()

@@ -5,10 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lift.objectives import gift_batch, gift_batch_of_draw, gift_rates
-from lift_kernels import linear_cross_entropy
-
-MASK = 9
+from lift.objectives import gift, gift_batch, gift_batch_of_draw, gift_rates, step_seed
+from lift_kernels import linear_cross_entropy, reference
+from tests.lift.support.clean_rows import MASK, NUM_ROWS, PAD, clean_rows, entropy_by_position
 
 
 @pytest.mark.parametrize("time", [0.001, 0.3, 0.999])
@@ -145,3 +144,46 @@ def test_a_rate_of_zero_spoils_only_the_published_division(rows):
     for unsafe_division in (False, True):
         batch = gift_batch_of_draw(clean, response, rates, mask_token_id=MASK, unsafe_division=unsafe_division)
         assert batch.denominator.isnan() == unsafe_division
+
+
+def test_only_the_tokens_of_the_response_that_are_no_padding_are_masked():
+    """Padding is trained by default, but not by GIFT, which would learn little else: the model is sure of it."""
+    rows = clean_rows("gift", times=torch.full((NUM_ROWS,), 0.999))
+    is_pad = rows.clean_ids == PAD
+    assert (rows.maskable & is_pad).any()
+    asked = []
+    prepared = gift.build(
+        clean_rows("gift", times=rows.draws.u, entropy=lambda *ids: asked.append(ids) or entropy_by_position(*ids))
+    )
+    response = rows.maskable & ~is_pad
+    rates = gift_rates(entropy_by_position(rows.clean_ids, rows.clean_ids), response, rows.draws.timestep)
+    _, is_masked = reference.corrupt_tokens(
+        rows.clean_ids, rates, mask_token_id=MASK, seed=rows.seed, maskable=response, row_ids=rows.example_id
+    )
+    assert torch.equal(prepared.batch.labels != -100, is_masked) and is_masked.sum() > 0.9 * response.sum()
+    assert torch.equal(asked[0][0] == MASK, response) and torch.equal(asked[0][1] != -100, response)
+    assert torch.equal(prepared.maskable, rows.maskable) and prepared.batch.denominator == is_masked.sum()
+
+
+def test_the_published_fallback_is_a_mask_of_its_own_at_rate_t():
+    """Its draw is not that of GIFT, which was empty: at small t it would be empty just there, too."""
+
+    def build(**options):
+        return gift.build(clean_rows("gift", entropy=lambda ids, _: torch.zeros(ids.shape), **options)).batch
+
+    rows, batch = clean_rows("gift"), build(gift_fallback="collator")
+    assert not (build().labels != -100).any()  # certain of all, GIFT draws nothing
+    is_trained = batch.labels != -100
+    assert is_trained[rows.clean_ids == PAD].any()  # padding, too
+    names = {"mask_token_id": MASK, "maskable": rows.maskable, "row_ids": rows.example_id}
+    own, of_the_step = (
+        reference.corrupt_tokens(rows.clean_ids, rows.draws.timestep, seed=seed, **names)[1]
+        for seed in (step_seed(rows.seed, 0), rows.seed)
+    )
+    assert torch.equal(is_trained, own) and not torch.equal(is_trained, of_the_step)
+
+
+def test_the_published_division_is_an_option():
+    rows = {"entropy": lambda ids, _: torch.zeros(ids.shape)}
+    assert gift.build(clean_rows("gift", **rows)).batch.denominator == 1
+    assert gift.build(clean_rows("gift", gift_unsafe_div=True, **rows)).batch.denominator.isnan()

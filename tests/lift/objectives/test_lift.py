@@ -1,4 +1,4 @@
-"""Plain SFT, LIFT in two forwards and LIFT in one."""
+"""LIFT in two forwards: which tokens are trained, which are put back, and what is said of them."""
 
 from __future__ import annotations
 
@@ -11,41 +11,17 @@ from lift.objectives import (
     EASY,
     HARD,
     MIDDLE,
+    OneForward,
     choose_order,
+    lift,
     lift_batch,
     num_to_keep,
     one_forward_batch,
     sft_batch,
-    without_first_token,
 )
-from lift_kernels import lift_cross_entropy
-
-MASK = 9
-
-
-def test_sft_masks_at_rate_t_and_weights_by_its_inverse(rows):
-    clean, maskable, ids = rows
-    time = torch.linspace(0.1, 1, 64)
-    batch = sft_batch(clean, maskable, time, mask_token_id=MASK, seed=3, example_id=ids)
-    is_masked = batch.input_ids == MASK
-    assert torch.equal(is_masked, batch.labels != -100) and not is_masked[:, :10].any() and is_masked[63, 10:].all()
-    assert torch.equal(clean.where(is_masked, MASK), batch.labels.where(is_masked, MASK))
-    assert torch.equal(batch.input_ids[~is_masked], clean[~is_masked])
-    share = is_masked.sum() / (time.sum() * 30)
-    assert share.item() == pytest.approx(1, abs=0.06)
-    torch.testing.assert_close(batch.token_weight, (1 / time)[:, None].expand(64, 40))
-    assert batch.denominator == 64 * 30
-
-
-def test_nothing_to_mask_divides_by_one(rows):
-    clean, maskable, ids = rows
-    batch = sft_batch(clean, maskable & False, torch.ones(64), mask_token_id=MASK, seed=0, example_id=ids)
-    assert batch.denominator == 1 and (batch.labels == -100).all()
-
-
-def test_the_first_token_can_be_protected():
-    maskable = torch.tensor([[True, True, False], [False, True, True]])
-    assert without_first_token(maskable).tolist() == [[False, True, False], [False, True, True]]
+from lift.objectives.complementary import maskable_of_views
+from lift_kernels import reference
+from tests.lift.support.clean_rows import MASK, NUM_ROWS, clean_rows, scores_of_ranked_rows
 
 
 @pytest.mark.parametrize("mode", [EASY, MIDDLE, HARD])
@@ -131,44 +107,84 @@ def test_the_middle_mode_is_unbiased(time):
         assert count.mean().item() == pytest.approx(1, abs=4 * deviation / length**0.5)
 
 
-def test_one_forward_leaves_the_choice_to_the_loss(rows):
-    """Easy and hard rows stay masked at t + rho; what the loss then keeps is what two forwards would keep."""
-    clean, maskable, ids = rows
-    time, rate = torch.linspace(0.1, 0.9, 64), torch.full((64,), 0.1)
-    order = choose_order(time, "lift3")
-    names = {"mask_token_id": MASK, "seed": 3, "example_id": ids}
-    hidden_states, weight = torch.randn(64, 40, 8), torch.randn(10, 8)
-    log_probs = (hidden_states @ weight.T).log_softmax(-1)
-    is_overmasked = []
-
-    def score(_input_ids, labels, _order):
-        is_overmasked.append(labels != -100)
-        return log_probs.gather(-1, clean[..., None])[..., 0]
-
-    two = lift_batch(clean, maskable, time, rate, order, score, **names).batch
-    batch, num_keep, out_order = one_forward_batch(clean, maskable, time, rate, order, **names)
-    is_masked, is_middle = batch.labels != -100, order == MIDDLE
-    assert is_middle.any() and not is_middle.all() and torch.equal(out_order, order)
-    assert torch.equal(batch.input_ids, clean.masked_fill(is_masked, MASK))
-    assert torch.equal(is_masked[~is_middle], is_overmasked[0][~is_middle])
-    assert torch.equal(batch.input_ids[is_middle], two.input_ids[is_middle])
-    assert batch.denominator == 64 * 30
-    loss, is_kept = lift_cross_entropy(
-        hidden_states, weight, batch.labels, time, num_keep, order, denominator=batch.denominator, seed=3, row_ids=ids,
-        return_learnability=True,
+def masked_at_both_rates(rows):
+    _, is_masked = reference.corrupt_tokens(
+        rows.clean_ids, rows.draws.timestep + rows.draws.rho, mask_token_id=MASK, seed=rows.seed,
+        maskable=rows.maskable, row_ids=rows.example_id,
     )  # fmt: skip
-    assert torch.equal(is_kept, two.labels != -100)
-    truth = -(score(None, two.labels, None) * is_kept / time[:, None]).sum() / (64 * 30)
-    torch.testing.assert_close(loss, truth)
+    return is_masked
 
 
-def test_soft_one_forward_keeps_middle_rows_masked_too(rows):
-    clean, maskable, ids = rows
-    time, rate, order = torch.full((64,), 0.4), torch.full((64,), 0.4), torch.full((64,), MIDDLE)
-    names = {"mask_token_id": MASK, "seed": 3, "example_id": ids, "time_scaling": False, "min_keep": 20}
-    soft = one_forward_batch(clean, maskable, time, rate, order, learnability="soft", **names)
-    hard = one_forward_batch(clean, maskable, time, rate, order, **names)
-    num_masked = (soft.batch.labels != -100).sum(1)
-    assert num_masked.sum() / (64 * 30) == pytest.approx(0.8, abs=0.05)
-    assert torch.equal((hard.batch.labels != -100).sum(1), hard.num_keep) and torch.equal(hard.num_keep, soft.num_keep)
-    assert torch.equal(soft.num_keep, num_masked.clamp(max=20)) and (soft.batch.token_weight == 1).all()
+@pytest.mark.parametrize("pad_in_loss", [True, False])
+def test_a_token_is_rejected_where_its_row_ranks_and_it_is_not_kept(pad_in_loss):
+    """Middle rows reject nothing: they have no scores, and zeros would be averaged into the log."""
+    rows = clean_rows("lift3", pad_in_loss=pad_in_loss)
+    prepared = lift.build(rows)
+    is_masked, is_kept = masked_at_both_rates(rows), prepared.batch.labels != -100
+    is_middle = rows.draws.order == MIDDLE
+    assert (is_masked & ~is_kept)[is_middle].any() and (is_masked & ~is_kept)[~is_middle].any()
+    assert torch.equal(prepared.rejected[~is_middle], (is_masked & ~is_kept)[~is_middle])
+    assert not prepared.rejected[is_middle].any()
+    assert (prepared.rejected_log_prob[prepared.rejected] < -0.09).all()
+    assert torch.equal(prepared.maskable, rows.maskable) and prepared.draws is rows.draws
+
+
+@pytest.mark.parametrize("options", [{}, {"time_scaling": False, "min_keep": 3}], ids=str)
+def test_what_a_row_trains_follows_its_draws_and_options(options):
+    rows = clean_rows("lift3", **options)
+    batch, is_masked, draws = lift.build(rows).batch, masked_at_both_rates(rows), rows.draws
+    num_keep = num_to_keep(is_masked.sum(1), draws.timestep, draws.rho, draws.order, min_keep=options.get("min_keep"))
+    assert torch.equal((batch.labels != -100).sum(1), num_keep)
+    weight = 1 / draws.timestep if not options else torch.ones(NUM_ROWS)
+    assert torch.equal(batch.token_weight[:, 0], weight) and batch.denominator == rows.maskable.sum()
+    words = [[reference.random_word(11, e, p, 1) for p in range(20)] for e in rows.example_id.tolist()]
+    gain = torch.where(
+        (draws.order == MIDDLE)[:, None], torch.tensor(words).double(),
+        draws.order[:, None] * scores_of_ranked_rows(rows.clean_ids, rows.clean_ids, draws.order).double(),
+    )  # fmt: skip
+    for row in range(NUM_ROWS):
+        best = gain[row].masked_fill(~is_masked[row], -torch.inf).argsort(descending=True)[: num_keep[row]]
+        assert (batch.labels[row] != -100).nonzero()[:, 0].tolist() == sorted(best.tolist())
+
+
+@pytest.mark.parametrize("time_scaling", [True, False])
+def test_an_unordered_middle_changes_middle_rows_alone(time_scaling):
+    rows = clean_rows("lift3", middle_select="unordered", time_scaling=time_scaling)
+    exact = lift.build(clean_rows("lift3", time_scaling=time_scaling))
+    is_middle, is_masked = rows.draws.order == MIDDLE, masked_at_both_rates(rows)
+    drawn = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        prepared = lift.build(rows)
+        is_kept = prepared.batch.labels != -100
+        assert torch.equal(prepared.batch.labels[~is_middle], exact.batch.labels[~is_middle])
+        assert not (is_kept & ~is_masked).any() and is_kept[is_middle].any()
+        assert (is_kept.sum(1) <= (exact.batch.labels != -100).sum(1)).all()
+        assert torch.equal(prepared.batch.token_weight, exact.batch.token_weight)
+        assert torch.equal(prepared.batch.input_ids == MASK, is_kept) and torch.equal(prepared.rejected, exact.rejected)
+        drawn.append(is_kept[is_middle])
+    assert not torch.equal(*drawn)
+
+
+@pytest.mark.parametrize("options", [{}, {"time_scaling": False}, {"reference_quirks": True}], ids=str)
+def test_middle_rows_get_a_second_view_where_complements_are_asked_for(options):
+    rows = clean_rows("lift3", complementary=True, **options)
+    torch.manual_seed(0)
+    prepared = lift.build(rows)
+    torch.manual_seed(0)
+    one_view = lift.build(clean_rows("lift3", **options))
+    batch, is_middle = prepared.batch, rows.draws.order == MIDDLE
+    assert torch.equal(batch.labels[:NUM_ROWS], one_view.batch.labels)
+    first, second = (batch.labels != -100).chunk(2)
+    assert torch.equal(second, rows.maskable & ~first & is_middle[:, None])
+    assert torch.equal(prepared.maskable, maskable_of_views(rows.maskable, rows.draws.order))
+    is_published = "reference_quirks" in options
+    assert batch.denominator == (rows.maskable if is_published else prepared.maskable).sum()
+    weight = 1 / (1 - rows.draws.timestep).clamp(min=1e-3) if "time_scaling" not in options else torch.ones(NUM_ROWS)
+    assert torch.equal(batch.token_weight[NUM_ROWS:, 0], weight)
+    assert prepared.rejected.shape == rows.clean_ids.shape and torch.equal(prepared.rejected, one_view.rejected)
+
+
+def test_one_forward_is_taken_where_it_is_asked_for():
+    assert isinstance(lift.build(clean_rows("lift3", one_forward=True)).one_forward, OneForward)
+    assert lift.build(clean_rows("lift3")).one_forward is None

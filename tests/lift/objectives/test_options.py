@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import get_args, get_type_hints
 
+import pytest
+
+from lift.errors import LiftError
 from lift.objectives import METHODS, PUBLISHED, LiftOptions
 
 
@@ -29,3 +32,53 @@ def test_reference_quirks_sets_what_the_published_code_does_and_the_help_says_so
 def test_the_defaults_go_together_with_every_method():
     for method in METHODS:
         LiftOptions(method=method).resolve_options()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"method": "lift4"},
+            "method must be one of sft, lift2, lift3, gift, cart, easy, middle, hard, got 'lift4'",
+        ),
+        ({"mode_policy": "best"}, "mode_policy must be one of time, random, got 'best'"),
+        ({"time_epsilon": 0.0}, "time_epsilon must be between 0 and 1"),
+        ({"min_rho": 1.0}, "min_rho must be at least 0 and below 1"),
+        ({"loss_normalizer": "mean"}, "loss_normalizer must be one of token, sequence, batch, micro_batch, got"),
+        ({"loss_denominator": 0.0}, "loss_denominator must be above 0, got 0.0"),
+        ({"learnability": "soft"}, "learnability=soft belongs to one_forward"),
+        (
+            {"one_forward": True, "method": "sft"},
+            "one_forward belongs to the methods that select tokens, got method='sft'",
+        ),
+        ({"method": "lift2", "complementary": True}, "complementary masks belong to the middle mode"),
+        ({"complementary": True, "one_forward": True}, "complementary masks need a forward of their own"),
+        ({"method": "gift", "score_source": "cache"}, "score_source=cache replaces the scoring forward"),
+        ({"score_source": "memory"}, "score_source must be one of model, cache, frequency, got 'memory'"),
+        ({"timestep_distribution": "fixed"}, "fixed_timestep and timestep_distribution=fixed belong together"),
+        ({"fixed_timestep": 0.5}, "fixed_timestep and timestep_distribution=fixed belong together"),
+        ({"cart_p": 1.0}, "cart_p must be between 0 and 1"),
+        ({"max_rho": 0.0}, "max_rho must be above 0"),
+        ({"min_keep": -1}, "min_keep must be at least 0"),
+        ({"one_forward": True, "learnability": "firm"}, "learnability must be one of hard, soft"),
+        ({"one_forward": True, "soft_temperature": 0.0}, "soft_temperature must be above 0"),
+        ({"one_forward": True, "shift_first": "zeros"}, "shift_first=zeros has no one_forward form"),
+        ({"one_forward": True, "score_source": "cache"}, "which method='lift3' with one_forward does not have"),
+        ({"time_epsilon": float("nan")}, "time_epsilon must be between 0 and 1"),
+        ({"score_decay": 1.0}, "score_decay must be at least 0 and below 1"),
+    ],
+)
+def test_a_field_outside_its_range(options, message):
+    with pytest.raises(LiftError, match=message):
+        LiftOptions(**options).resolve_options()
+
+
+def test_the_published_code_ignores_the_shift_in_one_forward_too():
+    LiftOptions(one_forward=True, reference_quirks=True).resolve_options()
+    LiftOptions(one_forward=True, shift_first="zeros", lift_ignores_shift=True).resolve_options()
+
+
+def test_a_floor_of_kept_tokens_may_be_zero_and_a_decay_too():
+    LiftOptions(
+        min_keep=0, score_decay=0.0, max_rho=1.0, timestep_distribution="fixed", fixed_timestep=1.0
+    ).resolve_options()

@@ -102,6 +102,7 @@ class Shifted:
     def __init__(self, model: torch.nn.Module) -> None:
         self.model = model
 
-    def __call__(self, input_ids: torch.Tensor) -> SimpleNamespace:
+    def __call__(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> SimpleNamespace:
+        assert attention_mask is None or attention_mask.all()
         logits = self.model(input_ids).logits
         return SimpleNamespace(logits=torch.cat([torch.full_like(logits[:, :1], torch.nan), logits[:, :-1]], 1))

@@ -6,7 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from accelerate.state import AcceleratorState
 
 from lift.recipes import ACCELERATE
 
@@ -54,6 +61,30 @@ def launch(command: list[str]) -> None:
         if "terminate called without an active exception" not in result.stderr:
             break
     assert result.returncode == 0, result.stdout[-1000:] + result.stderr[-5000:]
+
+
+@contextmanager
+def alone_under_fsdp2() -> Iterator[None]:
+    """This process as the only one that `accelerate launch` started with fsdp2.yaml."""
+    # accelerate chooses a number of threads, and warns that it does, unless there is one.
+    variables = {
+        "OMP_NUM_THREADS": 1,
+        "RANK": 0,
+        "WORLD_SIZE": 1,
+        "LOCAL_RANK": 0,
+        "MASTER_ADDR": "localhost",
+        "MASTER_PORT": 0,
+    }
+    variables |= {"ACCELERATE_USE_FSDP": "true"} | yaml.safe_load(config_file("fsdp2").read_text())["fsdp_config"]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name.upper(), str(value))
+        try:
+            yield
+        finally:
+            if torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
+            AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def seen(folder: Path, what: str) -> list[list]:

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
-from accelerate.state import AcceleratorState
 from accelerate.utils import FullyShardedDataParallelPlugin
 from accelerate.utils.launch import prepare_multi_gpu_env
 from transformers import AutoModelForMaskedLM
@@ -20,36 +16,12 @@ from transformers import AutoModelForMaskedLM
 from lift.errors import LiftError
 from tests.lift.support import distributed_runs
 from tests.lift.support.distributed_runs import SCENARIOS, weights
-from tests.lift.support.launchers import accelerate, config_file, seen, torchrun
+from tests.lift.support.launchers import accelerate, alone_under_fsdp2, config_file, seen, torchrun
 
 MODULE = distributed_runs.__name__
 WRAPPERS = ("ddp", "fsdp2")
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
-
-
-@contextmanager
-def alone_under_fsdp2() -> Iterator[None]:
-    """This process as the only one that `accelerate launch` started with fsdp2.yaml."""
-    # accelerate chooses a number of threads, and warns that it does, unless there is one.
-    variables = {
-        "OMP_NUM_THREADS": 1,
-        "RANK": 0,
-        "WORLD_SIZE": 1,
-        "LOCAL_RANK": 0,
-        "MASTER_ADDR": "localhost",
-        "MASTER_PORT": 0,
-    }
-    variables |= {"ACCELERATE_USE_FSDP": "true"} | yaml.safe_load(config_file("fsdp2").read_text())["fsdp_config"]
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name.upper(), str(value))
-        try:
-            yield
-        finally:
-            if torch.distributed.is_initialized():
-                torch.distributed.destroy_process_group()
-            AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def resume(folder: Path, out: Path) -> None:

@@ -10,7 +10,7 @@ from accelerate.data_loader import BatchSamplerShard
 from datasets import Dataset
 from torch.utils.data import BatchSampler
 
-from lift import LiftError, LiftTrainer
+from lift import LiftTrainer
 from lift.tasks import sudoku
 from lift.training.length_sampler import LengthGroupedSampler, length_grouped_sampler
 from tests.lift.support.tiny import GROUPED, tiny_config, tiny_model, uneven_rows
@@ -45,33 +45,6 @@ def test_batches_hold_fewer_pads(tmp_path):
         pads[name], _ = num_pads(loader)
     assert pads["grouped"] < 0.25 * pads["random"]
     assert pads["random"] < 0.5 * pads["max_length"]
-
-
-@pytest.mark.parametrize(
-    ("options", "width"),
-    [
-        ({"pad_to": "max_length", "max_length": 40}, 40),
-        ({"pad_to": "max_length", "max_length": 40, "pad_to_multiple_of": 16}, 48),
-        ({"pad_to_multiple_of": 64}, 64),
-    ],
-)
-def test_width_of_a_batch_is_the_configs(tmp_path, options, width):
-    trainer = make_trainer(tmp_path, **options)
-    for loader in (trainer.get_train_dataloader(), trainer.get_eval_dataloader()):
-        assert {batch["input_ids"].shape[1] for batch in loader} == {width}
-
-
-@pytest.mark.parametrize(
-    ("options", "error"),
-    [
-        ({"pad_to": "multiple"}, "pad_to must be one of longest, max_length, got 'multiple'"),
-        ({"max_length": 0}, "max_length must be at least 1, got 0"),
-        ({"pad_to_multiple_of": 0}, "pad_to_multiple_of must be at least 1, got 0"),
-    ],
-)
-def test_bad_widths(tmp_path, options, error):
-    with pytest.raises(LiftError, match=error):
-        tiny_config(tmp_path, **options)
 
 
 def test_a_step_holds_rows_of_one_length(tmp_path):

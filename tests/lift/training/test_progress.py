@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ from tqdm.auto import tqdm
 from lift import LiftTrainer
 from lift.data import packing
 from lift.tasks import sudoku
-from lift.training import length_sampler, score_source
+from lift.training import length_sampler, progress, score_source
 from lift.training.progress import shows_progress
 from tests.lift.support.tiny import GROUPED, tiny_config, tiny_model, uneven_rows
 from tests.transformers_version import needs_packing
@@ -24,6 +25,59 @@ from tests.transformers_version import needs_packing
 def test_one_process_shows_bars_unless_the_user_wants_none(disable_tqdm, process_index, shown):
     args = SimpleNamespace(disable_tqdm=disable_tqdm, process_index=process_index)
     assert shows_progress(args) == shown
+
+
+@pytest.fixture
+def clock(monkeypatch) -> SimpleNamespace:
+    """The clock of `Speed`, which stands still unless a test moves it."""
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: clock.now)
+    return clock
+
+
+def test_speed_counts_the_seconds_since_the_last_entry(clock):
+    speed = progress.Speed()
+    for num_tokens, seconds in ((300, 2.0), (50, 5.0), (0, 1.0)):
+        speed.num_tokens += num_tokens
+        clock.now += seconds
+        assert speed.take() == {"tokens_per_second": num_tokens / seconds}
+    speed.num_tokens += 1
+    assert speed.take()["tokens_per_second"] == pytest.approx(1e9)  # no time at all divides by none
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_no_training_takes_no_time(clock, fails):
+    speed = progress.Speed()
+    speed.num_tokens = 60
+    clock.now += 2
+    with contextlib.suppress(KeyError), speed.paused():
+        clock.now += 1000
+        if fails:
+            raise KeyError
+    clock.now += 1
+    assert speed.take() == {"tokens_per_second": 20.0}
+
+
+def test_the_bar_shows_steps_and_what_was_logged_last(monkeypatch, capfd):
+    bar = progress.TrainingProgress()
+    args = SimpleNamespace(method="lift3")
+    state = SimpleNamespace(is_world_process_zero=True, max_steps=8, global_step=2)
+    bar.on_train_begin(args, state, None)
+    state.global_step = 5
+    bar.on_step_end(args, state, None)
+    bar.on_log(args, state, None, logs={"eval_loss": 1.0})
+    logs = {"loss": 1.2345, "easy": 0.5, "middle": 0.3, "hard": 0.2, "tokens_per_second": 12345.6}
+    bar.on_log(args, state, None, logs=logs)
+    assert bar._bar.n == 5 and bar._bar.total == 8 and bar._bar.initial == 2
+    bar.on_train_end(args, state, None)
+    shown = capfd.readouterr().err
+    assert "lift3" in shown and "5/8" in shown
+    assert "loss 1.234, easy/middle/hard 50/30/20 %, 12,346 tok/s" in shown
+    other = progress.TrainingProgress()
+    other.on_train_begin(args, SimpleNamespace(is_world_process_zero=False), None)
+    for call in (other.on_step_end, other.on_log, other.on_train_end):
+        call(args, state, None)
+    assert capfd.readouterr().err == ""
 
 
 @pytest.fixture(autouse=True)

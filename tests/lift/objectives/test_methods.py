@@ -1,0 +1,64 @@
+"""The table of methods: what it says is true of the files that it names."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+
+from lift.objectives import EASY, HARD, METHODS, MIDDLE, MODES, complementary_problem
+from lift.objectives.methods import modes_of
+from lift.objectives.micro_batch import build_training_batch
+from tests.lift.support.clean_rows import clean_rows
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_line_of_the_table_is_true_of_what_is_built(method):
+    """It masks more than it trains, divides by what it drew, or weights by more than the time, only if it says so."""
+    entry, scored, rows = METHODS[method], [], clean_rows(method)
+
+    def score(corrupted_ids, labels, order):
+        scored.append(order)
+        return rows.score(corrupted_ids, labels, order)
+
+    prepared = build_training_batch(clean_rows(method, score=score))
+    assert (len(scored) == 1) == entry.selects_tokens == (prepared.rejected is not None)
+    assert set(entry.modes) == (set(scored[0].tolist()) if scored else set())
+    batch, is_trained = prepared.batch, prepared.batch.labels != -100
+    assert (batch.denominator == is_trained.sum()) == entry.own_denominator
+    assert (batch.denominator == rows.maskable.sum()) != entry.own_denominator
+    is_weight_of_the_time = (batch.token_weight * rows.draws.timestep[:, None] - 1)[is_trained].abs().max() < 1e-5
+    assert bool(is_weight_of_the_time) != entry.own_weights
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_has_a_line_and_a_file(method):
+    entry = METHODS[method]
+    assert callable(import_module(f"lift.objectives.{entry.module}").build)
+    assert entry.summary and not entry.summary.endswith(".") and "\n" not in entry.summary
+
+
+def test_only_the_weights_of_cart_read_the_row():
+    assert [name for name, entry in METHODS.items() if entry.reads_row] == ["cart"]
+
+
+def test_modes_have_the_signs_that_selection_ranks_by():
+    assert MODES == {"easy": 1, "middle": 0, "hard": -1}
+    assert modes_of("lift3") == (MIDDLE, EASY, HARD) and modes_of("lift2") == (EASY, HARD)
+
+
+@pytest.mark.parametrize("method", ["sft", "gift", "lift4"])
+def test_methods_without_modes_are_refused(method):
+    with pytest.raises(ValueError, match=f"method must be one of lift2, lift3, easy, middle, hard, got '{method}'"):
+        modes_of(method)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_only_methods_with_a_middle_mode_have_complements(method):
+    problem = complementary_problem(method)
+    assert (problem is None) == (method in ("lift3", "middle"))
+    assert problem is None or repr(method) in problem
+
+
+def test_an_unknown_method_has_no_complements():
+    assert "method='lift4'" in (complementary_problem("lift4") or "")

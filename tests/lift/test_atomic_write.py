@@ -1,0 +1,59 @@
+"""Files and folders that a reader finds whole or not at all."""
+
+from __future__ import annotations
+
+import pytest
+
+from lift.atomic_write import atomic_folder, atomic_write
+
+
+def test_a_file_appears_whole_at_the_end(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with atomic_write(path) as file:
+        file.write(b"new, ")
+        file.flush()
+        assert path.read_bytes() == b"old"
+        file.write(b"whole")
+    assert path.read_bytes() == b"new, whole" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+@pytest.mark.parametrize("old", [b"old", None])
+def test_a_write_that_fails_changes_nothing(tmp_path, old, error):
+    path = tmp_path / "file"
+    if old is not None:
+        path.write_bytes(old)
+    with pytest.raises(error), atomic_write(path) as file:
+        file.write(b"half")
+        raise error
+    assert list(tmp_path.iterdir()) == ([path] if old else []) and (old is None or path.read_bytes() == old)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_folder_appears_whole_at_the_end(tmp_path, is_there):
+    path = tmp_path / "deep" / "folder"
+    if is_there:
+        path.mkdir(parents=True)
+    with atomic_folder(path) as folder:
+        (folder / "a").write_text("1")
+        assert not path.exists() or not list(path.iterdir())
+        (folder / "b").write_text("2")
+    assert sorted(file.name for file in path.iterdir()) == ["a", "b"]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_that_fails_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt), atomic_folder(tmp_path / "folder") as folder:
+        (folder / "a").write_text("1")
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_with_something_in_it_is_kept(tmp_path):
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "old").touch()
+    with pytest.raises(OSError), atomic_folder(path) as folder:
+        (folder / "new").touch()
+    assert list(tmp_path.iterdir()) == [path] and [file.name for file in path.iterdir()] == ["old"]

@@ -1,0 +1,84 @@
+"""`LiftConfig`: what it refuses, and what it sets for the user."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from lift import LiftConfig, LiftError
+from lift.objectives import PUBLISHED
+from tests.lift.support.tiny import tiny_config
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"pad_to": "multiple"}, "pad_to must be one of longest, max_length, got 'multiple'"),
+        ({"max_length": 0}, "max_length must be at least 1, got 0"),
+        ({"pad_to_multiple_of": 0}, "pad_to_multiple_of must be at least 1, got 0"),
+    ],
+)
+def test_bad_widths(tmp_path, options, error):
+    with pytest.raises(LiftError, match=error):
+        tiny_config(tmp_path, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "lift4"}, "method must be one of sft, lift2, lift3, gift, cart, easy, middle, hard, got 'lift4'"),
+        ({"remove_unused_columns": True}, "remove_unused_columns must be False"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"packing": True}, "packing leaves no padding to train on: set pad_in_loss=False, or packing=False"),
+        (
+            {"packing": True, "pad_in_loss": False, "method": "cart"},
+            "method='cart' weighs a token by its row's context",
+        ),
+        (
+            {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": "reentrant"},
+            "gradient_checkpointing_kwargs must be a mapping, JSON on the command line, got 'reentrant'",
+        ),
+    ],
+    ids=lambda value: next(reversed(value)) if isinstance(value, dict) else "",
+)
+def test_a_field_outside_its_range(tmp_path, options, message):
+    with pytest.raises(LiftError, match=message):
+        tiny_config(tmp_path, **options)
+
+
+def test_packing_goes_with_every_other_method(tmp_path):
+    assert tiny_config(tmp_path, packing=True, pad_in_loss=False, method="gift", seed=0, max_length=1).packing
+
+
+def test_the_published_options_are_set_with_the_configuration(tmp_path):
+    config = tiny_config(tmp_path, reference_quirks=True)
+    assert {name: getattr(config, name) for name in PUBLISHED} == PUBLISHED
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [(None, {}), ({"every_n_layers": 2}, {"every_n_layers": 2}), ({"use_reentrant": True}, {"use_reentrant": True})],
+    ids=str,
+)
+def test_checkpointing_is_not_reentrant_unless_asked(tmp_path, given, kept):
+    config = tiny_config(tmp_path, gradient_checkpointing=True, gradient_checkpointing_kwargs=given)
+    assert config.gradient_checkpointing_kwargs == {"use_reentrant": False} | kept
+    assert tiny_config(tmp_path).gradient_checkpointing_kwargs is None
+
+
+def test_processes_without_an_accelerator_find_each_other(tmp_path, monkeypatch):
+    """By use_cpu, which DeepSpeed does not survive: with it, by a backend named."""
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    config = LiftConfig(str(tmp_path), dataloader_pin_memory=True)
+    assert config.use_cpu and config.dataloader_pin_memory is False
+    for deepspeed, environment, backend, wanted in (
+        ("zero.json", "false", None, (False, "gloo")),
+        (None, "true", "mpi", (False, "mpi")),
+        (None, "false", None, (True, None)),
+    ):
+        monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", environment)
+        args = SimpleNamespace(deepspeed=deepspeed, use_cpu=False, ddp_backend=backend)
+        LiftConfig._join_processes_on_cpu(args)
+        assert (args.use_cpu, args.ddp_backend) == wanted

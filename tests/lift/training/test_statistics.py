@@ -1,0 +1,140 @@
+"""What is logged about the tokens of a step."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from lift.objectives import DenoisingBatch, Draws, OneForward, TrainingBatch
+from lift.training.statistics import StepStatistics
+from lift_kernels import select_tokens
+from tests.lift.support.trainers import (
+    make_trainer,
+    micro_batch,
+    training_batch,
+)
+
+
+def test_what_is_logged(tmp_path):
+    trainer = make_trainer(tmp_path, max_steps=3, method="lift3")
+    trainer.train()
+    entries = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert len(entries) == 3
+    for entry in entries:
+        assert entry["easy"] + entry["middle"] + entry["hard"] == pytest.approx(1)
+        assert entry["tokens_per_second"] > 0 and math.isfinite(entry["loss"])
+        assert 0 < entry["mean_t"] < 1 and 0 < entry["mean_rho"] < 1 and 0 <= entry["accuracy"] <= 1
+        assert entry["kept_log_prob"] == -entry["nll"] < 0 < entry["entropy"] < math.log(8) + 1e-6
+    sft = make_trainer(tmp_path, max_steps=1, method="sft")
+    sft.train()
+    assert "easy" not in sft.state.log_history[0]
+
+
+@pytest.mark.parametrize("method", ["lift2", "lift3"])
+@pytest.mark.parametrize("one_forward", [False, True])
+def test_the_logged_sums_are_those_of_the_tokens(tmp_path, one_forward, method):
+    trainer = make_trainer(tmp_path, method=method, one_forward=one_forward)
+    inputs = micro_batch(trainer, range(24))
+    trainer.compute_loss(trainer.model, inputs)
+    logged = trainer._statistics.take(lambda sums: sums)
+    prepared = training_batch(trainer, inputs)
+    corrupted = prepared.batch.input_ids
+    with torch.no_grad():
+        log_probs = trainer.model(corrupted).logits.log_softmax(-1)
+    gold = log_probs.gather(-1, inputs["input_ids"][..., None])[..., 0]
+    is_kept = prepared.batch.labels != -100
+    if one_forward:
+        is_masked = is_kept
+        lift = prepared.one_forward
+        is_kept = select_tokens(gold, is_masked, lift.num_keep, lift.order, seed=lift.seed, row_ids=lift.row_ids)
+        rejected, rejected_gold = is_masked & ~is_kept, gold
+    else:
+        rejected, rejected_gold = prepared.rejected, prepared.rejected_log_prob
+    assert rejected.any() and is_kept.any()
+    expected = {
+        "mean_t": prepared.draws.timestep.mean(), "mean_rho": prepared.draws.rho.mean(),
+        "easy": (prepared.draws.order == 1).float().mean(), "hard": (prepared.draws.order == -1).float().mean(), "middle": (prepared.draws.order == 0).float().mean(),
+        "nll": -gold[is_kept].mean(), "kept_log_prob": gold[is_kept].mean(),
+        "accuracy": (log_probs.argmax(-1) == inputs["input_ids"])[is_kept].float().mean(),
+        "entropy": -(log_probs.exp() * log_probs).sum(-1)[is_kept].mean(),
+        "rejected_log_prob": rejected_gold[rejected].mean(),
+    }  # fmt: skip
+    assert logged == pytest.approx({name: float(value) for name, value in expected.items()}, rel=1e-5)
+    assert trainer._statistics.take(lambda sums: sums) == {}
+
+
+def outputs_of(log_prob, argmax, entropy, learnability=None) -> SimpleNamespace:
+    stats = SimpleNamespace(log_prob=log_prob, argmax=argmax, entropy=entropy)
+    return SimpleNamespace(token_stats=stats, learnability=learnability)
+
+
+def prepared_of(labels, *, time, **names) -> TrainingBatch:
+    batch = DenoisingBatch(labels, labels, None, None)
+    draws = Draws(time, time, names.pop("rho", None), names.pop("order", None))
+    return TrainingBatch(batch, labels != -100, draws, **names)
+
+
+def test_an_entry_is_of_the_tokens_of_all_micro_batches_and_processes():
+    """By hand, unequal numbers of tokens: means over tokens, not means of means."""
+    statistics = StepStatistics(torch.device("cpu"))
+    rejected = torch.tensor([[False, True, False]])
+    statistics.add(
+        prepared_of(
+            torch.tensor([[3, -100, 4]]), time=torch.tensor([0.25]), rho=torch.tensor([0.5]), order=torch.tensor([1]),
+            rejected=rejected, rejected_log_prob=torch.tensor([[9.0, -4.0, 9.0]]),
+        ),
+        outputs_of(torch.tensor([[-1.0, 9.0, -2.0]]), torch.tensor([[3, 1, 5]]), torch.tensor([[0.5, 9.0, 0.25]])),
+    )  # fmt: skip
+    statistics.add(
+        prepared_of(
+            torch.tensor([[-100, 2, -100], [-100] * 3]), time=torch.tensor([0.75, 0.5]),
+            rho=torch.tensor([0.0, 0.25]), order=torch.tensor([-1, 0]), rejected=torch.zeros(2, 3, dtype=torch.bool),
+            rejected_log_prob=torch.full((2, 3), 9.0),
+        ),
+        outputs_of(torch.full((2, 3), -6.0), torch.full((2, 3), 2), torch.full((2, 3), 1.5)),
+    )  # fmt: skip
+    asked = []
+    entry = statistics.take(lambda sums: asked.append(sums.clone()) or 2 * sums)  # another process has as much
+    assert len(asked) == 1
+    assert entry == pytest.approx({
+        "mean_t": 0.5, "mean_rho": 0.25, "easy": 1 / 3, "middle": 1 / 3, "hard": 1 / 3, "nll": 3.0,
+        "kept_log_prob": -3.0, "accuracy": 2 / 3, "entropy": 0.75, "rejected_log_prob": -4.0,
+    })  # fmt: skip
+    assert statistics.take(lambda sums: sums) == {}
+
+
+def test_a_method_without_modes_logs_none():
+    statistics = StepStatistics(torch.device("cpu"))
+    labels = torch.tensor([[2, -100]])
+    statistics.add(
+        prepared_of(labels, time=torch.tensor([0.5])), outputs_of(torch.zeros(1, 2) - 1, labels, torch.zeros(1, 2))
+    )
+    assert statistics.take(lambda sums: sums).keys() == {"mean_t", "nll", "accuracy", "entropy", "kept_log_prob"}
+
+
+def test_a_step_that_trains_nothing_has_no_means():
+    statistics = StepStatistics(torch.device("cpu"))
+    nothing = torch.full((1, 2), -100)
+    statistics.add(
+        prepared_of(nothing, time=torch.tensor([0.5])), outputs_of(torch.zeros(1, 2), nothing, torch.zeros(1, 2))
+    )
+    assert statistics.take(lambda sums: sums) == {"mean_t": 0.5}
+
+
+@pytest.mark.parametrize("learnability", ["hard", "soft"])
+def test_one_forward_trains_what_the_loss_kept_or_all_of_it_softly(learnability):
+    statistics = StepStatistics(torch.device("cpu"))
+    labels, log_prob = torch.tensor([[2, 3, -100]]), torch.tensor([[-1.0, -3.0, 9.0]])
+    told = OneForward(torch.ones(1), torch.ones(1), torch.ones(1), learnability=learnability)
+    kept = torch.tensor([[True, False, False]]) if learnability == "hard" else torch.tensor([[0.9, 0.1, 0.0]])
+    prepared = prepared_of(
+        labels, time=torch.tensor([0.5]), rho=torch.tensor([0.5]), order=torch.tensor([1]), one_forward=told
+    )
+    statistics.add(prepared, outputs_of(log_prob, torch.tensor([[2, 2, 2]]), torch.ones(1, 3), kept))
+    entry = statistics.take(lambda sums: sums)
+    assert entry["nll"] == (1.0 if learnability == "hard" else 2.0)
+    assert entry["accuracy"] == (1.0 if learnability == "hard" else 0.5)
+    assert entry.get("rejected_log_prob") == (-3.0 if learnability == "hard" else None)
