@@ -20,6 +20,7 @@ from lift.objectives import (
 )
 from lift.objectives.complementary import maskable_of_views
 from lift_kernels import reference
+from lift_kernels.models import OneForward
 from tests.lift.support.clean_rows import MASK, NUM_ROWS, clean_rows, scores_of_ranked_rows
 
 
@@ -185,5 +186,5 @@ def test_middle_rows_get_a_second_view_where_complements_are_asked_for(options):
 
 
 def test_one_forward_is_taken_where_it_is_asked_for():
-    assert isinstance(lift.build(clean_rows("lift3", one_forward=True)).one_forward)
+    assert isinstance(lift.build(clean_rows("lift3", one_forward=True)).one_forward, OneForward)
     assert lift.build(clean_rows("lift3")).one_forward is None
