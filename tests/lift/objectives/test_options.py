@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
+from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
 
+from lift import objectives
 from lift.errors import LiftError
 from lift.objectives import METHODS, PUBLISHED, LiftOptions
 
@@ -82,3 +85,12 @@ def test_a_floor_of_kept_tokens_may_be_zero_and_a_decay_too():
     LiftOptions(
         min_keep=0, score_decay=0.0, max_rho=1.0, timestep_distribution="fixed", fixed_timestep=1.0
     ).resolve_options()
+
+
+def test_the_readme_stars_the_options_of_the_published_code():
+    table = (Path(objectives.__file__).parent / "README.md").read_text(encoding="utf-8").split("## Quirks")[1]
+    starred = re.findall(r"`(\w+)(?:=(\w+))?` \*", table)
+    assert {name for name, _ in starred} == set(PUBLISHED)
+    assert {name: value for name, value in starred if value} == {
+        name: str(value) for name, value in PUBLISHED.items() if value is not True
+    }
