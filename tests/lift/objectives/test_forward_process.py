@@ -17,12 +17,30 @@ from lift.objectives.forward_process import (
     overmask_rate,
     step_seed,
 )
+from lift_kernels import reference
 
 
 def test_seeds_of_steps_are_distinct_and_in_range():
     seeds = {step_seed(seed, step) for seed in range(20) for step in range(-1, 500)}
     assert len(seeds) == 20 * 501
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_the_seed_of_a_step_is_an_output_of_splitmix64():
+    """The generator's first outputs for the seed 0, as its authors' code prints them, in 63 bits."""
+    outputs = (0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F)
+    assert [step_seed(0, step) for step in range(3)] == [word >> 1 for word in outputs]
+
+
+def test_draws_are_words_of_the_reference_generator():
+    ids, seed = torch.tensor([5, 900, 2**40]), 7
+    for position, draws in enumerate(draw_uniforms(seed, ids)):
+        words = [reference.random_word(seed, example, position, 2) for example in ids.tolist()]
+        assert draws.tolist() == [(word >> 8) / 2**24 for word in words]
+    assert draw_mode_words(seed, ids).tolist() == [
+        reference.random_word(seed, example, 2, 2) for example in ids.tolist()
+    ]
+    assert draw_mode_words(seed, ids, micro_batch=4).tolist() == [reference.random_word(seed, 4, 2, 3)] * 3
 
 
 def test_draws_depend_on_the_example_and_the_seed_alone():

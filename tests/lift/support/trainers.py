@@ -34,6 +34,13 @@ def make_trainer(tmp_path, model=None, *, callbacks=None, **options) -> LiftTrai
     )
 
 
+def trainer_of_uneven_rows(tmp_path, trainer_class=LiftTrainer, **options) -> LiftTrainer:
+    return trainer_class(
+        model=tiny_model(), args=tiny_config(tmp_path, **options), train_dataset=uneven_rows(),
+        eval_dataset=uneven_rows(10), processing_class=sudoku.build_tokenizer(),
+    )  # fmt: skip
+
+
 def micro_batch(trainer: LiftTrainer, rows=range(8)):
     return trainer.data_collator([trainer.train_dataset[i] for i in rows])
 

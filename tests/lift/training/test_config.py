@@ -82,3 +82,16 @@ def test_processes_without_an_accelerator_find_each_other(tmp_path, monkeypatch)
         args = SimpleNamespace(deepspeed=deepspeed, use_cpu=False, ddp_backend=backend)
         LiftConfig._join_processes_on_cpu(args)
         assert (args.use_cpu, args.ddp_backend) == wanted
+
+
+def test_what_stands_otherwise_than_in_transformers(tmp_path):
+    config = LiftConfig(str(tmp_path), use_cpu=True)
+    assert (config.max_length, config.pad_to, config.pad_to_multiple_of, config.packing) == (
+        512,
+        "longest",
+        None,
+        False,
+    )
+    assert config.remove_unused_columns is False and config.disable_tqdm is False
+    assert config.logging_nan_inf_filter is False  # a loss that is not finite is seen
+    assert (config.method, config.pad_in_loss, config.loss_normalizer) == ("lift3", True, "token")

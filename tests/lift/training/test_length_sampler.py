@@ -129,3 +129,13 @@ def test_evaluation_keeps_its_order(tmp_path):
     trainer.train()
     assert [batch["host_example_id"] for batch in trainer.get_eval_dataloader()] == before
     assert trainer.evaluate()["eval_loss"] == trainer.evaluate()["eval_loss"]
+
+
+def test_the_order_has_the_seed_of_the_data_where_there_is_one_and_a_stream_has_none():
+    args = SimpleNamespace(
+        group_by_length=True, length_column_name="length", seed=3, data_seed=None, disable_tqdm=True, process_index=0
+    )
+    assert length_grouped_sampler(args, uneven_rows(6), 2, lambda: 0).seed == 3
+    args.data_seed = 0
+    assert length_grouped_sampler(args, uneven_rows(6), 2, lambda: 0).seed == 0
+    assert length_grouped_sampler(args, iter(uneven_rows(6)), 2, lambda: 0) is None

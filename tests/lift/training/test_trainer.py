@@ -9,9 +9,10 @@ import torch
 from transformers.trainer_callback import ProgressCallback
 
 from lift import LiftError, LiftTrainer
-from lift.objectives import diffusion_time, step_seed
+from lift.objectives import diffusion_time
 from lift.tasks import sudoku
 from lift.training.progress import TrainingProgress
+from tests.lift.support.labelled import tiny_dream
 from tests.lift.support.launchers import alone_under_fsdp2
 from tests.lift.support.oracle import loss_by_description, one_forward_loss_by_description
 from tests.lift.support.tiny import tiny_config, tiny_model, tiny_rows, uneven_rows
@@ -20,6 +21,7 @@ from tests.lift.support.trainers import (
     evaluation_batch,
     make_trainer,
     micro_batch,
+    trainer_of_uneven_rows,
     training_batch,
     weights,
 )
@@ -206,13 +208,6 @@ def test_what_a_trainer_cannot_use_is_refused(tmp_path):
         LiftTrainer("bert-base-uncased", tiny_config(tmp_path), processing_class=sudoku.build_tokenizer())
 
 
-def trainer_of_uneven_rows(tmp_path, trainer_class=LiftTrainer, **options) -> LiftTrainer:
-    return trainer_class(
-        model=tiny_model(), args=tiny_config(tmp_path, **options), train_dataset=uneven_rows(),
-        eval_dataset=uneven_rows(10), processing_class=sudoku.build_tokenizer(),
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("options", "width"),
     [
@@ -225,85 +220,6 @@ def test_width_of_a_batch_is_the_configs(tmp_path, options, width):
     trainer = trainer_of_uneven_rows(tmp_path, **options)
     for loader in (trainer.get_train_dataloader(), trainer.get_eval_dataloader()):
         assert {batch["input_ids"].shape[1] for batch in loader} == {width}
-
-
-class Subclass(LiftTrainer):
-    """Overrides each hook that the documentation names, and notes its calls."""
-
-    def __init__(self, *args, **kwargs) -> None:
-        self.calls: dict[str, list] = {}
-        super().__init__(*args, **kwargs)
-
-    def note(self, name: str, value: object = None) -> None:
-        self.calls.setdefault(name, []).append(value)
-
-    @staticmethod
-    def make_collator(args, pad_token_id, **options):
-        collator = LiftTrainer.make_collator(args, pad_token_id, **options)
-        collator.made_with = options
-        return collator
-
-    def clean_inputs(self, inputs):
-        self.note("clean_inputs")
-        return inputs | {"input_ids": inputs["input_ids"].clamp(max=6)}
-
-    def mask_rate(self, time):
-        self.note("mask_rate")
-        return time**2
-
-    def prepare_training_batch(self, model, inputs, draws, seed, *, is_evaluation=False):
-        self.note("prepare_training_batch", (seed, inputs["input_ids"].max().item(), draws, is_evaluation))
-        return super().prepare_training_batch(model, inputs, draws, seed, is_evaluation=is_evaluation)
-
-    def prepare_evaluation_batch(self, inputs, u):
-        batch = super().prepare_evaluation_batch(inputs, u)
-        self.note("prepare_evaluation_batch", (u, batch))
-        return batch
-
-    def log_micro_batch(self, prepared, outputs):
-        self.note("log_micro_batch", outputs.loss.item())
-        super().log_micro_batch(prepared, outputs)
-
-    def log_evaluation(self, inputs, loss):
-        self.note("log_evaluation", loss.item())
-
-
-def test_what_a_subclass_overrides_is_what_is_called(tmp_path):
-    options = {"max_steps": 2, "gradient_accumulation_steps": 2, "per_device_eval_batch_size": 4}
-    trainer = trainer_of_uneven_rows(tmp_path, Subclass, **options)
-    assert trainer.data_collator.made_with == {"pad_in_loss": True, "predicts_next": False}
-    trainer.train()
-    calls = trainer.calls
-    assert len(calls["clean_inputs"]) == len(calls["log_micro_batch"]) == len(calls["prepare_training_batch"]) == 4
-    for micro_batch_number, (seed, largest, draws, is_evaluation) in enumerate(calls["prepare_training_batch"]):
-        assert seed == step_seed(trainer.args.seed, micro_batch_number // 2) and largest == 6 and not is_evaluation
-        assert torch.equal(draws.timestep, diffusion_time(draws.u) ** 2)
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    noted = torch.tensor(calls["log_micro_batch"]).view(2, 2)
-    assert losses == pytest.approx(noted.mean(1).tolist(), rel=1e-4)
-    evaluated = trainer.evaluate()["eval_loss"]
-    assert len(calls["log_evaluation"]) == len(calls["prepare_evaluation_batch"]) == 3
-    u = torch.cat([u for u, _ in calls["prepare_evaluation_batch"]])
-    torch.testing.assert_close(u, (torch.arange(10) + 0.5) / 10)
-    for times, batch in calls["prepare_evaluation_batch"]:
-        torch.testing.assert_close(1 / batch.token_weight[:, 0], diffusion_time(times) ** 2)
-    sizes = torch.tensor([4.0, 4.0, 2.0])
-    assert evaluated == pytest.approx((torch.tensor(calls["log_evaluation"]) @ sizes / 10).item(), rel=1e-5)
-
-
-def test_masks_follow_the_seed_of_the_step_and_those_of_evaluation_stay(tmp_path):
-    for reseeds, num_different in ((True, 1), (False, 2)):
-        trainer = trainer_of_uneven_rows(tmp_path, Subclass, eval_reseed=reseeds)
-        labels = []
-        for _ in range(2):
-            trainer.evaluate()
-            labels.append(tuple(trainer.calls["prepare_evaluation_batch"][-1][1].labels.flatten().tolist()))
-        assert len(set(labels)) == num_different
-    by_method = trainer_of_uneven_rows(tmp_path, Subclass, eval_loss="train")
-    by_method.evaluate()
-    by_method.evaluate()
-    seeds = {(seed, is_evaluation) for seed, _, _, is_evaluation in by_method.calls["prepare_training_batch"]}
-    assert seeds == {(step_seed(by_method.args.seed, -1), True)}
 
 
 @pytest.mark.parametrize(
@@ -345,12 +261,50 @@ def test_in_bfloat16_under_fsdp2_weights_and_denominator_keep_their_digits(tmp_p
         assert torch.equal(arguments["token_weight"], weight) and not torch.equal(weight, weight.bfloat16().float())
     else:
         weight = outputs.learnability.detach() * prepared.row_weight[:, None]
-        assert torch.equal(arguments["lift"]["timestep"], prepared.draws.timestep)
-        assert torch.equal(arguments["lift"]["row_weight"], prepared.row_weight)
+        assert torch.equal(arguments["lift"].timestep, prepared.draws.timestep)
+        assert torch.equal(arguments["lift"].row_weight, prepared.row_weight)
     log_prob = outputs.token_stats.log_prob
     assert log_prob.dtype == torch.float32  # of the scores, and of what is logged; the loss itself FSDP2 rounds
     truth = -(log_prob * weight).where(prepared.batch.labels != -100, 0).sum() / 301
     assert outputs.loss.item() == pytest.approx(truth.item(), rel=2.0**-8)
+
+
+def test_a_number_divides_the_loss_of_a_method_that_has_a_denominator_of_its_own(tmp_path):
+    losses = []
+    for options in ({}, {"loss_denominator": 7.0}):
+        trainer = make_trainer(tmp_path, method="gift", **options)
+        inputs = micro_batch(trainer)
+        losses.append(trainer.compute_loss(trainer.model, inputs).item())
+    num_drawn = training_batch(trainer, inputs).batch.denominator.item()
+    assert losses[1] == pytest.approx(losses[0] * num_drawn / 7, rel=1e-5) and num_drawn != 7
+
+
+@pytest.mark.parametrize("shift_first", ["exclude", "zeros"])
+def test_the_first_token_of_a_model_that_predicts_the_next_is_masked_only_if_asked(tmp_path, shift_first):
+    trainer = make_trainer(tmp_path, tiny_dream(), shift_first=shift_first, method="sft")
+    row = {"input_ids": [2, 3, 4], "prompt_length": 0, "example_id": 0}
+    assert trainer.data_collator([row])["maskable"].tolist() == [[shift_first == "zeros", True, True]]
+    assert trainer._scorer.label_arguments == {"first_position": "zeros" if shift_first == "zeros" else "ignore"}
+
+
+def test_scores_in_the_dtype_of_the_logits_have_that_of_the_head(tmp_path):
+    trainer = make_trainer(tmp_path, tiny_model().half(), score_dtype="logits", method="lift2")
+    log_prob = training_batch(trainer, micro_batch(trainer)).rejected_log_prob
+    assert torch.equal(log_prob, log_prob.half().float()) and log_prob.unique().numel() > 3
+
+
+def test_the_evaluation_has_no_gradient_and_checks_its_rows_as_training_does(tmp_path):
+    trainer = make_trainer(tmp_path, eval_loss="train")
+    inputs = trainer.data_collator([trainer.eval_dataset[i] for i in range(6)])
+    losses = []
+    trainer.prepare_training_batch = lambda *args, **kwargs: (
+        losses.append(torch.is_grad_enabled()), LiftTrainer.prepare_training_batch(trainer, *args, **kwargs)
+    )[1]  # fmt: skip
+    loss, _, _ = trainer.prediction_step(trainer.model, dict(inputs), True)
+    assert losses == [False] and not loss.requires_grad
+    inputs["input_ids"][2, 20] = 8
+    with pytest.raises(LiftError, match="row 2 of the training data has token ids outside"):
+        trainer.prediction_step(trainer.model, dict(inputs), True)
 
 
 def test_scores_are_learned_from_the_first_view_of_each_row(tmp_path):
