@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -222,6 +223,16 @@ def test_every_room_says_what_lives_there():
     doors = [*(ROOT / "lift").rglob("__init__.py"), *(ROOT / "lift_kernels").rglob("__init__.py")]
     assert len(doors) > 15
     assert not [str(door) for door in doors if not ast.get_docstring(ast.parse(door.read_text(encoding="utf-8")))]
+
+
+def test_no_test_imports_another_test():
+    pattern = re.compile(
+        r"^(?:from|import) tests\.(?:[a-z_]+\.)*test_|^from tests[a-z_.]* import .*\btest_", re.MULTILINE
+    )
+    assert pattern.search("from tests.lift.test_a import b") and pattern.search("from tests.lift import c, test_a")
+    tests = [path for path in (ROOT / "tests").rglob("*.py") if path.name != Path(__file__).name]
+    assert len(tests) > 100
+    assert not [str(path) for path in tests if pattern.search(path.read_text(encoding="utf-8"))]
 
 
 def test_every_module_keeps_to_its_floor():

@@ -12,3 +12,26 @@ SMOKE_KERNELS = RunConfig(torch.device("cpu"), "triton", is_smoke=True)
 ON_GPU = RunConfig(torch.device("cuda"), "triton")
 SHAPE = (20, 16, 300)  # N, D, V
 GREEN = {"default": "green", "minimal": "green"}
+
+
+class Sink:
+    """Keeps what a supervisor reports."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, dict] = {}
+        self.dropped_tasks: list[str] = []
+        self.crashes: list[tuple] = []
+        self.ticks = 0
+
+    def record(self, job, task, record):
+        assert task not in self.records
+        self.records[task] = record
+
+    def dropped(self, job, task):
+        self.dropped_tasks.append(task)
+
+    def crashed(self, job, task, provider, crash):
+        self.crashes.append((task, provider, crash))
+
+    def tick(self):
+        self.ticks += 1

@@ -9,8 +9,7 @@ from benchmarks.gpu.checks.matrix import jobs
 from benchmarks.harness import supervisor
 from benchmarks.harness.job import Job
 from benchmarks.ops.cases import cases_of
-from tests.benchmarks.harness.test_supervisor import Sink
-from tests.benchmarks.support import GREEN, HERE, SMOKE
+from tests.benchmarks.support import GREEN, HERE, SMOKE, Sink
 
 
 @pytest.mark.parametrize(("config", "suite"), [(SMOKE, "smoke"), (HERE, "gpu")])

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.harness import supervisor
 from benchmarks.harness.job import Job
+from tests.benchmarks.support import Sink
 
 # Says what the tasks of its job tell it to: a word each.
 WORKER = """
@@ -29,27 +30,6 @@ for task in job["tasks"]:
     if "leave" in task: sys.exit(3)
     if "quit" in task: sys.exit(0)
 """
-
-
-class Sink:
-    def __init__(self) -> None:
-        self.records: dict[str, dict] = {}
-        self.dropped_tasks: list[str] = []
-        self.crashes: list[tuple] = []
-        self.ticks = 0
-
-    def record(self, job, task, record):
-        assert task not in self.records
-        self.records[task] = record
-
-    def dropped(self, job, task):
-        self.dropped_tasks.append(task)
-
-    def crashed(self, job, task, provider, crash):
-        self.crashes.append((task, provider, crash))
-
-    def tick(self):
-        self.ticks += 1
 
 
 def job(*tasks: str, name: str = "job") -> Job:

@@ -27,7 +27,9 @@ def test_a_step_survives_json():
 
 
 @pytest.mark.parametrize("family", ["llada", "dream"])
-def test_a_checkpoint_with_code_of_its_own_gives_one_loss_both_ways(tmp_path, without_memory, remote_code_cache, family):
+def test_a_checkpoint_with_code_of_its_own_gives_one_loss_both_ways(
+    tmp_path, without_memory, remote_code_cache, family
+):
     write_checkpoint(tmp_path, family)
     logits, patched = (
         measure_here(step(path, str(tmp_path), trust_remote_code=True)) for path in ("logits", "patched")

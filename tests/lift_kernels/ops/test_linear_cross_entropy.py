@@ -10,17 +10,9 @@ from torch.nn import functional as F
 from lift_kernels import LinearCrossEntropyLoss, linear_cross_entropy, linear_token_stats, reference
 from lift_kernels.fallback.tiles import plan_tiles
 from lift_kernels.testing import DTYPES, Head, assert_gradient_close, assert_nats_close
+from tests.lift_kernels.ops.head_cases import DEFAULT, OPTIONS, SHAPES, SMALL
 
 LEAVES = ("hidden_states", "weight", "bias")
-# N around a block of 16 and 128; D ragged; V = 507 is no multiple of anything, so a lost column costs 1/507.
-SHAPES = ((1, 8, 5), (37, 33, 507), (130, 64, 1100), (16, 20, 4099))
-# Just enough for one block of each shape above: many tiles, ragged ones last; and the default: one tile.
-SMALL, DEFAULT = 400_000, None
-OPTIONS = {
-    "plain": {},
-    "scaled": {"logit_scale": 0.4},
-    "softcap": {"logit_softcap": 2.5, "logit_scale": 1.5},
-}
 
 
 def run(head: Head, function, names, grad=None, **options) -> tuple[torch.Tensor, list[torch.Tensor]]:

@@ -5,7 +5,7 @@ import torch
 
 from lift_kernels import linear_token_stats, reference
 from lift_kernels.testing import DTYPES, Head, assert_nats_close
-from tests.lift_kernels.ops.test_linear_cross_entropy import DEFAULT, OPTIONS, SHAPES, SMALL
+from tests.lift_kernels.ops.head_cases import DEFAULT, OPTIONS, SHAPES, SMALL
 
 
 @pytest.mark.parametrize("workspace_bytes", [SMALL, DEFAULT], ids=["many-tiles", "one-tile"])
