@@ -11,11 +11,16 @@ READY4 := $(VENV4)/.ready
 TESTS4 := tests/doubles tests/lift $(filter-out %_wrapped.py,$(wildcard tests/lift_kernels/models/test_patch*.py)) \
   $(patsubst %,--ignore=tests/lift/%,objectives learnability report integrations/test_two_processes.py \
     training/test_deepspeed.py training/test_distributed.py training/test_loss_curve.py tasks/sudoku/test_plot.py)
+# The oldest release that the kernels run on, and the newest: what pip brings beside a torch without CUDA. Each lies in a
+# folder of its own, which comes before .venv, with the NUMPY that it works with where .venv has a newer one.
+TRITON_RELEASES := 3.6.0 3.9.0
+TRITON_FOLDER := .triton-releases
+READY_TRITON := $(TRITON_RELEASES:%=$(TRITON_FOLDER)/%/.ready)
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-transformers4 test-slow lint format bench gpu build clean
+.PHONY: help setup demo test test-transformers4 test-triton test-slow lint format bench gpu build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +35,13 @@ test: $(READY) ## run the tests; PYTEST_ARGS="tests/lift -k name" chooses among 
 
 test-transformers4: $(READY4) ## run the tests of models, data and trainer with transformers 4.57
 	@$(VENV4)/bin/python -m pytest $(TESTS4) $(PYTEST_ARGS)
+
+test-triton: $(READY) $(READY_TRITON) ## run the kernels' tests, machine code included, on the oldest and newest triton
+	@status=0; for release in $(TRITON_RELEASES); do \
+	  export PYTHONPATH="$(CURDIR)/$(TRITON_FOLDER)/$$release"; \
+	  $(BIN)/python -c 'import triton; print("triton", triton.__version__)'; \
+	  $(BIN)/python -m pytest tests/lift_kernels/kernels $(PYTEST_ARGS) || status=1; \
+	done; exit $$status
 
 test-slow: $(READY) ## run the tests that take minutes or need a package index
 	@DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps \
@@ -54,7 +66,7 @@ gpu: ## on a CUDA machine with torch and triton: check accuracy, then measure; G
 build: $(READY) ## build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel
 
-clean: ## remove what the targets made, but not .venv and .venv-transformers4
+clean: ## remove what the targets made, but not .venv, .venv-transformers4 and .triton-releases
 	@rm -rf dist build demo-output .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find lift lift_kernels tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -81,3 +93,11 @@ $(READY) $(READY4): pyproject.toml constraints.txt
 	  rm -f $(@D)/.unfinished; echo "make: the set-up failed: see pip's message above, then run make again" >&2; exit 1; }
 	@mv $(@D)/.unfinished $@; touch $@
 	@echo "$(@D) is ready."
+
+$(TRITON_FOLDER)/3.6.0/.ready: NUMPY := numpy==2.3.5
+$(READY_TRITON): | $(READY)
+	@echo "Fetching triton $(notdir $(@D)), this once (200 MB) ..."
+	@rm -rf $(@D)
+	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps \
+	  --target $(@D) triton==$(notdir $(@D)) $(NUMPY)
+	@touch $@

@@ -72,6 +72,6 @@ def corrupt_tokens(
                 None if row_ids is None else row_ids.contiguous(),
                 corrupted_ids, is_masked, length, mask_token_id, seed,
                 PER_TOKEN=mask_prob.dim() == 2, HAS_MASKABLE=maskable is not None, HAS_ROW_IDS=row_ids is not None,
-                **CORRUPT_TOKENS.blocks, num_warps=CORRUPT_TOKENS.num_warps,
+                **CORRUPT_TOKENS.options,
             )  # fmt: skip
     return corrupted_ids, is_masked

@@ -14,6 +14,7 @@ import triton.language as tl
 from torch import Tensor
 
 from lift_kernels.kernels.arithmetic import LOWEST
+from lift_kernels.kernels.launch_configs import merge_partials_launch
 from lift_kernels.linear_head import RowStats
 
 REFERENCE, SUM, WEIGHTED_SUM, MAX, TARGET_LOGIT = range(5)
@@ -46,7 +47,7 @@ class PartialStatistics:
         if num_rows:
             _merge_partials_kernel[(num_rows,)](
                 self.values, self.argmax, *merged, num_rows, num_parts,
-                BLOCK_S=max(2, triton.next_power_of_2(num_parts)), num_warps=1,
+                **merge_partials_launch(num_parts).options,
             )  # fmt: skip
         return merged
 
@@ -61,15 +62,18 @@ def _merge_partials_kernel(
     in_s = offs_s < S
     p_values = values_ptr + i_n * S + offs_s
     part = N.to(tl.int64) * S
+    # First, as it is done with two of six values of each part before the others are in registers.
+    maxima = tl.load(p_values + 3 * part, mask=in_s, other=-float("inf"))
+    argmaxima = tl.load(argmax_ptr + i_n * S + offs_s, mask=in_s, other=2147483647)
+    largest = tl.max(maxima, 0)
+    argmax = tl.min(tl.where((maxima == largest) & in_s, argmaxima, 2147483647), 0)
+
     reference = tl.load(p_values, mask=in_s, other=LOWEST)
     sums = tl.load(p_values + part, mask=in_s, other=0.0)
     weighted_sums = tl.load(p_values + 2 * part, mask=in_s, other=0.0)
-    maxima = tl.load(p_values + 3 * part, mask=in_s, other=-float("inf"))
     target_logit = tl.max(tl.load(p_values + 4 * part, mask=in_s, other=-float("inf")), 0)
-    argmaxima = tl.load(argmax_ptr + i_n * S + offs_s, mask=in_s, other=2147483647)
 
     # Everything relative to the largest logit: where the model is sure, log_prob is then a difference of small terms.
-    largest = tl.max(maxima, 0)
     base = tl.maximum(largest, LOWEST)
     shift = reference - base
     shrink = tl.exp(shift)
@@ -83,5 +87,4 @@ def _merge_partials_kernel(
     tl.store(lse_ptr + i_n, base + log_total)
     tl.store(entropy_ptr + i_n, tl.where(entropy < 0, 0.0, entropy))
     tl.store(max_log_prob_ptr + i_n, -log_total)
-    argmax = tl.min(tl.where((maxima == largest) & in_s, argmaxima, 2147483647), 0)
     tl.store(merged_argmax_ptr + i_n, argmax.to(tl.int64))

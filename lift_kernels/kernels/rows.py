@@ -19,15 +19,15 @@ def _copy_rows_kernel(
 ):  # fmt: skip
     i_n = tl.program_id(0).to(tl.int64)
     offs_d = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D)
-    in_d = offs_d < D
-    source = i_n
+    source, width = i_n, D
     if HAS_INDEX:
         source = tl.load(index_ptr + i_n)
-    # A row without a source (-1) is written as zeros in the same pass: no memory has to be cleared before.
-    row = tl.load(rows_ptr + source * stride_rows_n + offs_d, mask=in_d & (source >= 0), other=0.0).to(tl.float32)
+        # A row without a source (-1) is written as zeros in the same pass: no memory has to be cleared before.
+        width = tl.where(source >= 0, D, 0)
+    row = tl.load(rows_ptr + source * stride_rows_n + offs_d, mask=offs_d < width, other=0.0).to(tl.float32)
     if HAS_SCALE:
         row = row * tl.load(scale_ptr + i_n)
-    tl.store(out_ptr + i_n * stride_out_n + offs_d, round_to(row, out_ptr.dtype.element_ty), mask=in_d)
+    tl.store(out_ptr + i_n * stride_out_n + offs_d, round_to(row, out_ptr.dtype.element_ty), mask=offs_d < D)
 
 
 def copy_rows(
@@ -45,7 +45,7 @@ def copy_rows(
         _copy_rows_kernel[(num_rows, triton.cdiv(width, COPY_ROWS.blocks["BLOCK_D"]))](
             rows, index, scale, out, rows.stride(0), out.stride(0), width,
             HAS_INDEX=index is not None, HAS_SCALE=scale is not None,
-            **COPY_ROWS.blocks, num_warps=COPY_ROWS.num_warps,
+            **COPY_ROWS.options,
         )  # fmt: skip
     return out
 

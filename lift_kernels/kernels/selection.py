@@ -63,17 +63,17 @@ def _select_tokens_kernel(
     i_b = tl.program_id(0).to(tl.int64)
     offs_l = tl.arange(0, BLOCK_L)
     in_l = offs_l < L
-    offs = i_b * L + offs_l
+    row = i_b * L  # added to the pointers, which one register holds for all positions, and not to each position
     LAST: tl.constexpr = (1 << KEY_BITS) - 1
 
-    is_masked = tl.load(is_masked_ptr + offs, mask=in_l, other=False)
+    is_masked = tl.load(is_masked_ptr + row + offs_l, mask=in_l, other=False)
     order = tl.load(order_ptr + i_b)
     if order == 0:
         word = random_words(seed, row_ids_ptr, i_b, offs_l, _STREAM, HAS_ROW_IDS)
         # The largest words come first; xor with all ones reverses their order.
         key = (word ^ 0xFFFFFFFF).to(tl.uint64 if KEY_BITS == 64 else tl.uint32)
     else:
-        key = _score_key(tl.load(score_ptr + offs, mask=is_masked, other=0.0), order < 0, KEY_BITS)
+        key = _score_key(tl.load(score_ptr + row + offs_l, mask=is_masked, other=0.0), order < 0, KEY_BITS)
     key = tl.where(is_masked, key, LAST)
 
     num_masked = tl.sum(is_masked.to(tl.int32), 0)
@@ -84,7 +84,7 @@ def _select_tokens_kernel(
     is_tie = (key == threshold) & is_masked
     tie_rank = tl.cumsum(is_tie.to(tl.int32), 0)
     is_kept = (key < threshold) | (is_tie & (tie_rank <= k - num_below))
-    tl.store(is_kept_ptr + offs, is_kept, mask=in_l)
+    tl.store(is_kept_ptr + row + offs_l, is_kept, mask=in_l)
 
 
 def select_tokens(
@@ -106,6 +106,6 @@ def select_tokens(
                 None if row_ids is None else row_ids.contiguous(), is_kept,
                 length, 0 if seed is None else seed,
                 HAS_ROW_IDS=row_ids is not None, KEY_BITS=64 if score.dtype == torch.float64 else 32,
-                **launch.blocks, num_warps=launch.num_warps,
+                **launch.options,
             )  # fmt: skip
     return is_kept

@@ -138,7 +138,7 @@ def softmax_rows(
         num_rows, columns.start, num_columns, head.scale, head.softcap or 0.0,
         HAS_BIAS=head.bias is not None, HAS_SOFTCAP=head.softcap is not None, HAS_TARGETS=targets is not None,
         HAS_EXPONENTIALS=exponentials is not None, ALL_STATS=all_stats,
-        **launch.blocks, num_warps=launch.num_warps, num_stages=launch.num_stages,
+        **launch.options,
     )  # fmt: skip
 
 
@@ -181,7 +181,7 @@ def set_target_column(
             exponentials, targets, log_prob, statistics.values, factor, exponentials.stride(0),
             num_rows, head.scale, head.softcap or 0.0,
             HAS_SOFTCAP=head.softcap is not None, SUM=SUM, TARGET_LOGIT=TARGET_LOGIT,
-            **SET_TARGET_COLUMN.blocks, num_warps=SET_TARGET_COLUMN.num_warps,
+            **SET_TARGET_COLUMN.options,
         )  # fmt: skip
     return factor
 
@@ -213,5 +213,5 @@ def weighted_column_sums(rows: Tensor, weight: Tensor, out: Tensor, *, accumulat
     num_rows, num_columns = rows.shape
     _weighted_column_sums_kernel[(triton.cdiv(num_columns, COLUMN_SUMS.blocks["BLOCK_V"]),)](
         rows, weight, out, rows.stride(0), num_rows, num_columns, ACCUMULATE=accumulate,
-        **COLUMN_SUMS.blocks, num_warps=COLUMN_SUMS.num_warps,
+        **COLUMN_SUMS.options,
     )  # fmt: skip

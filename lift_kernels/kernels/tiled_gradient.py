@@ -97,6 +97,6 @@ def tiled_gradient(
         HAS_BIAS=head.bias is not None, HAS_SOFTCAP=head.softcap is not None, HAS_FACTOR=factor is not None,
         HAS_COLUMN_SUMS=column_sums is not None, EVEN_D=width % blocks["BLOCK_D"] == 0,
         PRECISION=dot_precision(gradient.dtype),
-        **blocks, num_warps=launch.num_warps, num_stages=launch.num_stages,
+        **launch.options,
     )  # fmt: skip
     return None if column_sums is None else column_sums[:num_row_tiles, :num_columns].sum(0)

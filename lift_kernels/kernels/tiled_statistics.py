@@ -95,7 +95,9 @@ def _tiled_statistics_kernel(
     target_logit = tl.full([BLOCK_N], -float("inf"), tl.float32)
     argmax = tl.zeros([BLOCK_N], tl.int32) + first_column
     for start in range(first_column, end_column, BLOCK_V):
-        offs_v = start + tl.arange(0, BLOCK_V)
+        # `start` is a multiple of BLOCK_V. As a sum, LLVM of triton 3.9 would keep every column's own part in registers
+        # throughout the loop, 64 a thread, and all of them would spill.
+        offs_v = start | tl.arange(0, BLOCK_V)
         logits = tile_logits(
             hidden_states_ptr, weight_ptr, bias_ptr, offs_n, offs_v, stride_hidden_states_n, stride_weight_v,
             N, V, D, logit_scale, logit_softcap,
@@ -158,7 +160,7 @@ def tiled_statistics(
             HAS_BIAS=head.bias is not None, HAS_SOFTCAP=has_softcap, HAS_TARGETS=targets is not None,
             ALL_STATS=all_stats, EVEN_D=width % launch.blocks["BLOCK_D"] == 0,
             PRECISION=dot_precision(hidden_states.dtype),
-            **launch.blocks, num_warps=launch.num_warps, num_stages=launch.num_stages,
+            **launch.options,
         )  # fmt: skip
     return partial.merge()
 

@@ -55,11 +55,33 @@ def test_nothing_worth_mentioning_is_spilled(reports):
 
 
 def spill_budget(report: dict) -> int:
-    if report["kernel"] == "_select_tokens_kernel" and "16384" in report["use"]:
-        return 256  # 1024 threads have 64 registers each, and a row is held in them
-    if report["architecture"] == "sm100" and report["use"].endswith("statistics with bias and softcap"):
-        return 192  # after the loop over D, once a tile
+    """The same on every release of triton but where it says why; each was compiled with 3.6, 3.7, 3.8 and 3.9."""
+    release = tuple(int(number) for number in report["triton"].split(".")[:2])
+    architecture, use = report["architecture"], report["use"]
+    if report["kernel"] == "_select_tokens_kernel" and "16384" in use:
+        # 1024 threads have 64 registers each, and a row is held in them. What spills is read once a row, outside the
+        # loop over bits; the compilers of 3.8 and 3.9 spill less.
+        return 224 if release < (3, 8) or architecture == "gfx942" else 192
+    if (report["kernel"], architecture) == ("_tiled_gradient_kernel", "sm100") and use.endswith("bias and softcap"):
+        # After the loop over D, once a tile: every ptxas orders the tanh of a thread's 64 logits in its own way.
+        return {(3, 6): 32, (3, 9): 24}.get(release, 16)
     return 16
+
+
+def test_registers_leave_room_for_the_programs_that_share_a_multiprocessor(reports):
+    """Of its 65536: for four programs of 4 warps that read rows, two of 8 that multiply float32 without tensor cores."""
+    sharing = [
+        r
+        for r in reports
+        if r["architecture"] != "gfx942"
+        and (
+            r["kernel"] == "_softmax_rows_kernel"
+            or (r["kernel"] in MATRIX_KERNELS and r["use"].startswith("float32"))
+        )
+    ]  # fmt: skip
+    assert {r["kernel"] for r in sharing} == {"_softmax_rows_kernel", *MATRIX_KERNELS}
+    over = [(r["architecture"], r["kernel"], r["use"], r["registers"]) for r in sharing if r["registers"] > 128]
+    assert not over, "\n".join(map(str, over))
 
 
 def test_matrix_kernels_use_the_matrix_units_fed_by_asynchronous_copies(reports):
