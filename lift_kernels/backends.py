@@ -9,7 +9,8 @@ from functools import cache
 
 import torch
 
-BACKENDS = ("auto", "triton", "torch")
+from lift_kernels.checks import check_backend
+
 _OLDEST_TRITON = (3, 6)  # the oldest release that the kernels are verified with
 _OLDEST_CAPABILITY = (8, 0)  # the first with bfloat16 matrix instructions
 
@@ -21,7 +22,7 @@ def resolve_backend(op: str, backend: str, device: torch.device, dtype: torch.dt
     succeeds, and its exceptions reach the caller.
 
     Raises:
-        ValueError: `backend` is not one of "auto", "triton", "torch".
+        ValueError, TypeError: `backend` is not one of "auto", "triton", "torch".
         RuntimeError: `backend="triton"` was asked for where it cannot run; the message says why.
     """
     check_backend(op, backend)
@@ -33,12 +34,6 @@ def resolve_backend(op: str, backend: str, device: torch.device, dtype: torch.dt
     if backend == "triton":
         raise RuntimeError(f"{op}: backend='triton' cannot run on {device}: {obstacle}. Use backend='auto' or 'torch'.")
     return "torch"
-
-
-def check_backend(op: str, backend: str) -> None:
-    """Raise ValueError unless `backend` is one of the names."""
-    if backend not in BACKENDS:
-        raise ValueError(f"{op}: backend must be one of {', '.join(map(repr, BACKENDS))}, got {backend!r}.")
 
 
 def _obstacle(device: torch.device, dtype: torch.dtype | None) -> str | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from lift_kernels.ops.linear_cross_entropy import linear_cross_entropy
+from lift_kernels import checks
+from lift_kernels.ops.linear_cross_entropy import REDUCTIONS, linear_cross_entropy
 from lift_kernels.ops.linear_token_stats import TokenStats
 
 
@@ -14,6 +15,9 @@ class LinearCrossEntropyLoss(nn.Module):
     Args:
         ignore_index, reduction, logit_scale, logit_softcap, return_stats, backend, workspace_bytes: see
             `linear_cross_entropy`.
+
+    Raises:
+        ValueError, TypeError: an option does not fit; the message names it.
 
     Example:
         >>> criterion = LinearCrossEntropyLoss(reduction="sum")
@@ -32,6 +36,13 @@ class LinearCrossEntropyLoss(nn.Module):
         workspace_bytes: int | None = None,
     ) -> None:
         super().__init__()
+        name = type(self).__name__
+        checks.check_head_options(
+            name, ignore_index=ignore_index, logit_scale=logit_scale, logit_softcap=logit_softcap,
+            workspace_bytes=workspace_bytes, backend=backend,
+        )  # fmt: skip
+        checks.check_choice(name, "reduction", reduction, REDUCTIONS)
+        checks.check_bool(name, "return_stats", return_stats)
         self.ignore_index = ignore_index
         self.reduction = reduction
         self.logit_scale = logit_scale

@@ -64,11 +64,8 @@ def apply_to_instance(
         raise ValueError("lift_kernels patches a model that exists: pass model=.")
     try:
         apply_lift_kernels(model)
-    except AttributeError as error:
-        raise ValueError(
-            f"{type(model).__name__} has no language-model head that lift_kernels could fuse with its loss: set "
-            "use_liger_kernel=False."
-        ) from error
+    except ValueError as error:
+        raise ValueError(f"{error} A model that is to stay as it is needs use_liger_kernel=False.") from error
     replace_forward(unwrap_model(model), _OWNER, _forward_for_trainer)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
+from lift_kernels import checks
+
 FindModule = Callable[[Any], nn.Module]
 # model -> what works on each row (..., D) alone
 FindTransform = Callable[[Any], Callable[[Tensor], Tensor]]
@@ -68,6 +70,8 @@ _ROBERTA = ModelFamily(
 _DECODER_AND_HEAD = ModelFamily(backbone=lambda model: model.model, head=lambda model: model.lm_head)
 _LLADA_MOE = replace(_DECODER_AND_HEAD, attention_mask="ignored")
 _LLADA2 = replace(_DECODER_AND_HEAD, attention_mask="added_pairs")
+
+_REGISTER = "register_model_family"
 
 _FAMILIES: dict[str, ModelFamily] = {
     "albert": ModelFamily(
@@ -138,20 +142,42 @@ def register_model_family(
         attention_mask: what the model takes: "tokens" (B, L), "added_pairs" (B, 1, L, L) floats added to the scores
             and never None, "bool_pairs" (B, 1, L, L), or "ignored".
 
+    Whether the functions find something is known when `apply_lift_kernels` is given a model.
+
     Raises:
+        TypeError: an argument is not of its kind.
         ValueError: not exactly one of backbone and last_norm is given, or attention_mask is none of these.
 
     Example:
         >>> register_model_family("my_mdlm", backbone=lambda m: m.model, head=lambda m: m.lm_head)
     """
+    if not isinstance(model_type, str):
+        raise TypeError(f"{_REGISTER}: model_type must be a str, got {type(model_type).__name__}.")
+    if not model_type:
+        raise ValueError(f"{_REGISTER}: model_type must not be empty: it is the config.model_type of the model.")
+    _check_function("head", head)
+    optional = {
+        "backbone": backbone, "last_norm": last_norm, "transform": transform, "logit_scale": logit_scale,
+        "logit_softcap": logit_softcap,
+    }  # fmt: skip
+    for name, function in optional.items():
+        if function is not None:
+            _check_function(name, function)
     if (backbone is None) == (last_norm is None):
-        raise ValueError(f"register_model_family: {model_type!r} needs either backbone or last_norm.")
-    if attention_mask not in ATTENTION_MASKS:
-        choices = ", ".join(map(repr, ATTENTION_MASKS))
-        raise ValueError(f"register_model_family: attention_mask must be one of {choices}, got {attention_mask!r}.")
+        raise ValueError(f"{_REGISTER}: {model_type!r} needs either backbone or last_norm.")
+    checks.check_bool(_REGISTER, "predicts_next", predicts_next)
+    checks.check_choice(_REGISTER, "attention_mask", attention_mask, ATTENTION_MASKS)
     _FAMILIES[model_type] = ModelFamily(
         head, backbone, last_norm, transform, predicts_next, logit_scale, logit_softcap, attention_mask
     )
+
+
+def _check_function(name: str, function: object) -> None:
+    if not callable(function) or isinstance(function, (nn.Module, type)):
+        raise TypeError(
+            f"{_REGISTER}: {name} must be a function of the model, such as lambda model: model.{name}, got "
+            f"{type(function).__name__}."
+        )
 
 
 def known_model_types() -> Mapping[str, ModelFamily]:

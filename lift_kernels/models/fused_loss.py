@@ -9,10 +9,12 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from lift_kernels import checks
 from lift_kernels.linear_head import RowStats
 from lift_kernels.models import next_token
 from lift_kernels.models.families import ModelFamily
 from lift_kernels.models.head import call_head, vocab_size_of
+from lift_kernels.models.parts import logit_numbers
 from lift_kernels.models.uncast import Uncast
 from lift_kernels.ops.active_rows import ActiveRows, counted_rows
 from lift_kernels.ops.lift_cross_entropy import lift_cross_entropy
@@ -37,6 +39,7 @@ class FusedLoss:
     labels: Tensor  # (B, L)
     token_weight: Tensor | None
     denominator: float | Tensor | None
+    denominator_name: str
     num_targets: int | None
     return_stats: bool
     one_forward: OneForward | None
@@ -47,16 +50,17 @@ class FusedLoss:
         """Return the loss from hidden_states (B, L, D); `options` go to the op.
 
         Raises:
-            ValueError: labels do not fit hidden_states, or arguments that exclude each other are given.
+            ValueError, TypeError: labels do not fit hidden_states, or other arguments do not fit them.
         """
-        self._check(hidden_states)
-        options = options | _numbers(family, model)
+        self._check_tensors(hidden_states)
+        options = options | logit_numbers(family, model)
         transform = (lambda rows: rows) if family.transform is None else family.transform(model)
         head = family.head(model)
         labels, token_weight = self.labels, self.token_weight
         if self.predicts_next:
             labels = next_token.to_predictor(labels, -100)
             token_weight = None if token_weight is None else next_token.to_predictor(token_weight, 0)
+        self._check_labels(labels, vocab_size_of(head))
         if self.one_forward is not None:
             result = self._lift_cross_entropy(self.one_forward, head, transform(hidden_states), labels, options)
             if self.predicts_next:
@@ -67,21 +71,40 @@ class FusedLoss:
         result = self._cross_entropy(head, transform, hidden_states, labels, token_weight, options)
         return self._at_tokens(result, hidden_states, head) if self.predicts_next else result
 
-    def _check(self, hidden_states: Tensor) -> None:
-        if self.labels.shape != hidden_states.shape[:-1]:
-            raise ValueError(
-                f"{self.model_name}: labels must have shape {tuple(hidden_states.shape[:-1])} to match the hidden "
-                f"states, got {tuple(self.labels.shape)}."
-            )
-        if self.first_position not in next_token.FIRST_POSITION:
-            choices = " or ".join(map(repr, next_token.FIRST_POSITION))
-            raise ValueError(f"{self.model_name}: first_position must be {choices}, got {self.first_position!r}.")
+    def check_options(self) -> None:
+        """Check what needs no forward.
+
+        Raises:
+            ValueError, TypeError: an argument does not fit, or excludes another; the message names it.
+        """
+        name = self.model_name
+        checks.check_dtype(name, "labels", self.labels, torch.int64)
+        if self.num_targets is not None:
+            checks.check_num_targets(name, self.num_targets)
+        checks.check_bool(name, "return_token_stats", self.return_stats)
+        checks.check_bool(name, "predicts_next", self.predicts_next)
+        checks.check_choice(name, "first_position", self.first_position, next_token.FIRST_POSITION)
+        checks.check_token_weight(name, self.token_weight, self.labels, -100, "labels")
+        checks.check_denominator(name, self.denominator, "mean", self.labels.device, self.denominator_name)
         if self.one_forward is None:
             return
         if self.token_weight is not None:
             raise ValueError(f"{self.model_name}: token_weight must be None with lift, which forms the weights.")
         if self.predicts_next and self.first_position != "ignore":
             raise ValueError(f"{self.model_name}: first_position must be 'ignore' with lift, which ranks all tokens.")
+
+    def _check_tensors(self, hidden_states: Tensor) -> None:
+        checks.check_targets(self.model_name, self.labels, hidden_states, "labels")
+        checks.check_same_device(self.model_name, hidden_states=hidden_states, labels=self.labels)
+
+    def _check_labels(self, labels: Tensor, vocab_size: int) -> None:
+        """Check the values of labels that were moved to where they are predicted."""
+        if not checks.is_on_host(labels):
+            return
+        targets = labels[labels != -100]
+        with checks.errors_of(self.model_name):
+            checks.check_count(self.num_targets, targets.numel())
+            checks.check_vocabulary(targets, vocab_size, "labels")
 
     def _lift_cross_entropy(
         self, one_forward: OneForward, head: Any, hidden_states: Tensor, labels: Tensor, options: dict[str, Any]
@@ -133,18 +156,14 @@ class FusedLoss:
         return Result(result.loss + first, stats)
 
 
-def _numbers(family: ModelFamily, model: Any) -> dict[str, Any]:
-    scale = None if family.logit_scale is None else family.logit_scale(model)
-    softcap = None if family.logit_softcap is None else family.logit_softcap(model)
-    return {"logit_scale": 1.0 if scale is None else scale, "logit_softcap": softcap}
-
-
 def _labelled_rows(hidden_states: Tensor, labels: Tensor, num_targets: int | None) -> tuple[Tensor, Tensor | None]:
-    """The rows that have a label and their flat indices, or all rows and None while torch.compile traces.
+    """The rows that have a label and their flat indices, or all rows and None where how many is not to be known.
+
+    That is while torch.compile traces, and of tensors without values, such as meta tensors.
 
     Dropping rows here already spares the transform; the loss drops them in any case.
     """
-    if torch.compiler.is_compiling():
+    if not checks.has_values(labels):
         return hidden_states, None
     is_labelled = labels.flatten() != -100
     if num_targets is not None and labels.device.type != "cpu":

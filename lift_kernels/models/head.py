@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lift_kernels.checks.distributed import whole
 from lift_kernels.models.instance_forward import is_replaced, replace_forward
 
 # (hidden_states (N, D), weight (V, D), bias (V,) or None) -> the loss, and what wrappers must not touch as an `Uncast`
@@ -132,17 +133,4 @@ def _forward_or_loss(
     if compute_loss is None:
         return own_forward(inputs)
     bias = getattr(self, "bias", None)
-    return compute_loss(inputs, _whole(self.weight), None if bias is None else _whole(bias))
-
-
-def _whole(parameter: Any) -> Tensor:
-    """The whole of a parameter that is still a DTensor here: no hook of its owner gathered it."""
-    if not hasattr(parameter, "full_tensor"):
-        plain: Tensor = parameter
-        return plain
-    from torch.distributed.tensor import Partial
-
-    # Each process computes the gradient of its own rows. The default would take it for that of all rows.
-    placements = [Partial("avg")] * parameter.device_mesh.ndim
-    whole: Tensor = parameter.full_tensor(grad_placements=placements)
-    return whole
+    return compute_loss(inputs, whole(self.weight), None if bias is None else whole(bias))

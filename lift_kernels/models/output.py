@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 from transformers.utils import ModelOutput
@@ -18,6 +19,10 @@ class FusedLossOutput(ModelOutput):
     loss: Tensor | None = None
     logits: None = None
     tokens: Uncast | None = None  # (token_stats, learnability)
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """Return loss, statistics and learnability, those of them that there are."""
+        return tuple(value for value in (self.loss, self.token_stats, self.learnability) if value is not None)
 
     @property
     def token_stats(self) -> TokenStats | None:

@@ -7,22 +7,22 @@ ordinary forward and backward.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from lift_kernels.models.backbone import run_backbone
+from lift_kernels import checks
+from lift_kernels.models.call_arguments import parameter_names
 from lift_kernels.models.families import find_model_family, register_model_family
-from lift_kernels.models.fused_loss import FusedLoss
+from lift_kernels.models.fused_forward import OWNER, PatchOptions, fused_forward, fused_loss
 from lift_kernels.models.head import prepare_head
-from lift_kernels.models.instance_forward import is_replaced, options_of, replace_forward, restore_forwards
-from lift_kernels.models.uncast import Uncast, uncast
-from lift_kernels.ops.one_forward import OneForward
+from lift_kernels.models.instance_forward import is_replaced, replace_forward, restore_forwards
+from lift_kernels.models.parts import find_head
+from lift_kernels.models.positions import find_positions
 
 __all__ = ["apply_lift_kernels", "is_patched", "register_model_family", "remove_lift_kernels", "unwrap_model"]
 
-_OWNER = "apply_lift_kernels"
 _WRAPPED = ("_orig_mod", "_fsdp_wrapped_module", "module")  # of torch.compile, FSDP1, and DDP or DeepSpeed
 
 
@@ -31,9 +31,10 @@ def apply_lift_kernels(model: nn.Module, *, backend: str = "auto", workspace_byt
 
     Afterwards `model(input_ids=..., labels=..., token_weight=None, denominator=None, num_targets=None,
     return_token_stats=False)` returns an output with `.loss`, `.logits` None and, on request, `.token_stats`
-    (`TokenStats`, each (B, L)). labels (B, L) are not shifted, -100 is ignored; token_weight (B, L), denominator and
-    num_targets as in `linear_cross_entropy` with reduction "mean"; `num_items_in_batch`, which transformers' Trainer
-    passes, is the denominator where none is given. A call without labels is unchanged.
+    (`TokenStats`, each (B, L)); with `return_dict=False` a tuple of those that are not None. Hidden states and
+    attentions come from a call without labels only. labels (B, L) are not shifted, -100 is ignored; token_weight
+    (B, L), denominator and num_targets as in `linear_cross_entropy` with reduction "mean"; `num_items_in_batch`,
+    which transformers' Trainer passes, is the denominator where none is given. A call without labels is unchanged.
 
     With `lift=dict(timestep=..., num_keep=..., order=..., ...)`, arguments of `lift_cross_entropy`, or the same as a
     `lift_kernels.models.OneForward`, the loss is that one-forward objective instead, and the output has
@@ -59,18 +60,31 @@ def apply_lift_kernels(model: nn.Module, *, backend: str = "auto", workspace_byt
     Returns: the same model. Patching twice only renews the options.
 
     Raises:
-        ValueError: the model type is unknown, its head is neither a linear layer nor one with a LoRA, or its
-            configuration asks for a router loss.
+        TypeError: `model` is not an instance of nn.Module.
+        ValueError: the model type is unknown, the model has no head, its head is neither a linear layer nor one with a
+            LoRA, or its configuration asks for a router loss.
     """
+    _check_model("apply_lift_kernels", model)
+    checks.check_backend("apply_lift_kernels", backend)
+    checks.check_workspace_bytes("apply_lift_kernels", workspace_bytes)
     inner = unwrap_model(model)
-    prepare_head(find_model_family(inner).head(inner))
+    family = find_model_family(inner)
+    prepare_head(find_head(family, inner))
     if getattr(inner.config, "output_router_logits", False):
         raise ValueError(
             f"apply_lift_kernels: the fused loss of {type(inner).__name__} has no router loss: set "
             "config.output_router_logits=False."
         )
-    options = {"backend": backend, "workspace_bytes": workspace_bytes}
-    replace_forward(inner, _OWNER, _fused_forward, options=options, signature=_signature_like(type(inner).forward))
+    own_forward = type(inner).forward
+    backbone = own_forward if family.backbone is None else family.backbone(inner).forward
+    positions = find_positions(inner)
+    options = PatchOptions(
+        {"backend": backend, "workspace_bytes": workspace_bytes},
+        tuple(inspect.signature(own_forward).parameters)[1:],
+        parameter_names(own_forward, backbone),
+        positions.limit if positions.is_table else None,
+    )
+    replace_forward(inner, OWNER, fused_forward, options=options, signature=_signature_like(own_forward))
     return model
 
 
@@ -80,13 +94,14 @@ def remove_lift_kernels(model: nn.Module) -> nn.Module:
     A model that is not patched is left as it is. Gradient checkpointing stays, and so do forwards that others put on
     the model, before the patch or after it. Returns the same model.
     """
+    _check_model("remove_lift_kernels", model)
     restore_forwards(unwrap_model(model))
     return model
 
 
 def is_patched(model: nn.Module) -> bool:
     """Return whether `apply_lift_kernels` is in force on this model."""
-    return is_replaced(unwrap_model(model), _OWNER)
+    return is_replaced(unwrap_model(model), OWNER)
 
 
 def unwrap_model(model: Any) -> Any:
@@ -102,9 +117,18 @@ def unwrap_model(model: Any) -> Any:
         model = wrapped
 
 
+def _check_model(op: str, model: object) -> None:
+    if isinstance(model, type):
+        raise TypeError(
+            f"{op}: model must be a torch.nn.Module, got the class {model.__name__}. Make an instance of it."
+        )
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"{op}: model must be a torch.nn.Module, got {type(model).__name__}. Load the model first.")
+
+
 def _signature_like(original: Callable[..., Any]) -> inspect.Signature:
     """Return that of `original` with what the patch takes: trainers keep the columns that the signature names."""
-    own = inspect.signature(_fused_forward).parameters.values()
+    own = inspect.signature(fused_loss).parameters.values()
     taken = list(inspect.signature(original).parameters.values())
     rest = [parameter for parameter in taken if parameter.kind is parameter.VAR_KEYWORD]
     # From it transformers' Trainer concludes that the loss divides by the labels of the whole step, as it does.
@@ -112,50 +136,3 @@ def _signature_like(original: Callable[..., Any]) -> inspect.Signature:
     names = {parameter.name for parameter in taken}
     added = [p for p in own if p.kind is p.KEYWORD_ONLY and p.name not in names]
     return inspect.Signature([*(p for p in taken if p not in rest), *added, *any_keyword])
-
-
-def _fused_forward(
-    self: Any,
-    own_forward: Callable[..., Any],
-    *args: Any,
-    labels: Tensor | None = None,
-    token_weight: Tensor | Uncast | None = None,
-    denominator: float | Tensor | Uncast | None = None,
-    num_targets: int | None = None,
-    return_token_stats: bool = False,
-    lift: Mapping[str, Any] | OneForward | Uncast | None = None,
-    predicts_next: bool | None = None,
-    first_position: str = "ignore",
-    num_items_in_batch: float | Tensor | None = None,
-    **kwargs: Any,
-) -> Any:
-    if labels is None:
-        if token_weight is not None or denominator is not None or return_token_stats or lift is not None:
-            raise ValueError(
-                f"{type(self).__name__}: token_weight, denominator, return_token_stats and lift need labels (B, L), "
-                "got none."
-            )
-        return own_forward(*args, **kwargs)
-
-    from lift_kernels.models.output import FusedLossOutput
-
-    family = find_model_family(self)
-    states = run_backbone(family, self, own_forward, args, kwargs)  # (B, L, D)
-    loss = FusedLoss(
-        type(self).__name__,
-        labels,
-        token_weight=uncast(token_weight),
-        denominator=num_items_in_batch if denominator is None else uncast(denominator),
-        num_targets=num_targets,
-        return_stats=return_token_stats,
-        one_forward=_one_forward(uncast(lift)),
-        predicts_next=family.predicts_next if predicts_next is None else predicts_next,
-        first_position=first_position,
-    )
-    result = loss.compute(family, self, states, options_of(self, _OWNER))
-    tokens = None if result.token_stats is None else Uncast((result.token_stats, result.learnability))
-    return FusedLossOutput(loss=result.loss, tokens=tokens)
-
-
-def _one_forward(lift: Mapping[str, Any] | OneForward | None) -> OneForward | None:
-    return OneForward(**lift) if isinstance(lift, Mapping) else lift

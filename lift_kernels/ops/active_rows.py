@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lift_kernels.checks import check_count, check_vocabulary
 from lift_kernels.linear_head import HeadBackend, RowStats
 
 
@@ -19,16 +20,23 @@ class ActiveRows:
 
     @classmethod
     def find(
-        cls, targets: Tensor, ignore_index: int, num_targets: int | None, token_weight: Tensor | None, vocab_size: int
+        cls,
+        targets: Tensor,
+        ignore_index: int,
+        num_targets: int | None,
+        token_weight: Tensor | None,
+        vocab_size: int,
+        name: str = "targets",
     ) -> ActiveRows:
-        """Return the rows that are neither ignored nor of weight 0.
+        """Return the rows that are neither ignored nor of weight 0; an error calls the targets `name`.
 
         On an accelerator the caller's count spares reading one back; rows of weight 0 then stay, as how many there are
         is not known on the host.
         """
         is_target = targets != ignore_index
         if targets.device.type == "cpu":
-            _check_targets(targets[is_target], num_targets, vocab_size)
+            check_count(num_targets, int(is_target.sum()))
+            check_vocabulary(targets[is_target], vocab_size, name)
         elif num_targets is not None and targets.numel() > 0:
             return cls(counted_rows(is_target, num_targets), targets.shape[0])
         elif targets.device.type == "cuda" and torch.cuda.is_current_stream_capturing():
@@ -74,18 +82,3 @@ def counted_rows(is_target: Tensor, num_targets: int) -> Tensor:
         is_target.sum() == num_targets, "num_targets must be the number of targets that are not ignored"
     )
     return torch.nonzero_static(is_target, size=num_targets)[:, 0]
-
-
-def _check_targets(targets: Tensor, num_targets: int | None, vocab_size: int) -> None:
-    if num_targets is not None and num_targets != targets.numel():
-        raise ValueError(
-            f"num_targets must be the number of targets that are not ignored, {targets.numel()}, got {num_targets}."
-        )
-    if targets.numel() == 0:
-        return
-    low, high = targets.aminmax()
-    if low < 0 or high >= vocab_size:
-        raise ValueError(
-            f"targets must lie in [0, {vocab_size}) or equal ignore_index, got values from "
-            f"{low.item()} to {high.item()}. Check that the tokenizer and the head's vocabulary agree."
-        )

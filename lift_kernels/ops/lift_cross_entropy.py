@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from lift_kernels import checks
-from lift_kernels.backends import check_backend
 from lift_kernels.linear_head import statistics_dtype
-from lift_kernels.ops.autocast import apply_autocast
+from lift_kernels.ops.head_inputs import head_inputs
 from lift_kernels.ops.lift_cross_entropy_op import lift_cross_entropy_sum
 from lift_kernels.ops.linear_token_stats import TokenStats
 
 _OP = "lift_cross_entropy"
 _LEARNABILITIES = ("hard", "soft")
+_REDUCTIONS = ("mean", "sum")
 
 
 def lift_cross_entropy(
@@ -79,28 +79,31 @@ def lift_cross_entropy(
 
     Raises:
         ValueError, TypeError: an argument's shape, dtype, device or value does not fit; the message names it.
-        RuntimeError: `backend="triton"` cannot run here, or double backward.
+        RuntimeError: as in `linear_cross_entropy`.
 
     Source: the one-forward objective of LIFT (arXiv 2605.22939); "soft" is this package's smooth form of it.
     """
-    hidden_states, weight, bias = apply_autocast(hidden_states, weight, bias)
-    _check(hidden_states, weight, labels, timestep, row_weight, num_keep, order, bias, row_ids)
-    checks.check_softcap(_OP, logit_softcap)
-    if learnability not in _LEARNABILITIES:
-        raise ValueError(f"{_OP}: learnability must be 'hard' or 'soft', got {learnability!r}.")
-    if not temperature > 0:
-        raise ValueError(f"{_OP}: temperature must be positive, got {temperature}.")
+    hidden_states, weight, bias = head_inputs(_OP, hidden_states, weight, bias)
+    labels, timestep, num_keep, order, row_weight, row_ids, denominator = checks.local(
+        _OP, labels=labels, timestep=timestep, num_keep=num_keep, order=order, row_weight=row_weight, row_ids=row_ids,
+        denominator=denominator,
+    )  # fmt: skip
+    checks.check_head_options(
+        _OP, ignore_index=ignore_index, num_targets=num_targets, logit_scale=logit_scale, logit_softcap=logit_softcap,
+        workspace_bytes=workspace_bytes, backend=backend,
+    )  # fmt: skip
+    checks.check_choice(_OP, "learnability", learnability, _LEARNABILITIES)
+    checks.check_choice(_OP, "reduction", reduction, _REDUCTIONS)
+    checks.check_positive(_OP, "temperature", temperature)
+    flags = {"time_scaling": time_scaling, "return_stats": return_stats, "return_learnability": return_learnability}
+    for name, flag in flags.items():
+        checks.check_bool(_OP, name, flag)
+    _check_rows(hidden_states, labels, timestep, num_keep, order, row_weight, row_ids)
     if seed is not None:
-        checks.check_int(_OP, "seed", seed, checks.SEED_END)
-    elif learnability == "hard" and labels.device.type != "cpu":
-        raise ValueError(
-            f"{_OP}: seed must be given on {labels.device}, where order is not read back to see whether a row is "
-            "random (0), got None. Pass an int."
-        )
-    if reduction not in ("mean", "sum"):
-        raise ValueError(f"{_OP}: reduction must be 'mean' or 'sum', got {reduction!r}.")
-    checks.check_denominator(_OP, denominator, reduction)
-    check_backend(_OP, backend)
+        checks.check_seed(_OP, seed)
+    elif learnability == "hard":
+        checks.check_seed_given(_OP, labels.device)
+    checks.check_denominator(_OP, denominator, reduction, hidden_states.device)
 
     timestep = timestep.detach().to(statistics_dtype(hidden_states.dtype))
     factor = 1 / timestep if time_scaling else torch.ones_like(timestep)
@@ -124,21 +127,28 @@ def lift_cross_entropy(
     return (loss, *token_stats, *kept)
 
 
-def _check(hidden_states, weight, labels, timestep, row_weight, num_keep, order, bias, row_ids) -> None:
-    checks.check_linear(_OP, hidden_states, weight, bias)
+def _check_rows(
+    hidden_states: Tensor,
+    labels: Tensor,
+    timestep: Tensor,
+    num_keep: Tensor,
+    order: Tensor,
+    row_weight: Tensor | None,
+    row_ids: Tensor | None,
+) -> None:
     if hidden_states.dim() != 3:
         raise ValueError(f"{_OP}: hidden_states must have shape (B, L, D), got {tuple(hidden_states.shape)}.")
     checks.check_targets(_OP, labels, hidden_states, name="labels")
-    floats = {"timestep": timestep, "row_weight": row_weight}
-    integers = {"num_keep": num_keep, "order": order, "row_ids": row_ids}
-    for name, tensor in {**floats, **integers}.items():
-        if tensor is None and name in ("row_weight", "row_ids"):
-            continue
-        if name in floats:
-            checks.check_floating(_OP, name, tensor)
-        else:
-            checks.check_dtype(_OP, name, tensor, torch.int64, torch.int32)
+    constants = {"timestep": timestep} | ({} if row_weight is None else {"row_weight": row_weight})
+    integers = {"num_keep": num_keep, "order": order} | ({} if row_ids is None else {"row_ids": row_ids})
+    for name, tensor in constants.items():
+        checks.check_floating(_OP, name, tensor)
+        checks.check_constant(_OP, name, tensor)
+    for name, tensor in integers.items():
+        checks.check_integer(_OP, name, tensor)
+    for name, tensor in (constants | integers).items():
         checks.check_shape(_OP, name, tensor, labels.shape[:1], f"labels {tuple(labels.shape)}")
-    checks.check_same_device(
-        _OP, hidden_states=hidden_states, weight=weight, labels=labels, bias=bias, **floats, **integers
-    )
+    checks.check_same_device(_OP, hidden_states=hidden_states, labels=labels, **constants, **integers)
+    checks.check_timestep(_OP, timestep)
+    if row_weight is not None:
+        checks.check_finite(_OP, "row_weight", row_weight)

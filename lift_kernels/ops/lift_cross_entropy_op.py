@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
+from lift_kernels import checks
 from lift_kernels.linear_head import LinearHead, NeedsGrad
 from lift_kernels.ops.active_rows import ActiveRows
 from lift_kernels.ops.autocast import exactly_as_given
-from lift_kernels.ops.implementation import head_backend
+from lift_kernels.ops.implementation import head_backend, selection_backend
 from lift_kernels.ops.op_outputs import empty_gradients, empty_stats, full_gradients, weighted_nll
 from lift_kernels.ops.saved_gradients import save_gradients, scale_gradients
-from lift_kernels.ops.select_tokens import registered_select_tokens
 from lift_kernels.ops.soft_learnability import soft_learnability
+
+_OP = "lift_cross_entropy"
 
 
 @torch.library.custom_op("lift_kernels::lift_cross_entropy", mutates_args=())
@@ -41,9 +45,14 @@ def lift_cross_entropy_sum(
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return (loss, gradients for hidden_states, weight and bias, learnability (B, L), the five statistics (N,))."""
-    with exactly_as_given(hidden_states):
-        rows = ActiveRows.find(labels.flatten(), ignore_index, num_targets, None, weight.shape[0])
+    with exactly_as_given(_OP, hidden_states):
+        rows = ActiveRows.find(labels.flatten(), ignore_index, num_targets, None, weight.shape[0], "labels")
         is_masked = labels != ignore_index
+        if labels.device.type == "cpu":
+            checks.check_num_keep(_OP, num_keep, is_masked)
+            if not is_soft:
+                checks.check_order(_OP, order, seed)
+        selection = selection_backend(_OP, backend, labels.device)
         learnability = row_weight.new_zeros(labels.shape)
 
         def weigh(log_prob: Tensor) -> Tensor:  # (M,) -> (M,)
@@ -51,10 +60,10 @@ def lift_cross_entropy_sum(
             if is_soft:
                 learnability.copy_(soft_learnability(score, is_masked, num_keep, timestep, temperature))
             else:
-                learnability.copy_(registered_select_tokens(score, is_masked, num_keep, order, seed, row_ids, backend))
+                learnability.copy_(selection.select_tokens(score, is_masked, num_keep, order, seed, row_ids))
             return rows.values((learnability * row_weight[:, None]).flatten())
 
-        compute = head_backend("lift_cross_entropy", backend, hidden_states)
+        compute = head_backend(_OP, backend, hidden_states)
         head = LinearHead(weight, None if bias is None else bias.contiguous(), logit_scale, logit_softcap)
         stats, token_weight, gradients = compute.loss_gradients(
             rows.take(hidden_states, compute), head, rows.values(labels.flatten()), weigh,
@@ -83,4 +92,4 @@ def _(
     )
 
 
-lift_cross_entropy_sum.register_autograd(scale_gradients, setup_context=save_gradients)
+lift_cross_entropy_sum.register_autograd(partial(scale_gradients, _OP), setup_context=save_gradients)

@@ -6,15 +6,14 @@ import torch
 from torch import Tensor
 
 from lift_kernels import checks
-from lift_kernels.backends import check_backend
 from lift_kernels.linear_head import statistics_dtype
-from lift_kernels.ops.autocast import apply_autocast
+from lift_kernels.ops.head_inputs import head_inputs
 from lift_kernels.ops.linear_cross_entropy_op import linear_cross_entropy_sum
 from lift_kernels.ops.linear_token_stats import TokenStats
 from lift_kernels.ops.linear_token_stats_op import token_stats
 
 _OP = "linear_cross_entropy"
-_REDUCTIONS = ("mean", "sum", "none")
+REDUCTIONS = ("mean", "sum", "none")
 
 
 def linear_cross_entropy(
@@ -47,16 +46,17 @@ def linear_cross_entropy(
         hidden_states: (..., D) bfloat16, float16, float32 or float64.
         weight: (V, D) the head's weight, same dtype and device.
         targets: (...) int64 in [0, V), or `ignore_index`.
-        token_weight: (...) floating, a constant factor per token, for instance 1/t; may be 0 or negative.
+        token_weight: (...) floating, a constant factor per token, for instance 1/t; may be 0 or negative, and anything
+            where a target is ignored.
         bias: (V,) same dtype as weight.
         ignore_index: target of tokens that take no part.
         reduction: "mean", "sum" or "none".
         denominator: positive float or 0-d tensor that "mean" divides by; by default the number of targets that are
-            not ignored, whatever their weights, and at least 1.
+            not ignored, whatever their weights, and at least 1. A tensor that holds NaN makes the loss NaN.
         num_targets: that number, where it is known on the host: then nothing synchronises with an accelerator
             (there, rows of weight 0 are then computed like the others, and a wrong count stops the device). A CUDA
             graph needs it, and keeps it: every replay must have as many targets.
-        logit_scale: factor on the logits.
+        logit_scale: positive factor on the logits.
         logit_softcap: positive bound of the logits, or None.
         return_stats: also return the statistics of the tokens that were computed.
         backend: "auto", "torch" or "triton".
@@ -71,16 +71,29 @@ def linear_cross_entropy(
 
     Raises:
         ValueError, TypeError: an argument's shape, dtype, device or value does not fit; the message names it.
-        RuntimeError: `backend="triton"` cannot run here, or double backward.
+            It is read on the CPU only: what is out of range on an accelerator gives what the formula gives.
+        RuntimeError: `backend="triton"` cannot run here; double backward, forward-mode AD, or a derivative by
+            torch.func.
 
     Numerics: products in the input dtype accumulate in float32; logits, softmax, loss and statistics are float32; the
     gradient of the target's logit is formed as expm1(log_prob) in float32. Deterministic.
 
     Source: the 1/t-weighted loss of masked diffusion, Nie et al. 2025 (LLaDA, arXiv 2502.09992, equation 3).
     """
-    hidden_states, weight, bias = apply_autocast(hidden_states, weight, bias)
-    _check(hidden_states, weight, targets, token_weight, bias, reduction, denominator, logit_softcap)
-    check_backend(_OP, backend)
+    hidden_states, weight, bias = head_inputs(_OP, hidden_states, weight, bias)
+    targets, token_weight, denominator = checks.local(
+        _OP, targets=targets, token_weight=token_weight, denominator=denominator
+    )
+    checks.check_head_options(
+        _OP, ignore_index=ignore_index, num_targets=num_targets, logit_scale=logit_scale, logit_softcap=logit_softcap,
+        workspace_bytes=workspace_bytes, backend=backend,
+    )  # fmt: skip
+    checks.check_choice(_OP, "reduction", reduction, REDUCTIONS)
+    checks.check_bool(_OP, "return_stats", return_stats)
+    checks.check_targets(_OP, targets, hidden_states)
+    checks.check_same_device(_OP, hidden_states=hidden_states, targets=targets)
+    checks.check_token_weight(_OP, token_weight, targets, ignore_index)
+    checks.check_denominator(_OP, denominator, reduction, hidden_states.device)
     flat_hidden_states = hidden_states.reshape(-1, hidden_states.shape[-1])
     flat_targets = targets.reshape(-1)
     dtype = statistics_dtype(hidden_states.dtype)
@@ -89,7 +102,7 @@ def linear_cross_entropy(
     if reduction == "none":
         stats = token_stats(
             flat_hidden_states, weight, bias, flat_targets, flat_weight, ignore_index, num_targets, logit_scale,
-            logit_softcap, return_stats, workspace_bytes, backend,
+            logit_softcap, return_stats, workspace_bytes, backend, _OP,
         )  # fmt: skip
         is_silent = flat_targets == ignore_index
         nll = -stats[0]
@@ -114,21 +127,3 @@ def linear_cross_entropy(
         backend,
     )  # fmt: skip
     return (loss, TokenStats.from_flat(stats, targets.shape)) if return_stats else loss
-
-
-def _check(hidden_states, weight, targets, token_weight, bias, reduction, denominator, logit_softcap) -> None:
-    checks.check_linear(_OP, hidden_states, weight, bias)
-    checks.check_targets(_OP, targets, hidden_states)
-    checks.check_softcap(_OP, logit_softcap)
-    checks.check_same_device(_OP, hidden_states=hidden_states, weight=weight, targets=targets, bias=bias)
-    if reduction not in _REDUCTIONS:
-        raise ValueError(f"{_OP}: reduction must be one of {', '.join(map(repr, _REDUCTIONS))}, got {reduction!r}.")
-    if token_weight is not None:
-        checks.check_floating(_OP, "token_weight", token_weight)
-        checks.check_shape(_OP, "token_weight", token_weight, targets.shape, "targets")
-        checks.check_same_device(_OP, hidden_states=hidden_states, token_weight=token_weight)
-        if token_weight.requires_grad:
-            raise ValueError(
-                f"{_OP}: token_weight must be a constant, got one that requires grad. Pass token_weight.detach()."
-            )
-    checks.check_denominator(_OP, denominator, reduction)

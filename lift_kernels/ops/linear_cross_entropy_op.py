@@ -7,6 +7,8 @@ before any matrix product, so shapes never depend on data outside.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -37,7 +39,7 @@ def linear_cross_entropy_sum(
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return (sum_i token_weight_i nll_i, its gradients for hidden_states, weight and bias, the five statistics)."""
-    with exactly_as_given(hidden_states):
+    with exactly_as_given("linear_cross_entropy", hidden_states):
         head = LinearHead(weight, None if bias is None else bias.contiguous(), logit_scale, logit_softcap)
         rows = ActiveRows.find(targets, ignore_index, num_targets, token_weight, weight.shape[0])
         row_weight = rows.values(token_weight)
@@ -66,4 +68,6 @@ def _(
     )
 
 
-linear_cross_entropy_sum.register_autograd(scale_gradients, setup_context=save_gradients)
+linear_cross_entropy_sum.register_autograd(
+    partial(scale_gradients, "linear_cross_entropy"), setup_context=save_gradients
+)

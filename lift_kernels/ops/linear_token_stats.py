@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from lift_kernels import checks
-from lift_kernels.backends import check_backend
-from lift_kernels.ops.autocast import apply_autocast
+from lift_kernels.ops.head_inputs import head_inputs
 from lift_kernels.ops.linear_token_stats_op import token_stats
 
 _OP = "linear_token_stats"
@@ -61,16 +60,19 @@ def linear_token_stats(
 
     Raises:
         ValueError, TypeError: an argument's shape, dtype, device or value does not fit; the message names it.
+        RuntimeError: `backend="triton"` cannot run here, or torch.func or forward-mode AD asks for a derivative.
 
     Source: the log-probability of the target is LIFT's learnability score (arXiv 2605.22939).
     """
-    hidden_states, weight, bias = apply_autocast(hidden_states, weight, bias)
-    checks.check_linear(_OP, hidden_states, weight, bias)
-    checks.check_softcap(_OP, logit_softcap)
+    hidden_states, weight, bias = head_inputs(_OP, hidden_states, weight, bias)
+    (targets,) = checks.local(_OP, targets=targets)
+    checks.check_head_options(
+        _OP, ignore_index=ignore_index, num_targets=num_targets, logit_scale=logit_scale, logit_softcap=logit_softcap,
+        workspace_bytes=workspace_bytes, backend=backend,
+    )  # fmt: skip
     if targets is not None:
         checks.check_targets(_OP, targets, hidden_states)
-    checks.check_same_device(_OP, hidden_states=hidden_states, weight=weight, targets=targets, bias=bias)
-    check_backend(_OP, backend)
+        checks.check_same_device(_OP, hidden_states=hidden_states, targets=targets)
     shape = hidden_states.shape[:-1]
     with torch.no_grad():
         stats = token_stats(

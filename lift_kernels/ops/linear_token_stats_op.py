@@ -30,11 +30,12 @@ def token_stats(
     all_stats: bool,
     workspace_bytes: int | None,
     backend: str,
+    op: str = "linear_token_stats",  # what errors name
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return (log_prob, lse, entropy, max_log_prob, argmax), each (N,); log_prob is differentiable, computing again."""
-    with exactly_as_given(hidden_states):
+    with exactly_as_given(op, hidden_states):
         head = LinearHead(weight, None if bias is None else bias.contiguous(), logit_scale, logit_softcap)
-        compute = head_backend("linear_token_stats", backend, hidden_states)
+        compute = head_backend(op, backend, hidden_states)
         if targets is None:
             stats = compute.token_stats(hidden_states, head, None, workspace_bytes=workspace_bytes, all_stats=all_stats)
             return torch.zeros_like(stats.lse), *stats[1:]
@@ -50,7 +51,7 @@ def token_stats(
 @token_stats.register_fake
 def _(
     hidden_states, weight, bias, targets, token_weight, ignore_index, num_targets, logit_scale, logit_softcap,
-    all_stats, workspace_bytes, backend,
+    all_stats, workspace_bytes, backend, op="linear_token_stats",
 ):  # fmt: skip
     return empty_stats(hidden_states, hidden_states.shape[0])
 
@@ -75,7 +76,7 @@ def nll_gradients(
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of sum_i grad_nll_i nll_i for hidden_states, weight and bias, from the saved statistics."""
-    with exactly_as_given(hidden_states):
+    with exactly_as_given("linear_cross_entropy", hidden_states):
         head = LinearHead(weight, None if bias is None else bias.contiguous(), logit_scale, logit_softcap)
         rows = ActiveRows.find(targets, ignore_index, num_targets, grad_nll, weight.shape[0])
         compute = head_backend("linear_cross_entropy", backend, hidden_states)
@@ -97,7 +98,7 @@ def _(
 
 def _save_for_recompute(ctx, inputs, output):
     log_prob, lse, *_ = output
-    hidden_states, weight, bias, targets, _, *settings, _, ctx.workspace_bytes, ctx.backend = inputs
+    hidden_states, weight, bias, targets, _, *settings, _, ctx.workspace_bytes, ctx.backend, _ = inputs
     ctx.settings = settings  # ignore_index, num_targets, logit_scale, logit_softcap
     ctx.num_inputs = len(inputs)
     ctx.set_materialize_grads(False)
@@ -105,13 +106,13 @@ def _save_for_recompute(ctx, inputs, output):
 
 
 def _recompute_gradients(ctx, grad_log_prob, *_):
-    refuse_double_backward()
+    refuse_double_backward("linear_cross_entropy")
     if grad_log_prob is None:
         return (None,) * ctx.num_inputs
-    leaves, needs_grad = ctx.saved_tensors[:3], ctx.needs_input_grad[:3]
-    gradients = nll_gradients(
-        -grad_log_prob, *ctx.saved_tensors, *ctx.settings, *needs_grad, ctx.workspace_bytes, ctx.backend
-    )
+    # Read once: each reading unpacks, which activation checkpointing forbids and offloading pays with a copy.
+    saved, needs_grad = ctx.saved_tensors, ctx.needs_input_grad[:3]
+    leaves = saved[:3]
+    gradients = nll_gradients(-grad_log_prob, *saved, *ctx.settings, *needs_grad, ctx.workspace_bytes, ctx.backend)
     return (
         *(
             gradient.to(leaf.dtype) if is_needed else None

@@ -21,9 +21,9 @@ def save_gradients(ctx, inputs, output):
     ctx.save_for_backward(*gradients)
 
 
-def scale_gradients(ctx, grad_loss, *_):
-    """Return grad_loss times the gradients kept: the backward of such an op."""
-    refuse_double_backward()
+def scale_gradients(op, ctx, grad_loss, *_):
+    """Return grad_loss times the gradients kept: the backward of such an `op`."""
+    refuse_double_backward(op)
     if grad_loss is None:
         return (None,) * ctx.num_inputs
     # Always out of place: autograd may keep what is returned as a leaf's .grad, which optimisers and clipping write to,
@@ -52,10 +52,10 @@ def _scaled(gradient: Tensor, grad_loss: Tensor, dtype: torch.dtype) -> Tensor:
     return out
 
 
-def refuse_double_backward() -> None:
+def refuse_double_backward(op: str) -> None:
     """Raise RuntimeError where the backward pass is recorded too: saved gradients know nothing of their inputs."""
     if torch.is_grad_enabled():
         raise RuntimeError(
-            "linear_cross_entropy: double backward is not supported, and backward was called with create_graph=True. "
+            f"{op}: double backward is not supported, and backward was called with create_graph=True. "
             "Build the logits with torch.nn.functional.linear where second derivatives are needed."
         )

@@ -212,7 +212,7 @@ def test_bad_calls_are_named(model, batch):
     with pytest.raises(ValueError, match="need labels"):
         model(batch["input_ids"], return_token_stats=True)
     with pytest.raises(
-        ValueError, match=rf"labels must have shape \(3, {L}\) to match the hidden states, got \(3, 2\)"
+        ValueError, match=rf"labels must have shape \(3, {L}\) to match hidden_states \(3, {L}, 32\), got \(3, 2\)"
     ):
         model(batch["input_ids"], labels=batch["labels"][:, :2])
 

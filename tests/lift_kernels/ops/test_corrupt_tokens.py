@@ -86,10 +86,23 @@ def test_threshold_is_strict_and_float32(corrupt):
 
 
 def test_probabilities_at_and_beyond_the_ends(corrupt):
-    mask_prob = torch.tensor([0.0, -0.5, torch.nan, 1.0, 1.00098, torch.inf])
-    is_masked = corrupt(batch(6, 500), mask_prob, mask_token_id=MASK, seed=3).is_masked
-    assert is_masked.all(-1).tolist() == [False, False, False, True, True, True]
-    assert is_masked.any(-1).tolist() == [False, False, False, True, True, True]
+    mask_prob = torch.tensor([0.0, -0.0, 1.0, 1.00098, torch.inf])
+    is_masked = corrupt(batch(5, 500), mask_prob, mask_token_id=MASK, seed=3).is_masked
+    assert is_masked.all(-1).tolist() == is_masked.any(-1).tolist() == [False, False, True, True, True]
+
+
+def test_what_is_no_probability_masks_nothing_where_it_is_not_read(backend, device):
+    """As on an accelerator; on the CPU it is refused."""
+    mask_prob = torch.tensor([-0.5, torch.nan], device=device)
+    op = torch.ops.lift_kernels.corrupt_tokens.default
+    assert not op(batch(2, 500).to(device), mask_prob, None, None, MASK, 3, backend)[1].any()
+
+
+def test_rows_of_one_id_draw_the_same(corrupt):
+    """As a row that comes twice, to fill up the last batch, should."""
+    ids = torch.tensor([5, 6, 5])
+    is_masked = corrupt(batch(3, 60), torch.full((3,), 0.5), mask_token_id=MASK, seed=3, row_ids=ids).is_masked
+    assert is_masked[0].equal(is_masked[2]) and not is_masked[0].equal(is_masked[1])
 
 
 def test_output_shares_no_memory_with_the_input(corrupt):
@@ -211,6 +224,8 @@ def test_type_errors(change, message):
     ("change", "message"),
     [
         ({"input_ids": torch.zeros(3).long()}, r"input_ids must have shape \(B, L\), got \(3,\)"),
+        ({"mask_prob": torch.tensor([0.5, -0.5])}, r"mask_prob\[1\] must be a probability, 0 or more, got -0.5"),
+        ({"mask_prob": torch.tensor([[1, 1, torch.nan]] * 2)}, r"mask_prob\[0, 2\] must be a probability, .*got nan"),
         ({"mask_prob": torch.ones(3)}, r"mask_prob must have shape \(2,\) to match input_ids \(2, 3\)"),
         ({"mask_prob": torch.ones(2, 1)}, r"mask_prob must have shape \(2, 3\) .*got \(2, 1\)"),
         ({"maskable": torch.ones(2, 4) > 0}, r"maskable must have shape \(2, 3\)"),

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from lift_kernels import reference
+from lift_kernels import checks, reference
 from lift_kernels.fallback import selection
-from lift_kernels.ops.select_tokens import select_tokens
+from lift_kernels.ops.select_tokens import registered_select_tokens, select_tokens
 from lift_kernels.philox import random_words
 
 EASY, HARD, ANY = 1, -1, 0
@@ -51,6 +51,11 @@ def select(backend, device):
     return call
 
 
+def select_unread(score, is_masked, num_keep, order, seed=None, row_ids=None, backend="torch"):
+    """What an accelerator selects, whose scores are not read to see whether they are NaN."""
+    return registered_select_tokens(score, is_masked, num_keep, order, seed, row_ids, backend)
+
+
 @st.composite
 def batches(draw, values=(*NUMBERS, math.nan, -math.nan), orders=(EASY, HARD, ANY)):
     """(score, is_masked, num_keep, order) of up to 4 rows of up to 9 positions."""
@@ -70,7 +75,7 @@ def batches(draw, values=(*NUMBERS, math.nan, -math.nan), orders=(EASY, HARD, AN
 @quickly
 @given(batches(), st.integers(0, 2**63 - 1))
 def test_equals_the_definition(batch, seed):
-    is_kept = select_tokens(*batch, seed=seed)
+    is_kept = select_unread(*batch, seed=seed)
     assert is_kept.dtype == torch.bool and is_kept.is_contiguous()
     assert is_kept.equal(reference.select_tokens(*batch, seed=seed))
 
@@ -79,7 +84,7 @@ def test_equals_the_definition(batch, seed):
 @given(batches())
 def test_keeps_exactly_num_keep_of_the_masked(batch):
     _, is_masked, num_keep, _ = batch
-    is_kept = select_tokens(*batch, seed=1)
+    is_kept = select_unread(*batch, seed=1)
     assert is_kept.sum(-1).equal(num_keep.long())
     assert not (is_kept & ~is_masked).any()
 
@@ -88,7 +93,7 @@ def test_keeps_exactly_num_keep_of_the_masked(batch):
 @given(batches(orders=(EASY, HARD)))
 def test_a_kept_token_beats_every_rejected_one(batch):
     score, is_masked, _, order = batch
-    is_kept = select_tokens(*batch)
+    is_kept = select_unread(*batch)
     for b in range(len(order)):
         kept = is_kept[b].nonzero()[:, 0].tolist()
         rejected = (is_masked[b] & ~is_kept[b]).nonzero()[:, 0].tolist()
@@ -104,8 +109,8 @@ def test_a_kept_token_beats_every_rejected_one(batch):
 def test_permuted_rows_give_permuted_results(batch, random):
     row_ids = torch.arange(len(batch[0])) * 2**33 - 5
     permutation = torch.tensor(random.sample(range(len(row_ids)), len(row_ids)), dtype=torch.int64)
-    whole = select_tokens(*batch, seed=3, row_ids=row_ids)
-    permuted = select_tokens(*(tensor[permutation] for tensor in batch), seed=3, row_ids=row_ids[permutation])
+    whole = select_unread(*batch, seed=3, row_ids=row_ids)
+    permuted = select_unread(*(tensor[permutation] for tensor in batch), seed=3, row_ids=row_ids[permutation])
     assert permuted.equal(whole[permutation])
 
 
@@ -135,10 +140,11 @@ def test_ties_go_to_the_lower_position_in_long_rows(select, order):
 
 
 @pytest.mark.parametrize("order", [EASY, HARD], ids=["easy", "hard"])
-def test_nan_of_either_sign_comes_last(select, order):
+def test_nan_of_either_sign_comes_last_where_it_is_not_read(backend, device, order):
     score = torch.tensor([[torch.nan, torch.inf, torch.nan, -torch.inf]])
     score[:, 2] = score[:, 2].copysign(torch.tensor(-1.0))
-    keep = [select(score, torch.ones(1, 4) > 0, torch.tensor([k]), torch.tensor([order])) for k in (2, 3)]
+    others = [[torch.ones(1, 4) > 0, torch.tensor([k]), torch.tensor([order])] for k in (2, 3)]
+    keep = [select_unread(*(x.to(device) for x in (score, *other)), backend=backend).cpu() for other in others]
     assert keep[0].tolist() == [[False, True, False, True]]
     assert keep[1].tolist() == [[True, True, False, True]]
 
@@ -312,6 +318,10 @@ def test_type_errors(change, message):
         ({"order": torch.tensor([1, 0])}, r"seed must be given, as order\[1\] is 0 \(random\), got None"),
         ({"order": torch.ones(2, device="meta").long()}, "order must be on cpu like is_masked, got meta"),
         ({"row_ids": torch.arange(3)}, r"row_ids must have shape \(2,\)"),
+        (
+            {"score": torch.tensor([[0.0, 0, 0], [0, 0, torch.nan]])},
+            r"score\[1, 2\] must not be NaN where it is read, got nan",
+        ),
         ({"seed": -1}, r"seed must lie in \[0, 9223372036854775808\), got -1"),
         ({"backend": "cuda"}, "backend must be one of"),
     ],
@@ -322,9 +332,20 @@ def test_value_errors(change, message):
 
 
 def test_a_seed_is_needed_where_order_is_not_read():
-    counts = torch.ones(2, device="meta").long()
-    with pytest.raises(ValueError, match=r"^select_tokens: seed must be given on meta, where"):
-        select_tokens(torch.zeros(2, 3, device="meta"), torch.ones(2, 3, device="meta") > 0, counts, counts)
+    with pytest.raises(ValueError, match=r"^select_tokens: seed must be given on cuda, where"):
+        checks.check_seed_given("select_tokens", torch.device("cuda"))
+
+
+def test_scores_that_are_not_read_may_be_nan():
+    score, is_masked = torch.full((2, 3), torch.nan), torch.tensor([[True, False, False], [True, True, True]])
+    score[0, 0] = 1.0  # the second row is random
+    assert select_tokens(score, is_masked, torch.ones(2).long(), torch.tensor([EASY, ANY]), seed=0).sum() == 2
+
+
+def test_rows_of_one_id_draw_the_same(select):
+    everything, ids = torch.ones(4, 30) > 0, torch.tensor([5, 6, 5, 5])
+    is_kept = select(torch.zeros(4, 30), everything, torch.full((4,), 15), torch.zeros(4).long(), seed=1, row_ids=ids)
+    assert is_kept[0].equal(is_kept[2]) and is_kept[0].equal(is_kept[3]) and not is_kept[0].equal(is_kept[1])
 
 
 def test_asking_for_triton_says_why_it_cannot_run(monkeypatch):
