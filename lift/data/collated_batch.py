@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TypedDict
 
 import torch
 from torch import Tensor
 
-from lift.objectives.micro_batch import Draws
+from lift.objectives.micro_batch import Draws, MicroBatch
+
+
+@dataclass(frozen=True)  # no named tuple: loaders unpack those
+class Padding:
+    """How a collator fills the rows of a batch that are shorter than its longest."""
+
+    token_id: int
+
+    multiple: int = 1
+    """Of which every width is one."""
+
+    is_maskable: bool = True
+
+    attention: int = 1
+    """What an attention mask says of it, where there is one."""
 
 
 class CollatedBatch(TypedDict, total=False):
@@ -24,6 +40,12 @@ class CollatedBatch(TypedDict, total=False):
 
     host_example_id: tuple[int, ...]
     """The same on the host, as a tuple, which no loader moves to a device."""
+
+    lengths: tuple[int, ...]
+    """Tokens of each row before its padding, on the host; only of rows that are padded on the right."""
+
+    padding: Padding
+    """Only where the width is that of the longest row and matters to what all rows train: the trainer then pads on."""
 
     attention_mask: Tensor
     """(B, L) int64, 1 on real tokens, where padding is not trained; of packed rows (B, 1, L, L) bool."""
@@ -42,6 +64,9 @@ class CollatedBatch(TypedDict, total=False):
 
     draws: Draws
     """Time, over-mask rate and mode of each row, on the host. The trainer adds them."""
+
+    rows: MicroBatch
+    """All of this for a method that had to see the whole step. The trainer adds it."""
 
 
 def host_example_id(inputs: CollatedBatch) -> Tensor:

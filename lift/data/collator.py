@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from lift.data.collated_batch import CollatedBatch
+from lift.data.collated_batch import CollatedBatch, Padding
 from lift.data.packing import segments
 from lift.errors import LiftError
 
@@ -34,10 +34,12 @@ class MaskedDiffusionCollator:
             each example, which nothing predicts, is never masked.
 
     Returns (of a call): CPU tensors `input_ids` (B, L) int64, clean; `maskable` (B, L) bool; `example_id`
-        (B,) int64; `host_example_id`, the same as a tuple, which no loader moves to a device; and only without
-        `pad_in_loss`, `attention_mask` (B, L) int64, 1 on real tokens. Rows of `pack_dataset` have `position_ids`
-        (B, L) int64 instead, which start at 0 with each example, and `attention_mask` (B, 1, L, L) bool, True where
-        both positions belong to one example, or both to padding: L^2 bytes a row.
+        (B,) int64; `host_example_id`, the same as a tuple, which no loader moves to a device; `lengths`, a tuple
+        of each row's tokens before its padding; and, with `pad_in_loss`, `padding` (unless `max_length` says the
+        width), by which the trainer makes all micro-batches of a step as long, else `attention_mask` (B, L) int64,
+        1 on real tokens. Rows of `pack_dataset` have `position_ids` (B, L) int64 instead, which start at 0 with each
+        example, and `attention_mask` (B, 1, L, L) bool, True where both positions belong to one example, or both to
+        padding: L^2 bytes a row.
 
     Raises: LiftError if a call gets no rows, rows without a column, a row longer than `max_length`, or packed rows
         with `pad_in_loss`.
@@ -81,7 +83,10 @@ class MaskedDiffusionCollator:
             "maskable": maskable | (segment < 0) if self.pad_in_loss else maskable,
             "example_id": torch.tensor(example_ids),
             "host_example_id": example_ids,
+            "lengths": tuple(len(row["input_ids"]) for row in rows),
         }
+        if self.pad_in_loss and self.max_length is None:
+            batch["padding"] = Padding(self.pad_token_id, self.pad_to_multiple_of or 1)
         if is_packed:
             batch["position_ids"] = position_ids
             batch["attention_mask"] = (segment[:, :, None] == segment[:, None, :])[:, None]
@@ -97,9 +102,7 @@ class MaskedDiffusionCollator:
         if is_packed and self.pad_in_loss:
             raise LiftError("packed rows cannot train their padding, which is no example's: set pad_in_loss=False.")
         for row in rows:
-            columns = _PACKED_COLUMNS if "segment_lengths" in row else _COLUMNS
-            missing = [column for column in columns if column not in row]
-            if missing:
+            if missing := missing_columns(row):
                 raise LiftError(
                     f"a row of the batch lacks {', '.join(missing)} (it has {', '.join(row)}); build the "
                     "data set with prepare_dataset and set remove_unused_columns=False."
@@ -118,3 +121,8 @@ class MaskedDiffusionCollator:
             length = self.max_length
         step = self.pad_to_multiple_of or 1
         return -(-length // step) * step
+
+
+def missing_columns(row: Mapping[str, Any]) -> list[str]:
+    """Return what `row`, packed or not, lacks for `MaskedDiffusionCollator`."""
+    return [name for name in (_PACKED_COLUMNS if "segment_lengths" in row else _COLUMNS) if name not in row]

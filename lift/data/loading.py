@@ -7,17 +7,19 @@ leaves no copy in a cache folder, and knows the line of a mistake.
 from __future__ import annotations
 
 import glob
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pyarrow
 import pyarrow.parquet
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, Features, Json
 
+from lift.data.json_rows import read_json, read_json_lines
+from lift.data.surrogates import find_lone_surrogate, surrogate_sentence
 from lift.errors import LiftError
 
 _READABLE = (".jsonl", ".json", ".parquet")
@@ -48,8 +50,7 @@ def load_rows(
 
     Raises: LiftError if the source is missing, empty, unreadable or unreachable, or has no such split.
     """
-    if limit is not None and limit < 1:
-        raise LiftError(f"limit must be at least 1 row, got {limit}.")
+    _check_arguments(source, split, name, limit)
     if isinstance(source, str) and is_hub_id(source):
         dataset = _load_from_hub(source, name, split)
     elif name is not None:
@@ -68,11 +69,50 @@ def load_rows(
 
 
 def rows_to_dataset(rows: Iterable[Mapping[str, Any]]) -> Dataset:
-    """Put rows into one table; a missing key becomes null, a column of mixed types is kept as JSON."""
+    """Put rows into one table; a missing key becomes null, a column of mixed types is kept as JSON.
+
+    So is a column whose objects hold nulls, which in a table of structs could not be told from keys that a row lacks.
+
+    Raises: LiftError that names the row if a text has half of a surrogate pair.
+    """
     rows = list(rows)
     columns = list(dict.fromkeys(key for row in rows for key in row))
     table = {column: [row.get(column) for row in rows] for column in columns}
-    return Dataset.from_dict(table, on_mixed_types="use_json")
+    try:
+        dataset = Dataset.from_dict(table, on_mixed_types="use_json")
+        has_nulls = [column for column in columns if any(_has_null_key(cell) for cell in table[column])]
+        if not has_nulls:
+            return dataset
+        features = Features({**dataset.features, **{column: Json() for column in has_nulls}})
+        return Dataset.from_dict(table, features=features)
+    except UnicodeEncodeError:
+        for number, row in enumerate(rows):
+            if (half := find_lone_surrogate(row)) is not None:
+                raise LiftError(surrogate_sentence(f"row {number} (counted from 0)", half)) from None
+        raise
+
+
+def _has_null_key(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(item is None or _has_null_key(item) for item in value.values())
+    return isinstance(value, (list, tuple)) and any(
+        _has_null_key(item) for item in value if isinstance(item, (Mapping, list, tuple))
+    )
+
+
+def _check_arguments(source: Any, split: Any, name: Any, limit: Any) -> None:
+    items = source if isinstance(source, (list, tuple)) else [source]
+    wrong = [item for item in items if not isinstance(item, (str, Path)) or not str(item)]
+    if wrong:
+        got = repr(wrong[0]) if wrong[0] in (None, "") else type(wrong[0]).__name__
+        raise LiftError(f"load_rows: source must be a path, a Hub id, or a list of them, got {got}.")
+    for option, value in (("split", split), ("name", name)):
+        if value is not None and not isinstance(value, str):
+            raise LiftError(f"load_rows: {option} must be a string, got {type(value).__name__}.")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, Integral)):
+        raise LiftError(f"load_rows: limit must be a whole number of rows, got {limit!r}.")
+    if limit is not None and limit < 1:
+        raise LiftError(f"limit must be at least 1 row, got {limit}.")
 
 
 def _as_list(source: str | Path | Sequence[str | Path]) -> list[str | Path]:
@@ -125,8 +165,10 @@ def _load_file(path: Path, limit: int | None) -> Dataset:
         raise LiftError(f"{path} must be a file of type {', '.join(_READABLE)}, but it is {kind}; convert it first.")
     try:
         if suffix == ".parquet":
-            return Dataset(pyarrow.parquet.read_table(path))
-        rows = _read_json_lines(path, limit) if suffix == ".jsonl" else _read_json(path)
+            table = pyarrow.parquet.read_table(path)
+            table.validate(full=True)  # a text that is not UTF-8 would fail only when its row is read
+            return Dataset(table)
+        rows = read_json_lines(path, limit) if suffix == ".jsonl" else read_json(path)
         return rows_to_dataset(rows)
     except UnicodeDecodeError as error:
         raise LiftError(
@@ -134,43 +176,6 @@ def _load_file(path: Path, limit: int | None) -> Dataset:
         ) from error
     except (OSError, OverflowError, pyarrow.ArrowException) as error:
         raise LiftError(f"{path} cannot be read: {_first_line(error)}") from error
-
-
-def _read_json_lines(path: Path, limit: int | None = None) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, start=1):
-            if len(rows) == limit:
-                break
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line.rstrip())
-            except json.JSONDecodeError as error:
-                raise _bad_json(path, number, error) from error
-            if not isinstance(row, dict):
-                raise LiftError(f"{path}: line {number} must hold one JSON object, got {type(row).__name__}.")
-            rows.append(row)
-    return rows
-
-
-def _read_json(path: Path) -> list[dict[str, Any]]:
-    text = path.read_text(encoding="utf-8-sig")
-    if not text.strip():
-        return []
-    try:
-        rows = json.loads(text)
-    except json.JSONDecodeError as error:
-        if error.msg == "Extra data":  # one object per line, under the suffix of plain JSON
-            return _read_json_lines(path)
-        raise _bad_json(path, error.lineno, error) from error
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise LiftError(f"{path} must hold a list of JSON objects; name it .jsonl if it has one object per line.")
-    return rows
-
-
-def _bad_json(path: Path, line: int, error: json.JSONDecodeError) -> LiftError:
-    return LiftError(f"{path}: line {line} is not valid JSON ({error.msg} at column {error.colno}); correct it.")
 
 
 def _load_saved(folder: Path, split: str | None) -> Dataset:

@@ -67,13 +67,13 @@ def lift_sft_12k(row: Row) -> dict[str, Any]:
 
 
 def messages(row: Row) -> dict[str, Any]:
-    """Conversations: `messages`, a list of {role, content}, the last the assistant's."""
-    return {"messages": _list(row, "messages")}
+    """Conversations: `messages`, a list of {role, content}, the last the assistant's; `tools`, `documents` if any."""
+    return {"messages": _list(row, "messages"), **_context(row)}
 
 
 def prompt_completion(row: Row) -> dict[str, Any]:
-    """`prompt` and `completion`, each a string or a list of messages."""
-    return {"prompt": _present(row, "prompt"), "completion": _present(row, "completion")}
+    """`prompt` and `completion`, each a string or a list of messages; `tools` and `documents` if any."""
+    return {"prompt": _present(row, "prompt"), "completion": _present(row, "completion"), **_context(row)}
 
 
 DATA_FORMATS: Mapping[str, Callable[[Row], dict[str, Any]]] = {
@@ -113,6 +113,10 @@ def _reasoned(question: str, trace: str, answer: str) -> dict[str, Any]:
 
 def _pair(question: str, completion: str) -> dict[str, Any]:
     return {"prompt": f"{SYSTEM_PROMPT}\n\n{question}", "completion": completion}
+
+
+def _context(row: Row) -> dict[str, Any]:
+    return {name: row[name] for name in ("tools", "documents") if row.get(name) is not None}
 
 
 def _first_turn(turns: Any, speaker: str) -> str:

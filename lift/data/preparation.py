@@ -5,29 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 import datasets
-from datasets import Dataset, Features, List, Value
+from datasets import Dataset
 
-from lift.data.formats import PROMPT_BOUNDARIES, Columns, encode_row, find_columns
+from lift.data.chat_template import TEMPLATE_DATE, reads_the_clock
+from lift.data.columns import find_columns
+from lift.data.formats import PROMPT_BOUNDARIES
 from lift.data.loading import rows_to_dataset
-from lift.data.named_formats import apply_data_format, check_data_format
+from lift.data.named_formats import check_data_format
+from lift.data.tokenised_rows import REMARKS, TOKENISED, tokenise
 from lift.errors import LiftError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
-
-_FEATURES = Features(
-    {
-        "input_ids": List(Value("int32")),
-        "prompt_length": Value("int64"),
-        "example_id": Value("int64"),
-        "is_truncated": Value("bool"),
-    }
-)
 
 
 def prepare_dataset(
@@ -48,11 +43,14 @@ def prepare_dataset(
 ) -> Dataset:
     """Tokenise rows into prompt and response, unpadded, without noise.
 
-    The columns are those of `data_format`, or the user's, else `prompt` and `completion`, else `messages`. With a
-    chat template the prompt ends exactly where `add_generation_prompt=True` ends it; without one a row is
-    [bos or cls] prompt [sep] completion [eos or sep], as far as the tokenizer has these. Rows are numbered from 0 in
-    the order given, and errors use the same numbers. The result stays in memory: nothing is written beside the user's
-    files.
+    The columns are those of `data_format`, or the user's, else `prompt` and `completion` or `messages`. With a chat
+    template the prompt ends exactly where `add_generation_prompt=True` ends it, and columns `tools` and `documents` are
+    handed to the template; without one a row is [bos or cls] prompt [sep] completion [eos or sep], as far as the
+    tokenizer has these and the text does not bring them. A template that leaves the answer's turn open gets the end
+    token too. Text that spells a control token is encoded as text. A template that asks for today's date is told
+    always the same. Keys that are null, as a table fills them, are left out at every depth; where a column is JSON, as
+    of rows read from .jsonl, nulls below a message's own keys stay. Rows are numbered from 0 in the order given, and
+    errors use the same numbers. The result stays in memory: nothing is written beside the user's files.
 
     Args:
         rows: A `datasets.Dataset` or dictionaries.
@@ -82,6 +80,7 @@ def prepare_dataset(
         raise LiftError(f"truncation must be 'right' or 'filter', got {truncation!r}.")
     if prompt_boundary not in PROMPT_BOUNDARIES:
         raise LiftError(f"prompt_boundary must be one of {', '.join(PROMPT_BOUNDARIES)}, got {prompt_boundary!r}.")
+    _check_arguments(tokenizer, max_length=max_length, mask_token_id=mask_token_id, vocab_size=vocab_size)
     dataset = rows if isinstance(rows, Dataset) else _from_dictionaries(rows)
     if len(dataset) == 0:
         raise LiftError("the data set has no rows; at least one is needed.")
@@ -97,16 +96,17 @@ def prepare_dataset(
         columns = find_columns(dataset.column_names, prompt_column, completion_column, messages_column)
     with _progress_bars(show_progress):
         tokenised = dataset.with_format(None).map(
-            _tokenise,
+            tokenise,
             batched=True,
             with_indices=True,
             remove_columns=dataset.column_names,
-            features=_FEATURES,
+            features=TOKENISED,
             keep_in_memory=True,
             num_proc=num_proc,
             desc="Tokenising",
             fn_kwargs={
                 "columns": columns,
+                "features": dict(dataset.features),
                 "data_format": data_format,
                 "tokenizer": tokenizer,
                 "max_length": max_length,
@@ -118,11 +118,42 @@ def prepare_dataset(
         )
     if len(tokenised) == 0:
         raise LiftError(f"none of the {len(dataset)} rows fits into max_length={max_length}; raise it.")
-    num_changed = sum(tokenised["is_truncated"]) if truncation == "right" else len(dataset) - len(tokenised)
+    _report(tokenised, len(dataset), tokenizer, max_length, truncation)
+    return tokenised.remove_columns(list(REMARKS))
+
+
+def _report(
+    tokenised: Dataset, num_rows: int, tokenizer: PreTrainedTokenizerBase, max_length: int, truncation: str
+) -> None:
+    """Say what was done to the rows unasked, and what of them the model will not learn."""
+    count = {remark: sum(tokenised[remark]) for remark in REMARKS}
+    num_changed = count["is_truncated"] if truncation == "right" else num_rows - len(tokenised)
     if num_changed:
         done = "truncated" if truncation == "right" else "dropped"
-        logger.info("%d of %d rows were %s to fit max_length=%d", num_changed, len(dataset), done, max_length)
-    return tokenised.remove_columns("is_truncated")
+        logger.info("%d of %d rows were %s to fit max_length=%d", num_changed, num_rows, done, max_length)
+    if reads_the_clock(tokenizer):
+        logger.info(
+            "the chat template writes today's date; it is given %s, in training and sampling, so that rows stay the "
+            "same from day to day", TEMPLATE_DATE.date(),
+        )  # fmt: skip
+    if count["spells_control_tokens"]:
+        logger.warning(
+            "%d of %d rows spell control tokens of the tokenizer in their text; they were encoded as text, since only "
+            "the chat template, or the form of a row, writes control tokens",
+            count["spells_control_tokens"], num_rows,
+        )  # fmt: skip
+    if count["loses_context"]:
+        logger.warning(
+            "%d of %d rows have tools or documents that %s: the model trains without them",
+            count["loses_context"], num_rows,
+            "need a chat template, and this tokenizer has none"
+            if tokenizer.chat_template is None else "the chat template does not write",
+        )  # fmt: skip
+    if count["never_ends"]:
+        logger.warning(
+            "%d of %d answers have no end token, as neither the chat template nor the tokenizer has one: nothing but "
+            "padding teaches the model to stop; set tokenizer.eos_token", count["never_ends"], num_rows,
+        )  # fmt: skip
 
 
 @contextmanager
@@ -138,65 +169,24 @@ def _progress_bars(are_shown: bool) -> Iterator[None]:
             datasets.enable_progress_bars()
 
 
-def _from_dictionaries(rows: Iterable[Mapping[str, Any]]) -> Dataset:
+def _check_arguments(tokenizer: Any, **integers: Any) -> None:
+    for name, value in integers.items():
+        is_missing = value is None and name != "max_length"
+        if not is_missing and (isinstance(value, bool) or not isinstance(value, Integral)):
+            raise LiftError(f"prepare_dataset: {name} must be an integer, got {value!r}.")
+    if not callable(tokenizer):
+        raise LiftError(f"prepare_dataset: tokenizer must be one of transformers, got {type(tokenizer).__name__}.")
+
+
+def _from_dictionaries(rows: Any) -> Dataset:
     if isinstance(rows, Mapping):
         raise LiftError("rows must be one data set or a list of dictionaries, got a dictionary; choose a split of it.")
+    if isinstance(rows, (str, bytes)) or not isinstance(rows, Iterable):
+        raise LiftError(
+            f"rows must be a data set or a list of dictionaries, got {type(rows).__name__}; read files with load_rows."
+        )
     rows = list(rows)
     for index, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise LiftError(f"row {index} must be a dictionary, got {type(row).__name__}.")
     return rows_to_dataset(rows)
-
-
-def _tokenise(
-    batch: dict[str, list[Any]],
-    indices: list[int],
-    *,
-    columns: Columns | None,
-    data_format: str | None,
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int,
-    mask_token_id: int | None,
-    vocab_size: int | None,
-    truncation: str,
-    prompt_boundary: str,
-) -> dict[str, list[Any]]:
-    out: dict[str, list[Any]] = {name: [] for name in _FEATURES}
-    names = list(batch) if columns is None else columns.names
-    for index, *cells in zip(indices, *(batch[name] for name in names), strict=True):
-        where = f"row {index} (counted from 0)"
-        row = dict(zip(names, cells, strict=True))
-        if data_format is not None:
-            row = apply_data_format(data_format, row, where)
-        used = columns or Columns(**{name: name for name in row})
-        prompt_ids, response_ids = encode_row(row, used, tokenizer, where, prompt_boundary)
-        length = len(prompt_ids) + len(response_ids)
-        if length > max_length and truncation == "filter":
-            continue
-        if len(prompt_ids) >= max_length:
-            raise LiftError(
-                f"{where}: the prompt has {len(prompt_ids)} tokens and max_length={max_length} leaves no "
-                "room for a response; raise max_length, or drop such rows with truncation='filter'."
-            )
-        input_ids = (prompt_ids + response_ids)[:max_length]
-        _check_ids(input_ids, len(prompt_ids), mask_token_id, vocab_size, where)
-        out["input_ids"].append(input_ids)
-        out["prompt_length"].append(len(prompt_ids))
-        out["example_id"].append(index)
-        out["is_truncated"].append(length > max_length)
-    return out
-
-
-def _check_ids(
-    input_ids: list[int], prompt_length: int, mask_token_id: int | None, vocab_size: int | None, where: str
-) -> None:
-    if vocab_size is not None and max(input_ids) >= vocab_size:
-        raise LiftError(
-            f"{where}: token id {max(input_ids)} is outside the model's vocabulary of {vocab_size}; use the "
-            "tokenizer that belongs to the model, or resize the model's embeddings."
-        )
-    if mask_token_id is not None and mask_token_id in input_ids[prompt_length:]:
-        raise LiftError(
-            f"{where}: the response contains the mask token (id {mask_token_id}), which only noise may "
-            "write; remove it from the text."
-        )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable
+from typing import Any
 
 import pytest
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
+
+from lift.data import prepare_dataset
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}<|{{ message.role }}|> {{ message.content }} <|end|>"
@@ -65,3 +69,36 @@ def char_tokenizer() -> PreTrainedTokenizerFast:
     core = Tokenizer(models.WordLevel({token: i for i, token in enumerate(["[PAD]", "[MASK]", *"1234"])}))
     core.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
     return PreTrainedTokenizerFast(tokenizer_object=core, pad_token="[PAD]", mask_token="[MASK]")
+
+
+@pytest.fixture
+def turn_tokenizer() -> Callable[..., PreTrainedTokenizerFast]:
+    """A function: a chat template, and changes to the special tokens, to a tokenizer of characters that decodes."""
+    special = ["<bos>", "<pad>", "<eos>", "<unk>", "<mask>", "<turn>", "<end>"]
+    names = {"bos_token": "<bos>", "pad_token": "<pad>", "eos_token": "<eos>", "unk_token": "<unk>"}
+
+    def build(chat_template: Any = None, **changes: str | None) -> PreTrainedTokenizerFast:
+        vocabulary = {token: i for i, token in enumerate([*special, *sorted(string.printable)])}
+        core = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+        core.pre_tokenizer, core.decoder = pre_tokenizers.Split("", "isolated"), decoders.Fuse()
+        chosen = names | {"mask_token": "<mask>"} | changes
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_object=core, additional_special_tokens=["<turn>", "<end>"], clean_up_tokenization_spaces=False,
+            **{name: token for name, token in chosen.items() if token is not None},
+        )  # fmt: skip
+        tokenizer.chat_template = chat_template
+        return tokenizer
+
+    return build
+
+
+@pytest.fixture
+def halves() -> Callable[..., tuple[str, str]]:
+    """A function: the texts of the prompt and the response that `prepare_dataset` makes of one row."""
+
+    def prepare(row: dict[str, Any], tokenizer: PreTrainedTokenizerFast, **options: Any) -> tuple[str, str]:
+        found = prepare_dataset([row], tokenizer, max_length=400, show_progress=False, **options)[0]
+        ids, length = found["input_ids"], found["prompt_length"]
+        return tokenizer.decode(ids[:length]), tokenizer.decode(ids[length:])
+
+    return prepare

@@ -19,7 +19,8 @@ ROWS: list[dict[str, Any]] = [
 
 def test_pads_on_the_right_and_marks_the_response() -> None:
     batch = MaskedDiffusionCollator(11)(ROWS)
-    assert set(batch) == {"input_ids", "maskable", "example_id", "host_example_id"}
+    assert set(batch) == {"input_ids", "maskable", "example_id", "host_example_id", "lengths", "padding"}
+    assert batch["lengths"] == (4, 2, 3)
     assert batch["input_ids"].dtype == batch["example_id"].dtype == torch.int64
     assert batch["input_ids"].tolist() == [[5, 6, 7, 8], [9, 3, 11, 11], [4, 2, 1, 11]]
     assert batch["maskable"].dtype == torch.bool
@@ -29,7 +30,7 @@ def test_pads_on_the_right_and_marks_the_response() -> None:
 
 def test_padding_out_of_the_loss_is_out_of_attention() -> None:
     batch = MaskedDiffusionCollator(11, pad_in_loss=False)(ROWS)
-    assert set(batch) == {"input_ids", "maskable", "example_id", "host_example_id", "attention_mask"}
+    assert set(batch) == {"input_ids", "maskable", "example_id", "host_example_id", "lengths", "attention_mask"}
     assert batch["maskable"].int().tolist() == [[0, 1, 1, 1], [0, 0, 0, 0], [1, 1, 1, 0]]
     assert batch["attention_mask"].dtype == torch.int64
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 1, 0]]
@@ -70,7 +71,10 @@ def test_draws_no_noise() -> None:
     first, second = MaskedDiffusionCollator(11)(ROWS), MaskedDiffusionCollator(11)(ROWS)
     assert torch.equal(torch.get_rng_state(), before)
     for name, tensor in first.items():
-        torch.testing.assert_close(tensor, second[name], rtol=0, atol=0)
+        if isinstance(tensor, torch.Tensor):
+            torch.testing.assert_close(tensor, second[name], rtol=0, atol=0)
+        else:
+            assert tensor == second[name]
 
 
 def test_rows_of_a_data_set_in_a_loader() -> None:
@@ -100,7 +104,15 @@ PACKED: list[dict[str, Any]] = [
 
 def test_packed_rows_keep_their_examples_apart() -> None:
     batch = MaskedDiffusionCollator(11, pad_in_loss=False, max_length=7)(PACKED)
-    assert set(batch) == {"input_ids", "maskable", "example_id", "host_example_id", "attention_mask", "position_ids"}
+    assert set(batch) == {
+        "input_ids",
+        "maskable",
+        "example_id",
+        "host_example_id",
+        "lengths",
+        "attention_mask",
+        "position_ids",
+    }
     assert batch["input_ids"].tolist() == [[5, 6, 7, 8, 9, 3, 11], [4, 2, 11, 11, 11, 11, 11]]
     assert batch["maskable"].int().tolist() == [[0, 1, 1, 1, 0, 0, 0], [1, 1, 0, 0, 0, 0, 0]]
     assert batch["position_ids"].tolist() == [[0, 1, 2, 0, 0, 1, 0], [0, 1, 0, 0, 0, 0, 0]]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import datasets
 import huggingface_hub.constants
@@ -256,3 +257,24 @@ def test_a_refusal_of_the_hub_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     with pytest.raises(LiftError, match=r"could not be loaded from the Hugging Face Hub: Unknown split \"dev\".*\]\.$"):
         load_rows("openai/gsm8k", split="dev")
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"source": None}, "source must be a path, a Hub id, or a list of them, got None"),
+        ({"source": 3}, "source must be a path, a Hub id, or a list of them, got int"),
+        ({"source": b"a.jsonl"}, "source must be a path, .*, got bytes"),
+        ({"source": {"train": "a.jsonl"}}, "source must be a path, .*, got dict"),
+        ({"source": ["a.jsonl", None]}, "source must be a path, .*, got None"),
+        ({"source": ""}, "source must be a path, .*, got ''"),
+        ({"source": "a.jsonl", "split": 1}, "split must be a string, got int"),
+        ({"source": "a/b", "name": ["x"]}, "name must be a string, got list"),
+        ({"source": "a.jsonl", "limit": "3"}, "limit must be a whole number of rows, got '3'"),
+        ({"source": "a.jsonl", "limit": 2.5}, "limit must be a whole number of rows, got 2.5"),
+        ({"source": "a.jsonl", "limit": True}, "limit must be a whole number of rows, got True"),
+    ],
+)
+def test_arguments_of_a_wrong_type_are_named(options: dict[str, Any], error: str) -> None:
+    with pytest.raises(LiftError, match=f"^load_rows: {error}"):
+        load_rows(**options)

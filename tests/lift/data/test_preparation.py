@@ -144,6 +144,11 @@ def test_one_token_of_room_is_enough(bert_tokenizer: PreTrainedTokenizerFast) ->
             {},
             r"columns question, answer, .*--prompt_column question",
         ),
+        (None, {}, r"rows must be a data set or a list of dictionaries, got NoneType; read files with load_rows"),
+        ("rows.jsonl", {}, r"rows must be a data set or a list of dictionaries, got str; read files with load_rows"),
+        (ROWS, {"max_length": "8"}, r"prepare_dataset: max_length must be an integer, got '8'"),
+        (ROWS, {"max_length": None}, r"prepare_dataset: max_length must be an integer, got None"),
+        (ROWS, {"mask_token_id": 4.0}, r"prepare_dataset: mask_token_id must be an integer, got 4.0"),
         (ROWS, {"truncation": "left"}, r"truncation must be 'right' or 'filter', got 'left'"),
     ],
 )
@@ -152,6 +157,11 @@ def test_bad_data_name_the_row_and_the_remedy(
 ) -> None:
     with pytest.raises(LiftError, match=error):
         prepare_dataset(rows, bert_tokenizer, **{"max_length": 8, **options})
+
+
+def test_a_tokenizer_is_needed() -> None:
+    with pytest.raises(LiftError, match="prepare_dataset: tokenizer must be one of transformers, got NoneType"):
+        prepare_dataset(ROWS, None, max_length=8)  # type: ignore[arg-type]
 
 
 def test_what_is_allowed_beside_the_errors(bert_tokenizer: PreTrainedTokenizerFast) -> None:
