@@ -23,6 +23,17 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def check_atomic_folder(path: Path) -> None:
+    """Raise the OSError that `atomic_folder(path)` would begin with, by trying; nothing is left behind.
+
+    Permissions do not tell: the superuser passes them all, and a file system may be read-only.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    temporary = (missing[-1] if missing else path).with_name(f".{path.name}.{os.getpid()}")
+    temporary.mkdir()
+    temporary.rmdir()
+
+
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Fill the folder that is given, then rename it to `path`, which must be missing or empty; or leave nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -21,29 +22,70 @@ _USAGE = "usage: lift COMMAND [arguments]\n\ncommands:\n" + "".join(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand. Returns 0, or 2 after one sentence on bad input."""
-    command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if command in ("-h", "--help"):
-        print(_USAGE + "\nlift COMMAND --help explains one of them.")
-        return 0
-    if command == "--version":
-        print(f"lift-kernels {_version()}")
-        return 0
-    if command not in _COMMANDS:
-        return _fail("lift", f"unknown command {command!r}: use one of {', '.join(_COMMANDS)}.")
-    from lift.errors import LiftError
+    """Run one subcommand.
 
+    What goes wrong before the first optimiser step is one sentence on stderr; with LIFT_DEBUG=1 in the environment, the
+    traceback stands above it. What goes wrong later is a traceback.
+
+    Returns: 0; 2 after a sentence; 130 when interrupted; 141 where nobody reads the output any more, as of a command
+        that SIGPIPE ends.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    program = f"lift {words[0]}" if words[0] in _COMMANDS else "lift"
     try:
-        import_module(f"lift.cli.{command}").run(rest)
-    except LiftError as error:
-        return _fail(f"lift {command}", str(error))
-    except ModuleNotFoundError as error:
-        if error.name in ("transformers", "accelerate", "datasets", "yaml", "rich", "tqdm"):
-            return _fail(f"lift {command}", f"{error.name} is not installed: pip install 'lift-kernels[train]'.")
-        raise
+        _answer(words)
+        _flush()
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        return 141
+    except Exception as error:
+        from lift.cli.failures import is_refusal, report
+
+        if not is_refusal(error):
+            raise
+        report(program, error)
+        return 2
+    finally:
+        _give_up_broken_output()
     return 0
+
+
+def _answer(words: Sequence[str]) -> None:
+    command, *rest = words
+    if command in ("-h", "--help"):
+        print(_USAGE + "\nlift COMMAND --help explains one of them.")
+    elif command == "--version":
+        print(f"lift-kernels {_version()}")
+    elif command in _COMMANDS:
+        import_module(f"lift.cli.{command}").run(rest)
+    else:
+        from lift.errors import LiftError
+
+        raise LiftError(f"unknown command {command!r}: use one of {', '.join(_COMMANDS)}.")
+
+
+def _flush() -> None:
+    """Write what print has kept back: at the interpreter's end it is too late for a sentence."""
+    if sys.stdout is None:  # closed by whoever called
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        from lift.errors import LiftError
+
+        raise LiftError(f"the output cannot be written: {error.strerror}.") from error
+
+
+def _give_up_broken_output() -> None:
+    """Send what can no longer be written nowhere, or the interpreter complains of it when it ends."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _version() -> str:
@@ -55,8 +97,3 @@ def _version() -> str:
         from lift_kernels import __version__
 
         return __version__
-
-
-def _fail(program: str, sentence: str) -> int:
-    print(f"{program}: {sentence}", file=sys.stderr)
-    return 2

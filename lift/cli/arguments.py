@@ -35,7 +35,7 @@ class ModelArguments(LoraArguments):
 
     def check_model(self) -> None:
         """Raise LiftError unless there is one model, and it has what the other arguments take from it."""
-        if (self.model_name_or_path is None) == (self.model_config is None):
+        if self.model_name_or_path == "" or (self.model_name_or_path is None) == (self.model_config is None):
             raise LiftError("pass either --model_name_or_path or --model_config, and only one of them.")
         if self.dtype == "auto" and self.model_name_or_path is None:
             raise LiftError("dtype=auto takes that of saved weights, and model_config has none: name one.")
@@ -55,14 +55,21 @@ class DataArguments:
     eval_data: str | None = option(None, "Rows to evaluate on; else rows of train_data.")
     eval_split: str | None = option(None, "Split of eval_data.")
     data_name: str | None = option(None, "Configuration of a Hub data set; unused for local files.")
-    num_eval_rows: int = option(100, "Rows to evaluate on; taken from the end of train_data without eval_data.")
-    max_train_rows: int | None = option(None, "Use only the first rows.")
+    num_eval_rows: int | None = option(
+        None,
+        "Rows to evaluate on, of eval_data, or of the end of train_data, which then does not train on them; by default "
+        "100, and at most half of train_data.",
+        within="[1, inf)",
+    )
+    max_train_rows: int | None = option(None, "Use only the first rows.", within="[1, inf)")
     data_format: str | None = option(
         None, f"Format of a public data set's rows: {', '.join(DATA_FORMATS)}. By default the columns decide."
     )
     prompt_column: str | None = option(None, "Column of the prompts; by default prompt.")
     completion_column: str | None = option(None, "Column of the responses; by default completion.")
-    messages_column: str | None = option(None, "Column of whole conversations; by default messages.")
+    messages_column: str | None = option(
+        None, "Column of whole conversations; by default messages, if there are not also prompt and completion."
+    )
     prompt_boundary: Literal["generation_prompt", "user_turn_newline"] = option(
         "generation_prompt",
         "Where a chat template's prompt ends: where a sampler starts, or before the assistant's header, as in the "
@@ -73,14 +80,19 @@ class DataArguments:
     )
 
     def __post_init__(self) -> None:
+        check_fields(self, DataArguments)
         if self.data_format is not None:
             check_data_format(self.data_format)
 
     def check_source(self) -> None:
-        """Raise LiftError unless the rows have one source: a task, or data."""
+        """Raise LiftError unless the rows have one source, a task or data, and a split has data to be one of."""
         if self.task is not None and self.train_data is not None:
             raise LiftError("pass either --task or --train_data, not both.")
-        if self.task is None and self.train_data is None:
+        if self.eval_split is not None and self.eval_data is None:
+            raise LiftError(
+                "eval_split belongs to eval_data: pass --eval_data too, train_data's or another, or leave it out."
+            )
+        if self.task is None and not self.train_data:
             raise LiftError(
                 f"no training data: pass --train_data FILE_OR_HUB_ID, --task {'|'.join(TASKS)}, or --preset NAME."
             )

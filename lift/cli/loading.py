@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from lift.cli.arguments import ModelArguments
+from lift.cli.json_mapping import parse_mapping
 from lift.errors import LiftError
 from lift.models import loading
 from lift.models.lora import base_of_adapter, four_bit_config, is_adapter, load_adapter
@@ -38,6 +39,23 @@ def load_config(arguments: ModelArguments, tokenizer: Any) -> Any:
     return loading.load_config(name, trust_remote_code=arguments.trust_remote_code)
 
 
+def load_generation_config(arguments: ModelArguments) -> Any:
+    """Return the generation configuration that lies with the model, or with an adapter's base; None without one."""
+    name = str(arguments.model_name_or_path)
+    found = loading.load_generation_config(name)
+    return loading.load_generation_config(base_of_adapter(name)) if found is None and is_adapter(name) else found
+
+
+def keep_generation_config(arguments: ModelArguments, folder: Path) -> None:
+    """Write the model's generation configuration, if it has one, into the folder of a run.
+
+    It names end tokens, and transformers saves masked language models without it.
+    """
+    found = None if arguments.model_name_or_path is None else load_generation_config(arguments)
+    if found is not None:
+        found.save_pretrained(folder)
+
+
 def build_model(arguments: ModelArguments, tokenizer: Any, *, seed: int) -> Any:
     """Return a masked language model: pretrained, or new from `model_config` with weights drawn from `seed`.
 
@@ -65,10 +83,4 @@ def build_model(arguments: ModelArguments, tokenizer: Any, *, seed: int) -> Any:
 
 
 def _mapping(arguments: ModelArguments) -> dict[str, Any]:
-    try:
-        mapping = json.loads(str(arguments.model_config))
-    except json.JSONDecodeError:
-        mapping = None
-    if not isinstance(mapping, dict):
-        raise LiftError(f"model_config must be a mapping with model_type, got {arguments.model_config!r}.")
-    return mapping
+    return parse_mapping("model_config", str(arguments.model_config), "a mapping with model_type")

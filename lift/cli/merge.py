@@ -45,30 +45,43 @@ def merge(adapter: str, output_dir: str, *, base: str | None = None, trust_remot
     Returns: one line that says what was merged into what.
 
     Raises:
-        LiftError: `adapter` is none, output_dir is in use, weights are pickled, missing, quantised, not finite, or do
-            not fit.
+        LiftError: `adapter` is none, output_dir is in use or cannot be written, weights are pickled, missing,
+            quantised, not finite, or do not fit.
     """
     from lift.atomic_write import atomic_folder
-    from lift.models.lora import base_of_adapter, check_mergeable, is_adapter, load_adapter
+    from lift.models import load_generation_config
+    from lift.models.lora import base_of_adapter, is_adapter, merge_adapter
 
-    output = Path(output_dir).resolve()
     if not is_adapter(adapter):
         raise LiftError(f"{adapter} is no adapter: it has no adapter_config.json.")
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise LiftError(f"output_dir {output} is not an empty folder: choose another.")
+    output = _check_output(output_dir)
     base = base_of_adapter(adapter) if base is None else base
     tokenizer, model = _load_base(adapter, base, trust_remote_code)
-    model = load_adapter(model, adapter)
-    check_mergeable(model)
-    try:
-        merged = model.merge_and_unload(safe_merge=True)
-    except ValueError as error:
-        raise LiftError(f"the adapter {adapter} cannot be merged: {' '.join(str(error).split())}") from None
+    merged, generation_config = merge_adapter(model, adapter), load_generation_config(base)
     with atomic_folder(output) as folder:
         merged.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+        if generation_config is not None:  # it names end tokens, and masked language models are saved without it
+            generation_config.save_pretrained(folder)
     dtype = str(merged.dtype).removeprefix("torch.")
     return f"merged {adapter} into {base}: {merged.num_parameters():,} parameters, {dtype}, in {output}/"
+
+
+def _check_output(output_dir: str) -> Path:
+    """Return the folder to write, after a try: before hours are spent on reading models."""
+    from lift.atomic_write import check_atomic_folder
+
+    try:
+        output = Path(output_dir).resolve()
+        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+            raise LiftError(f"output_dir {output} is not an empty folder: choose another.")
+        check_atomic_folder(output)
+    except LiftError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        reason = getattr(error, "strerror", None) or str(error)
+        raise LiftError(f"output_dir {output_dir} cannot be written ({reason}): choose another.") from None
+    return output
 
 
 def _load_base(adapter: str, base: str, trust_remote_code: bool) -> tuple[Any, Any]:

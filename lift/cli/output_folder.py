@@ -1,48 +1,58 @@
-"""What `lift train` may do with its output folder, and the checkpoint in it that a run goes on from."""
+"""What `lift train` may do with its output folder, and where a run starts."""
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 from lift.errors import LiftError
+from lift.training.checkpoints import find_checkpoint
 
 
 def where_to_start(output: Path, *, resume_from: str | None, may_overwrite: bool) -> Path | None:
     """Return the checkpoint that a run goes on from; None where it starts anew, which `output` must then allow.
 
     Raises:
-        LiftError: as `find_checkpoint` and `check_output`.
+        LiftError: as `check_writable`, `find_checkpoint` and `check_output`.
     """
+    check_writable(output)
     checkpoint = find_checkpoint(output, resume_from)
     if checkpoint is None:
         check_output(output, may_overwrite=may_overwrite)
     return checkpoint
 
 
-def find_checkpoint(output: Path, resume_from: str | None) -> Path | None:
-    """Return the folder to go on from, or None to start anew.
-
-    Args:
-        output: the run's output folder.
-        resume_from: a checkpoint's folder, "true" for the newest whole one in `output`, None or "false" for none.
+def check_writable(output: Path) -> None:
+    """Try to make a folder where `output` is to be, and leave nothing: permissions do not say all.
 
     Raises:
-        LiftError: there is none.
+        LiftError: no folder can be made there, or the one that is there may not be written.
     """
-    if resume_from is None or resume_from.lower() == "false":
-        return None
-    if resume_from.lower() != "true":
-        if not Path(resume_from).is_dir():
-            raise LiftError(
-                f"no checkpoint folder at {resume_from}: pass --resume_from_checkpoint true for the newest one."
-            )
-        return Path(resume_from)
-    # Written last: a run that was killed may have left a checkpoint without it.
-    states = output.glob("checkpoint-*/trainer_state.json")
-    steps = {int(number): state.parent for state in states if (number := state.parent.name.split("-")[1]).isdigit()}
-    if not steps:
-        raise LiftError(f"no checkpoint in {output}: leave --resume_from_checkpoint out to start anew.")
-    return steps[max(steps)]
+    try:
+        problem = _problem(output)
+    except OSError as error:
+        problem = str(error.strerror)
+    if problem:
+        raise LiftError(f"output_dir {output} cannot be used: {problem}: choose another.")
+
+
+def _problem(output: Path) -> str:
+    longest = max(len(os.fsencode(name)) for name in (*output.parts, ""))
+    if longest > 255:
+        return f"a name in it is {longest} bytes long, and 255 is the limit"
+    if "\0" in str(output):
+        return "it has a null character"
+    if output.is_symlink() and not output.exists():
+        return f"it is a link to {os.readlink(output)}, which is not there"
+    # Not by making a folder: another process of the run may be looking whether it is empty.
+    if output.exists():
+        return "it may not be written" if output.is_dir() and not os.access(output, os.W_OK | os.X_OK) else ""
+    place = next(parent for parent in output.parents if parent.exists())
+    if not place.is_dir():
+        return f"{place} is a file"
+    os.rmdir(tempfile.mkdtemp(prefix=".lift-", dir=place))
+    return ""
 
 
 def check_output(output: Path, *, may_overwrite: bool) -> None:

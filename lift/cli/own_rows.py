@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,10 @@ from lift.training.progress import shows_progress
 if TYPE_CHECKING:
     from rich.console import Console
     from transformers import PreTrainedTokenizerBase
+
+logger = logging.getLogger(__name__)
+
+_NUM_EVAL_ROWS = 100  # unless more or fewer are asked for
 
 
 @dataclass
@@ -55,16 +60,17 @@ def open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) ->
     train_data = resolve_package_path(str(data.train_data))
     rows = load_rows(train_data, split=data.train_split, name=_hub_name(train_data, data), limit=data.max_train_rows)
     if data.eval_data is None:
-        num_eval = min(data.num_eval_rows, len(rows) // 2)
-        if num_eval < 1:
-            raise LiftError(
-                f"train_data {data.train_data} has {len(rows)} rows, too few to hold any out: pass --eval_data."
-            )
+        num_eval = _num_held_out(data, len(rows))
         rows, eval_rows = rows.select(range(len(rows) - num_eval)), rows.select(range(len(rows) - num_eval, len(rows)))
     else:
         eval_data = resolve_package_path(data.eval_data)
         name = _hub_name(eval_data, data)
-        eval_rows = load_rows(eval_data, split=data.eval_split, name=name, limit=data.num_eval_rows)
+        limit = _NUM_EVAL_ROWS if data.num_eval_rows is None else data.num_eval_rows
+        eval_rows = load_rows(eval_data, split=data.eval_split, name=name, limit=limit)
+        if len(eval_rows) < (data.num_eval_rows or 0):
+            logger.warning(
+                f"eval_data has {len(eval_rows)} rows, fewer than num_eval_rows={limit}: all are evaluated on."
+            )
     tokenizer = load_tokenizer(model)
     mask_token_id = resolve_mask_token_id(tokenizer, config.mask_token_id, config=load_config(model, tokenizer))
 
@@ -84,6 +90,19 @@ def open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) ->
         )
 
     return OwnRows(str(data.train_data), tokenizer, train=prepare(rows), eval=prepare(eval_rows))
+
+
+def _num_held_out(data: DataArguments, num_rows: int) -> int:
+    if num_rows < 2:
+        raise LiftError(f"train_data {data.train_data} has {num_rows} rows, too few to hold any out: pass --eval_data.")
+    if data.num_eval_rows is None:
+        return min(_NUM_EVAL_ROWS, num_rows // 2)
+    if data.num_eval_rows >= num_rows:
+        raise LiftError(
+            f"num_eval_rows={data.num_eval_rows} leaves none of the {num_rows} rows of train_data to train on: ask for "
+            "fewer, or pass --eval_data."
+        )
+    return data.num_eval_rows
 
 
 def _hub_name(source: str, data: DataArguments) -> str | None:

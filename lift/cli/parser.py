@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from lift.errors import LiftError
+from lift.fields import check_range
 
 # What argparse puts in front of its message: every spelling of the flag.
 _ABOUT_A_FLAG = re.compile(r"argument (?P<flags>\S+): (?P<problem>.*)", re.DOTALL)
 # By the name of the converter.
 _WANTED = {"int": "a whole number", "float": "a number", "string_to_bool": "true or false"}
+_TRUTH_OF = {"on": "true", "off": "false"}  # YAML has these words too
 
 
 class SentenceParser(argparse.ArgumentParser):
@@ -25,14 +27,17 @@ class SentenceParser(argparse.ArgumentParser):
         super().__init__(*args, **options)
 
     def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
-        """Add a flag whose values, where they do not fit, are refused with the words "must be ..., got ..."."""
+        """Add a flag whose values, where they do not fit, are refused with the words "must be ..., got ...".
+
+        A number may have an interval `within`, as `lift.fields.option` has.
+        """
         self.flags += [name for name in names if name.startswith("--")]
-        choices, convert = options.pop("choices", None), options.get("type")
+        choices, convert, within = options.pop("choices", None), options.get("type"), options.pop("within", None)
         wanted = _WANTED.get(getattr(convert, "__name__", ""))
         if choices is not None:
             options["type"] = _one_of(choices, options.get("default"))
         elif convert is not None and wanted is not None:
-            options["type"] = _worded(convert, wanted)
+            options["type"] = _worded(convert, wanted, within)
         return super().add_argument(*names, **options)
 
     def add_switch(self, name: str, help: str) -> None:
@@ -78,12 +83,18 @@ def suggestion(name: str, known: Iterable[str], listed_by: str) -> str:
     return f", did you mean {close[0]!r}?" if close else f": {listed_by} lists what there is."
 
 
-def _worded(convert: Callable[[str], Any], wanted: str) -> Callable[[str], Any]:
+def _worded(convert: Callable[[str], Any], wanted: str, within: str | None = None) -> Callable[[str], Any]:
     def read(word: str) -> Any:
         try:
-            return convert(word)
+            value = convert(_TRUTH_OF.get(word.lower(), word) if wanted == _WANTED["string_to_bool"] else word)
         except (ValueError, argparse.ArgumentTypeError):
             raise argparse.ArgumentTypeError(f"must be {wanted}, got {word!r}") from None
+        if within is not None:
+            try:
+                check_range("", value, within)
+            except LiftError as error:
+                raise argparse.ArgumentTypeError(str(error).strip(" .")) from None
+        return value
 
     return read
 

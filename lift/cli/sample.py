@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from typing import Any
 
 from lift.cli.parser import SentenceParser
 from lift.errors import LiftError
+from lift.sampling.schedule import plan_blocks
+
+logger = logging.getLogger(__name__)
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -20,23 +25,44 @@ def run(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--prompt", required=True, action="append", help="a prompt; may be given several times")
     parser.add_argument(
-        "--gen_length", type=int, default=None, help="tokens to generate; by default as many as the prompt"
+        "--gen_length",
+        type=int,
+        within="[1, inf)",
+        default=None,
+        help="tokens to generate; by default as many as the prompt",
     )
-    parser.add_argument("--block_length", type=int, default=None, help="tokens per block; by default one block")
-    parser.add_argument("--steps", type=int, default=None, help="forward passes; by default one per token")
-    parser.add_argument("--mask_token_id", type=int, default=None, help="by default the tokenizer's or the model's")
-    parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16, or that of the weights (auto)")
+    parser.add_argument(
+        "--block_length", type=int, within="[1, inf)", default=None, help="tokens per block; by default one block"
+    )
+    parser.add_argument(
+        "--steps", type=int, within="[1, inf)", default=None, help="forward passes; by default one per token"
+    )
+    parser.add_argument(
+        "--mask_token_id", type=int, within="[0, inf)", default=None, help="by default the one trained with"
+    )
+    parser.add_argument(
+        "--dtype",
+        default="auto",
+        choices=("float32", "bfloat16", "float16", "auto"),
+        help="float32, bfloat16, float16, or that of the weights (auto)",
+    )
     parser.add_switch("trust_remote_code", help="run Python code that comes with the model")
     options = parser.parse_args(arguments)
+    if options.gen_length is not None:
+        try:
+            plan_blocks(options.gen_length, options.block_length, options.steps)
+        except ValueError as error:
+            raise LiftError(str(error).removeprefix("generate: ")) from None
 
     import torch
     import transformers
 
     from lift.cli.arguments import ModelArguments
-    from lift.cli.loading import build_model, load_tokenizer
-    from lift.data import encode_prompt, resolve_mask_token_id
+    from lift.cli.loading import build_model, load_generation_config, load_tokenizer
+    from lift.data import cut_at_end, end_token_ids, resolve_mask_token_id, unknown_token_ids
     from lift.sampling import generate
     from lift_kernels import apply_lift_kernels
+    from lift_kernels.models import vocab_size_of
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
@@ -47,19 +73,44 @@ def run(arguments: Sequence[str]) -> None:
     model = build_model(model_arguments, tokenizer, seed=0)
     if torch.accelerator.is_available():
         model.to(torch.accelerator.current_accelerator())
-    mask_token_id = resolve_mask_token_id(tokenizer, options.mask_token_id, config=model.config)
+    vocab_size = vocab_size_of(model.get_output_embeddings())
+    mask_token_id = resolve_mask_token_id(tokenizer, options.mask_token_id, config=model.config, vocab_size=vocab_size)
+    unknown_ids = unknown_token_ids(tokenizer, vocab_size)
+    end_ids = end_token_ids(tokenizer, load_generation_config(model_arguments))
     try:
         apply_lift_kernels(model)
         for prompt in options.prompt:
-            prompt_ids = torch.tensor([encode_prompt(prompt, tokenizer)], device=model.device)
+            prompt_ids = _encode(prompt, tokenizer)
             ids = generate(
                 model,
-                prompt_ids,
+                torch.tensor([prompt_ids], dtype=torch.int64, device=model.device),
                 mask_token_id=mask_token_id,
-                gen_length=prompt_ids.shape[1] if options.gen_length is None else options.gen_length,
+                gen_length=_gen_length(options.gen_length, prompt_ids),
                 block_length=options.block_length,
                 steps=options.steps,
+                suppress_ids=unknown_ids,
             )
-            print(tokenizer.decode(ids[0, prompt_ids.shape[1] :], skip_special_tokens=True))
+            response_ids = cut_at_end(ids[0, len(prompt_ids) :].tolist(), end_ids)
+            print(tokenizer.decode(response_ids, skip_special_tokens=True))
     except ValueError as error:
         raise LiftError(str(error)) from None
+
+
+def _encode(prompt: str, tokenizer: Any) -> list[int]:
+    """Return the ids of a prompt; say so where some of its characters are lost."""
+    from lift.data import encode_prompt
+
+    prompt_ids = encode_prompt(prompt, tokenizer)
+    if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in prompt_ids:
+        logger.warning(
+            "the tokenizer does not know parts of the prompt %.80r: the model reads %s there",
+            prompt,
+            tokenizer.unk_token,
+        )
+    return prompt_ids
+
+
+def _gen_length(gen_length: int | None, prompt_ids: Sequence[int]) -> int:
+    if gen_length is None and not prompt_ids:
+        raise LiftError("the prompt is empty, so it says nothing of how long the answer is: pass --gen_length.")
+    return len(prompt_ids) if gen_length is None else gen_length

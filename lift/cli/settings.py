@@ -7,9 +7,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from lift.cli.parser import suggestion
+from lift.cli.yaml_mapping import in_words, read_mapping
 from lift.errors import LiftError
 from lift.recipes import PRESETS, preset_names
 from lift.tasks import tasks_with_flag
@@ -68,7 +67,7 @@ def flags_of(setting: Setting) -> list[str]:
         return [f"--{key}={json.dumps(value, default=str)}"]
     if isinstance(value, list):
         if strange := [item for item in value if item is None or isinstance(item, (dict, list))]:
-            raise LiftError(f"{origin}: {key} must be a list of plain values, got {_in_words(strange[0])} in it.")
+            raise LiftError(f"{origin}: {key} must be a list of plain values, got {in_words(strange[0])} in it.")
         return [f"--{key}", *map(str, value)]
     return [f"--{key}={value}"]
 
@@ -88,15 +87,4 @@ def check_keys(settings: Sequence[Setting], known: Collection[str]) -> None:
 
 
 def _read(origin: str, text: str) -> dict[str, Setting]:
-    try:
-        mapping = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise LiftError(f"{origin} is not valid YAML: {' '.join(str(error).split())}.") from None
-    if not isinstance(mapping, dict):
-        raise LiftError(f"{origin} must hold 'key: value' lines, got {_in_words(mapping)}.")
-    return {str(key): Setting(str(key), value, origin) for key, value in mapping.items()}
-
-
-def _in_words(value: Any) -> str:
-    names = {type(None): "null", dict: "a mapping", list: "a list"}
-    return names.get(type(value), repr(value))
+    return {key: Setting(key, value, origin) for key, value in read_mapping(origin, text).items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from lift.cli.train_arguments import check_quickly, parse
 from lift.cli.train_help import show_help
@@ -26,6 +27,7 @@ def run(arguments: Sequence[str]) -> None:
     from rich.console import Console
     from rich.logging import RichHandler
 
+    from lift.cli.first_step import first_step
     from lift.cli.training_run import train
 
     transformers.logging.set_verbosity_error()
@@ -33,7 +35,9 @@ def run(arguments: Sequence[str]) -> None:
     logger = logging.getLogger("lift")
     logger.setLevel(logging.INFO)
     logger.handlers = [RichHandler(console=Console(stderr=True), show_time=False, show_level=False, show_path=False)]
-    train(parse(arguments))
+    parsed = parse(arguments)
+    with first_step(Path(str(parsed.config.output_dir))) as watch:
+        train(parsed, callbacks=[watch])
     processes = PartialState()
     processes.wait_for_everyone()  # a launcher may stop the others where one that left early aborts
     processes.destroy_process_group()

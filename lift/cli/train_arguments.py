@@ -8,19 +8,25 @@ takes.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lift.cli.arguments import DataArguments, ModelArguments, RunArguments
 from lift.cli.field_parser import FieldParser
 from lift.cli.output_folder import where_to_start
 from lift.cli.parser import SentenceParser
+from lift.cli.requirements import check_requirements
 from lift.cli.settings import Setting, flags_of, take_settings
 from lift.cli.transformers_source import training_arguments
 from lift.errors import LiftError
+from lift.fields import check_fields
+from lift.models.lora import LoraArguments
 from lift.objectives import LiftOptions
 from lift.tasks import task_arguments
+from lift.training.argument_ranges import check_training_arguments
 from lift.training.batch_options import BatchOptions, TrainerDefaults
 
 if TYPE_CHECKING:
@@ -45,21 +51,24 @@ def check_quickly(arguments: Sequence[str]) -> None:
     """Check `[CONFIG.yaml] [--preset NAME] [--flag value ...]` as far as that is possible without torch.
 
     Raises:
-        LiftError: an unknown flag, key, preset or task, a value that does not fit, no output_dir or one in use.
+        LiftError: an unknown flag, key, preset or task, a value that does not fit, a package that is not installed, no
+            output_dir or one in use.
     """
     outline = config_outline()
     if outline is None:
         return
-    values, task = _read(arguments, outline)
+    read = _read(arguments, outline)
+    values = read.values
     _make(ModelArguments, values).check_model()
     _make(DataArguments, values).check_source()
-    if task is not None:
-        _make(task_arguments(task), values)
+    _make_task(read)
     _make(LiftOptions, values).resolve_options()
     _make(BatchOptions, values).check_batch_options()
     _make(TrainerDefaults, values).check_defaults()
+    check_training_arguments(SimpleNamespace(**values))
+    _check_the_rest(read)
     where_to_start(
-        Path(values["output_dir"]),
+        Path(os.path.expanduser(values["output_dir"])),
         resume_from=values["resume_from_checkpoint"],
         may_overwrite=values["overwrite_output_dir"],
     )
@@ -73,14 +82,12 @@ def parse(arguments: Sequence[str]) -> TrainArguments:
     """
     from lift.training import LiftConfig
 
-    values, task = _read(arguments, LiftConfig)
-    return TrainArguments(
-        model=_make(ModelArguments, values),
-        data=_make(DataArguments, values),
-        run=_make(RunArguments, values),
-        task=None if task is None else _make(task_arguments(task), values),
-        config=_make(LiftConfig, values),
-    )
+    read = _read(arguments, LiftConfig)
+    values = read.values
+    model, data, run = _make(ModelArguments, values), _make(DataArguments, values), _make(RunArguments, values)
+    task = _make_task(read)
+    _check_the_rest(read)
+    return TrainArguments(model, data, run, task, config=_make(LiftConfig, values))
 
 
 def config_outline() -> type[Any] | None:
@@ -91,15 +98,39 @@ def config_outline() -> type[Any] | None:
     return dataclasses.dataclass(type("ConfigOutline", (BatchOptions, TrainerDefaults, LiftOptions, theirs), {}))
 
 
-def _read(arguments: Sequence[str], config: type[Any]) -> tuple[dict[str, Any], str | None]:
-    """Return the value of every flag, and the name of the task if there is one; `config` has LiftConfig's fields."""
+class _Read(NamedTuple):
+    values: dict[str, Any]
+    """Of every flag, by the name of its field."""
+
+    given: frozenset[str]
+    """The fields that a flag or a file sets."""
+
+    task: str | None
+
+
+def _read(arguments: Sequence[str], config: type[Any]) -> _Read:
+    """Return the value of every flag, where `config` has the fields of LiftConfig."""
     words, settings = take_settings(arguments)
     task = _chosen_task(words, settings)
     groups = [ModelArguments, DataArguments, RunArguments, *([] if task is None else [task_arguments(task)]), config]
     values = FieldParser(groups).parse(words, settings)
-    if values["output_dir"] is None:
+    if not values["output_dir"]:
         raise LiftError("no output folder: pass --output_dir FOLDER.")
-    return values, task
+    flags = {word.partition("=")[0].lstrip("-").replace("-", "_") for word in words if word.startswith("--")}
+    return _Read(values, frozenset(flags | {setting.key for setting in settings if setting.value is not None}), task)
+
+
+def _check_the_rest(read: _Read) -> None:
+    """Check what no group of fields can check by itself.
+
+    Raises:
+        LiftError: an option of LoRA without LoRA, or something is needed that is not there.
+    """
+    if "use_peft" not in read.given:  # use_peft=false beside them is a decision
+        for field in dataclasses.fields(LoraArguments):
+            if field.name in read.given:
+                raise LiftError(f"{field.name} belongs to LoRA: pass --use_peft true too, or leave it out.")
+    check_requirements(read.values)
 
 
 def _chosen_task(words: Sequence[str], settings: Sequence[Setting]) -> str | None:
@@ -109,6 +140,16 @@ def _chosen_task(words: Sequence[str], settings: Sequence[Setting]) -> str | Non
     flags = [word for setting in settings if setting.key == "task" for word in flags_of(setting)]
     values, _ = parser.parse_known_args([*flags, *words])
     return values.task
+
+
+def _make_task(read: _Read) -> Any:
+    """Return the arguments of the task, whose ranges are checked here for all tasks; None without a task."""
+    if read.task is None:
+        return None
+    group = task_arguments(read.task)
+    task = _make(group, read.values)
+    check_fields(task, group)
+    return task
 
 
 def _make(group: type[Group], values: dict[str, Any]) -> Group:

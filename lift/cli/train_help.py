@@ -47,7 +47,7 @@ _IN_SHORT = {
     "per_device_train_batch_size": "Rows that a device holds at once.",
     "gradient_accumulation_steps": "Such batches to an optimiser step.",
     "bf16": "Compute in bfloat16.",
-    "resume_from_checkpoint": "A checkpoint's folder, or true for the newest one in output_dir.",
+    "resume_from_checkpoint": "A checkpoint's folder, a run's for its newest, or true for that of output_dir.",
 }
 _VALUES = {bool: "[BOOL]", int: "INT", float: "NUMBER", str: "TEXT"}
 

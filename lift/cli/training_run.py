@@ -6,7 +6,7 @@ import importlib.util
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,24 @@ from transformers import TrainerCallback
 
 from lift.atomic_write import atomic_write
 from lift.cli.arguments import ModelArguments
-from lift.cli.loading import build_model
+from lift.cli.loading import build_model, keep_generation_config
 from lift.cli.output_folder import where_to_start
 from lift.cli.own_rows import open_rows
 from lift.cli.train_arguments import TrainArguments
 from lift.errors import LiftError
 from lift.models.lora import add_lora, is_adapter
 from lift.tasks import Metrics, Task, open_task
-from lift.training import LiftTrainer
+from lift.training import LiftConfig, LiftTrainer
+from lift.training.best_metric import check_comparison
 from lift.training.loss_curve import loss_curve
 
 
-def train(arguments: TrainArguments) -> Metrics:
+def train(arguments: TrainArguments, *, callbacks: Sequence[TrainerCallback] = ()) -> Metrics:
     """Train, evaluate before and after, and leave model, tokenizer, metrics.json and pictures in output_dir.
+
+    Args:
+        arguments: what to do.
+        callbacks: of the Trainer, beside its own.
 
     Returns: the metrics.
 
@@ -40,9 +45,13 @@ def train(arguments: TrainArguments) -> Metrics:
         output, resume_from=config.resume_from_checkpoint, may_overwrite=arguments.run.overwrite_output_dir
     )
     _check_base(arguments.model)
-    console = Console(quiet=not config.should_log, highlight=False, width=None if sys.stdout.isatty() else 100)
+    check_comparison(config, ["eval_loss"])
+    console = Console(
+        quiet=not config.should_log, highlight=False, width=None if sys.stdout and sys.stdout.isatty() else 100
+    )
     transformers.set_seed(config.seed)
     task = _open_rows(arguments)
+    _check_batches(len(task.train), config)
     model = build_model(arguments.model, task.tokenizer, seed=config.seed)
     if arguments.model.use_peft:
         model = add_lora(model, arguments.model)
@@ -52,6 +61,7 @@ def train(arguments: TrainArguments) -> Metrics:
         train_dataset=task.train,
         eval_dataset=task.eval,
         processing_class=task.tokenizer,
+        callbacks=list(callbacks),
     )
     console.print(
         f"[bold]{config.method}[/bold] on {task.description}: {_size(model)}, "
@@ -72,11 +82,12 @@ def train(arguments: TrainArguments) -> Metrics:
         evaluate_before()
     result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     after = _evaluate(trainer, task)
-    console.print(f"after training:  {task.sentence(after)}")
-
     if trainer.is_fsdp_enabled:
         trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")  # shards are not written here
-    trainer.save_model()
+    trainer.save_model()  # before anything is printed: who read it may have left
+    if config.should_save:
+        keep_generation_config(arguments.model, output)
+    console.print(f"after training:  {task.sentence(after)}")
     task.report(console, trainer.model, output)
     if not config.should_save:
         return {"before": before, "after": after}
@@ -106,6 +117,15 @@ def _open_rows(arguments: TrainArguments) -> Task:
     if arguments.data.task is not None:
         return open_task(arguments.data.task, arguments.task, arguments.config)
     return open_rows(arguments.data, arguments.model, arguments.config)
+
+
+def _check_batches(num_rows: int, config: LiftConfig) -> None:
+    size = config.per_device_train_batch_size * config.world_size
+    if config.dataloader_drop_last and num_rows < size:
+        raise LiftError(
+            f"dataloader_drop_last leaves no batch of the {num_rows} rows to train on, as one takes {size}: make the "
+            "batch smaller, or leave it out."
+        )
 
 
 def _check_base(model: ModelArguments) -> None:

@@ -10,18 +10,21 @@ It imports nothing of dLLM, which is not on a package index: mix it in yourself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import Trainer
 
-from lift.data.collated_batch import CollatedBatch
+from lift.data.collated_batch import CollatedBatch, Padding
+from lift.data.row_columns import is_stream
 from lift.errors import LiftError
 from lift.integrations.labelled_rows import content_id
 from lift.objectives import METHODS, DenoisingBatch, Draws, LiftOptions, TrainingBatch, diffusion_time
 from lift.training import LiftTrainer
+
+_COLUMNS = ("input_ids", "attention_mask", "labels")
 
 
 class _KeywordArguments(Trainer):
@@ -32,7 +35,7 @@ class _KeywordArguments(Trainer):
 
     def _set_signature_columns_if_needed(self) -> None:
         # The Trainer would read them from the patched model's forward.
-        self.__dict__["_signature_columns"] = ["input_ids", "attention_mask", "labels"]
+        self.__dict__["_signature_columns"] = [*_COLUMNS]
 
 
 class LiftMDLMMixin(LiftTrainer, _KeywordArguments):
@@ -70,10 +73,16 @@ class LiftMDLMMixin(LiftTrainer, _KeywordArguments):
         args.loss_normalizer = args.loss_norm_type
         if args.complementary or (args.one_forward and args.loss_weight_type not in ("scheduler", "uniform")):
             raise LiftError("complementary, and one_forward with weights for each token, cannot take dLLM's weights.")
+        named = _NamedRows(data_collator)
         super().__init__(
-            model, args, data_collator=_NamedRows(data_collator), processing_class=processing_class or tokenizer,
+            model, args, data_collator=named, processing_class=processing_class or tokenizer,
             **kwargs,
         )  # fmt: skip
+        rows: Any = self.train_dataset
+        if not is_stream(rows) and len(rows) > 0:
+            # Every process looks at the same row, as all must know the same.
+            row = {name: rows[0][name] for name in rows[0] if name in _COLUMNS or not args.remove_unused_columns}
+            named.padding = _padding_of(data_collator, row)
         if args.right_shift_logits != self._family.predicts_next:
             raise LiftError(
                 f"right_shift_logits={args.right_shift_logits} is not how lift_kernels knows {type(model).__name__}: "
@@ -82,6 +91,7 @@ class LiftMDLMMixin(LiftTrainer, _KeywordArguments):
 
     def clean_inputs(self, inputs: Any) -> CollatedBatch:
         """Return dLLM's batch as ours: a token may be masked where its label is not -100."""
+        width = inputs["input_ids"].shape[1]
         inputs = self._preprocess_inputs(inputs)
         batch: CollatedBatch = {
             "input_ids": inputs["input_ids"],
@@ -89,6 +99,11 @@ class LiftMDLMMixin(LiftTrainer, _KeywordArguments):
             "example_id": inputs["example_id"],
             "host_example_id": inputs["host_example_id"],
         }
+        num_added = inputs["input_ids"].shape[1] - width
+        if "lengths" in inputs:
+            batch["lengths"] = tuple(length + num_added for length in inputs["lengths"])
+        if "padding" in inputs:
+            batch["padding"] = inputs["padding"]
         if inputs.get("attention_mask") is not None:
             batch["attention_mask"] = inputs["attention_mask"]
         return batch
@@ -135,10 +150,16 @@ class LiftMDLMMixin(LiftTrainer, _KeywordArguments):
 
 
 class _NamedRows:
-    """Another collator, whose batches also name their rows: on the host, where the tokens still are."""
+    """Another collator, whose batches also name their rows and say how long these are: on the host, with the tokens.
+
+    Args:
+        collate: the collator.
+        padding: how it pads, where that matters to what other rows train.
+    """
 
     def __init__(self, collate: Callable[[Any], Any]) -> None:
         self.collate = collate
+        self.padding: Padding | None = None
 
     def __call__(self, rows: Any) -> dict[str, Any]:
         names = tuple(content_id(row["input_ids"]) for row in rows)
@@ -146,4 +167,34 @@ class _NamedRows:
         is_trained = batch["labels"] != -100
         if not torch.equal(batch["input_ids"][is_trained], batch["labels"][is_trained]):
             raise LiftError("labels must be the row's own input_ids, or -100, not shifted and not corrupted.")
-        return batch | {"example_id": torch.tensor(names), "host_example_id": names}
+        batch |= {"example_id": torch.tensor(names), "host_example_id": names}
+        if all(map(_starts_with, batch["input_ids"], rows)):
+            batch["lengths"] = tuple(len(row["input_ids"]) for row in rows)
+        if self.padding is not None:
+            batch["padding"] = self.padding
+        return batch
+
+
+def _padding_of(collate: Callable[[Any], Any], row: Mapping[str, Any]) -> Padding | None:
+    """How a collator pads on the right to the longest row: seen on a row beside a longer copy of itself.
+
+    None if it pads otherwise, or neither trains nor attends to padding, whose number then changes nothing.
+    """
+    length = len(row["input_ids"])
+    num_more = 1 + length % 2  # to an odd number, so that a multiple shows
+    longer = {
+        name: [*cells, *[cells[-1]] * num_more] if isinstance(cells, list) else cells for name, cells in row.items()
+    }
+    seen = collate([dict(row), longer])
+    if seen["input_ids"].shape[1] != length + num_more or not _starts_with(seen["input_ids"][0], row):
+        return None
+    mask = seen.get("attention_mask")
+    padding = Padding(
+        int(seen["input_ids"][0, length]), is_maskable=bool(seen["labels"][0, length] != -100),
+        attention=1 if mask is None else int(mask[0, length]),
+    )  # fmt: skip
+    return padding if padding.is_maskable or padding.attention else None
+
+
+def _starts_with(input_ids: Tensor, row: Mapping[str, Any]) -> bool:
+    return input_ids[: len(row["input_ids"])].tolist() == list(row["input_ids"])

@@ -7,6 +7,7 @@ divides their sum.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -15,15 +16,20 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase, TrainerCallback
 
 from lift.data import resolve_mask_token_id, resolve_pad_token_id
+from lift.data.special_tokens import check_padding_is_no_mask
 from lift.errors import LiftError
 from lift.integrations.labelled_rows import LabelledRowsCollator
 from lift.models.attention import attention_arguments
+from lift.models.mask_token import record_mask_token
 from lift.objectives import METHODS, LiftOptions, step_seed
+from lift.training.batch_builder import BatchBuilder, label_arguments
 from lift.training.checks import check_one_gpu
 from lift.training.scorer import Scorer
-from lift.training.step import Step, label_arguments
+from lift.training.unsupported import check_supported
 from lift_kernels import apply_lift_kernels
 from lift_kernels.models import find_model_family, replace_forward, unwrap_model, vocab_size_of
+
+logger = logging.getLogger(__name__)
 
 _OWNER = "LiftLoss"
 _EVALUATION_STEP = -1
@@ -48,22 +54,26 @@ class LiftLoss(TrainerCallback):
         Trainer(model, ..., compute_loss_func=loss, callbacks=[loss], data_collator=loss.collator)
 
     The loss is that of `LiftTrainer` with loss_normalizer=token, however a step is split: it is divided by the tokens
-    that may be masked in the whole of it, `num_items_in_batch`. Evaluation takes the same loss on masks that never
-    change, batch by batch. `trl.SFTTrainer` adds a forward for metrics that mean nothing here, which
+    that may be masked in the whole of it, `num_items_in_batch`. But a collator sees one micro-batch: how much padding
+    is trained, as it is by default, depends on the split unless `max_length` gives all rows one width, and so does what
+    `gift` compares a token with. Evaluation takes the same loss on masks that never change, batch by batch.
+    `trl.SFTTrainer` adds a forward for metrics that mean nothing here, which
     `lift.integrations.trl` does without.
 
     Args:
         model: as for `LiftTrainer`, patched in place.
         tokenizer: gives mask and pad ids.
         options: `LiftOptions`; by default the published recipe's.
+        max_length: pad every batch to this many tokens; by default to its longest row.
 
     Raises:
         LiftError: an option that needs more than a micro-batch; or what `LiftTrainer` raises.
     """
 
     def __init__(
-        self, model: nn.Module, tokenizer: PreTrainedTokenizerBase, options: LiftOptions | None = None
-    ) -> None:
+        self, model: nn.Module, tokenizer: PreTrainedTokenizerBase, options: LiftOptions | None = None, *,
+        max_length: int | None = None,
+    ) -> None:  # fmt: skip
         self.options = LiftOptions() if options is None else options
         self.options.resolve_options()
         _check_supported(self.options)
@@ -75,16 +85,17 @@ class LiftLoss(TrainerCallback):
         head = inner.get_output_embeddings()
         known: dict[str, Any] = {"config": inner.config, "vocab_size": vocab_size_of(head)}
         mask_token_id = resolve_mask_token_id(tokenizer, self.options.mask_token_id, **known)
-        pad_token_id = resolve_pad_token_id(tokenizer, **known)
+        record_mask_token(model, mask_token_id)  # for its samplers
+        pad_token_id = resolve_pad_token_id(tokenizer, **known, mask_token_id=mask_token_id)
         self._family = find_model_family(inner)
+        if self.options.pad_in_loss or self._family.attention_mask == "ignored":
+            check_padding_is_no_mask(pad_token_id, mask_token_id)
         self.collator = LabelledRowsCollator(
-            pad_token_id, pad_in_loss=self.options.pad_in_loss, keep_labels=True,
+            pad_token_id, pad_in_loss=self.options.pad_in_loss, keep_labels=True, max_length=max_length,
             predicts_next=self._family.predicts_next,
         )  # fmt: skip
-        scorer = Scorer(
-            self.options, self._family, inner.config, label_arguments(self._family, self.options), head.weight.dtype
-        )
-        self._step = Step(self.options, scorer, mask_token_id=mask_token_id, pad_token_id=pad_token_id)
+        scorer = Scorer(self.options, self._family, label_arguments(self._family, self.options), head.weight.dtype)
+        self._batches = BatchBuilder(self.options, scorer, mask_token_id=mask_token_id, pad_token_id=pad_token_id)
         self._seed: int | None = None
         self._global_step = 0
         replace_forward(inner, _OWNER, self._forward)
@@ -101,7 +112,14 @@ class LiftLoss(TrainerCallback):
 
     def on_init_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         check_one_gpu(args)
+        check_supported(args)
         self._seed = args.seed
+        is_split = args.gradient_accumulation_steps * args.world_size > 1
+        if is_split and self.options.pad_in_loss and self.collator.max_length is None:
+            logger.warning(
+                "padding is trained, and each micro-batch is padded to its own longest row, so a step depends on how "
+                "it is split: give LiftLoss max_length, or set pad_in_loss=False."
+            )
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._global_step = state.global_step
@@ -112,7 +130,8 @@ class LiftLoss(TrainerCallback):
         if maskable is None:
             return fused_forward(*args, **kwargs)
         kwargs.pop("num_items_in_batch", None)
-        inputs = {name: kwargs.pop(name, None) for name in ("input_ids", "example_id", "host_example_id")}
+        inputs = {name: kwargs.pop(name, None) for name in ("input_ids", "example_id", "host_example_id", "lengths")}
+        kwargs.pop("padding", None)
         return self._denoise(model, fused_forward, inputs | {"maskable": maskable}, kwargs)
 
     def _denoise(self, model: Any, forward: Callable[..., Any], inputs: dict[str, Any], others: dict[str, Any]) -> Any:
@@ -121,15 +140,15 @@ class LiftLoss(TrainerCallback):
             raise LiftError("LiftLoss does not know the trainer's seed and step: pass callbacks=[loss] to the trainer.")
         given: Any = inputs | {name: others.pop(name, None) for name in ("attention_mask", "position_ids")}
         seed = step_seed(self._seed, self._global_step if model.training else _EVALUATION_STEP)
-        draws = self._step.draw(given, seed)
-        prepared = self._step.training_batch(model, given, draws, seed, forward=forward)
+        draws = self._batches.draw(given, seed)
+        prepared = self._batches.build(given, draws, seed, model, forward=forward)
         arguments: dict[str, Any] = prepared.batch._asdict() | {"denominator": 1.0}
         if prepared.one_forward is not None:
             del arguments["token_weight"]  # formed inside the loss
             arguments["lift"] = prepared.one_forward
         views = prepared.batch.input_ids.shape[0] // inputs["input_ids"].shape[0]
-        attention = attention_arguments(self._family, model.config, given, views=views)
-        return forward(**arguments, **attention, **others)
+        attention = attention_arguments(self._family, model, given, views=views)
+        return forward(**arguments, **attention, **others | {"return_dict": True})
 
 
 def _check_supported(options: LiftOptions) -> None:

@@ -27,6 +27,7 @@ def score_rows(
             labels=labels[rows],
             denominator=1.0,  # of a loss that nobody looks at
             return_token_stats=True,
+            return_dict=True,  # whatever the model's config says
             **arguments,
         ).token_stats
     return TokenStats(*(values.new_zeros(labels.shape).index_copy_(0, rows, values) for values in stats))

@@ -9,6 +9,7 @@ from lift.lazy_face import lazy_face
 if TYPE_CHECKING:
     from lift.models.loading import (
         load_config,
+        load_generation_config,
         load_model,
         load_skeleton,
         load_tokenizer,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "load_config",
+    "load_generation_config",
     "load_model",
     "load_skeleton",
     "load_tokenizer",

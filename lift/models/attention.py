@@ -13,20 +13,11 @@ import torch
 from torch import Tensor
 
 from lift.errors import LiftError
+from lift.models.positions import check_length, position_ids_for, positions_of
 from lift.models.transformers_versions import PACKING_SINCE, keeps_packed_examples_apart, version_name
-from lift_kernels.models import ModelFamily
+from lift_kernels.models import ModelFamily, unwrap_model
 
-# model_type -> whether its positions start behind the pad token's id, not at 0
-PACKABLE_MODELS = {
-    "albert": False,
-    "bert": False,
-    "camembert": True,
-    "distilbert": False,
-    "electra": False,
-    "modernbert": False,
-    "roberta": True,
-    "xlm-roberta": True,
-}
+PACKABLE_MODELS = ("albert", "bert", "camembert", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta")
 _ATTENTION = ("sdpa", "eager")
 
 
@@ -36,7 +27,7 @@ def check_packable(config: Any) -> None:
     if config.model_type not in PACKABLE_MODELS:
         raise LiftError(
             "packing needs a model known to keep the examples of a row apart "
-            f"({', '.join(sorted(PACKABLE_MODELS))}), and model type {config.model_type!r} is not: {remedy}"
+            f"({', '.join(PACKABLE_MODELS)}), and model type {config.model_type!r} is not: {remedy}"
         )
     if config._attn_implementation not in _ATTENTION:
         raise LiftError(
@@ -49,19 +40,21 @@ def check_packable(config: Any) -> None:
 
 
 def attention_arguments(
-    family: ModelFamily | None, config: Any, inputs: Mapping[str, Any], *, rows: Tensor | None = None, views: int = 1
+    family: ModelFamily | None, model: Any, inputs: Mapping[str, Any], *, rows: Tensor | None = None, views: int = 1
 ) -> dict[str, Any]:
     """Return `attention_mask` and `position_ids` of a collated batch as the model takes them, where it needs them.
 
     Args:
         family: of the model; one of no known family takes a mask as it is.
-        config: the model's transformers configuration.
+        model: the model itself, wrapped or not.
         inputs: of `MaskedDiffusionCollator`.
         rows: (R,) int64, the rows wanted, in this order; by default all.
         views: how often the batch is repeated.
 
-    Raises: LiftError if the batch is packed and the model not one that takes it.
+    Raises: LiftError if the batch is packed and the model not one that takes it, or its rows have more tokens than the
+        model has positions.
     """
+    positions, config = positions_of(model), unwrap_model(model).config
     found = {name: inputs[name] for name in ("attention_mask", "position_ids") if inputs.get(name) is not None}
     input_ids = inputs["input_ids"]
     if rows is not None:
@@ -72,9 +65,17 @@ def attention_arguments(
     mask = found.get("attention_mask")
     if mask is not None and mask.dim() == 4:
         check_packable(config)
-        if PACKABLE_MODELS[config.model_type]:
-            found["position_ids"] = found["position_ids"] + config.pad_token_id + 1
+        found["position_ids"] = found["position_ids"] + positions.first
         return found | {"attention_mask": _masks(config, mask)}
+    check_length(
+        positions,
+        input_ids.shape[1],
+        "a batch has rows of",
+        "prepare its rows with max_length={limit}, and pad no further",
+    )
+    position_ids = found.get("position_ids", position_ids_for(positions, input_ids, mask))
+    if position_ids is not None:
+        found["position_ids"] = position_ids
     mask = mask_as_taken(family, mask, input_ids)
     return found if mask is None else found | {"attention_mask": mask}
 

@@ -42,9 +42,17 @@ def load_tokenizer(name_or_path: str, *, trust_remote_code: bool = False) -> Any
     """Return the tokenizer of a folder, a Hub id or `package:NAME/FOLDER`.
 
     Raises:
-        LiftError: nothing can be loaded from there, or only with code that is not trusted.
+        LiftError: nothing can be loaded from there, only a tokenizer without a vocabulary, or only with code that is
+            not trusted.
     """
-    return _load("tokenizer", AutoTokenizer, name_or_path, trust_remote_code=trust_remote_code)
+    tokenizer = _load("tokenizer", AutoTokenizer, name_or_path, trust_remote_code=trust_remote_code)
+    # Where a tokenizer's files are missing, transformers 5 makes one of the model's class, with an empty vocabulary.
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise LiftError(
+            f"no tokenizer could be loaded from {name_or_path}: the one there has {len(tokenizer)} special tokens and "
+            "nothing else; save the model's tokenizer there, or pass --tokenizer_name_or_path."
+        )
+    return tokenizer
 
 
 def load_config(name_or_path: str, *, trust_remote_code: bool = False) -> Any:
@@ -85,8 +93,18 @@ def load_model(
                 "loaded: convert them with save_pretrained where you trust them."
             ) from None
         raise LiftError(_sentence("model", name_or_path, error)) from None
-    except (ImportError, ValueError) as error:
-        raise error if isinstance(error, LiftError) else LiftError(_sentence("model", name_or_path, error)) from None
+    except LiftError:
+        raise
+    except Exception as error:  # of safetensors, or of the checkpoint's own code
+        raise LiftError(_sentence("model", name_or_path, error)) from error
+
+
+def load_generation_config(name_or_path: str) -> Any:
+    """Return the `generation_config.json` of a folder, a Hub id or `package:NAME/FOLDER`; None where there is none."""
+    try:
+        return transformers.GenerationConfig.from_pretrained(resolve_package_path(name_or_path))
+    except (OSError, ValueError):
+        return None
 
 
 def load_skeleton(name_or_path: str, *, trust_remote_code: bool = False) -> Any:
@@ -139,15 +157,15 @@ def _load(what: str, auto_class: Any, name: str, *, trust_remote_code: bool) -> 
     try:
         with names_of_transformers_4():
             return auto_class.from_pretrained(resolve_package_path(name), trust_remote_code=trust_remote_code)
-    except (ImportError, OSError, ValueError) as error:
-        if isinstance(error, LiftError):
-            raise
+    except LiftError:
+        raise
+    except Exception as error:  # broken files give whatever a parser raises
         if not trust_remote_code and "trust_remote_code" in str(error):
             raise LiftError(
                 f"{name} brings its own Python code, which loading it would run: read that code, then pass "
                 "--trust_remote_code true."
             ) from None
-        raise LiftError(_sentence(what, name, error)) from None
+        raise LiftError(_sentence(what, name, error)) from error
 
 
 def _check_masked_lm(config: Any, name: str) -> None:
@@ -163,4 +181,5 @@ def _sentence(what: str, name: str, error: Exception) -> str:
 
 
 def _first_sentence(error: Exception) -> str:
-    return " ".join(str(error).split()).split(". ")[0].rstrip(".") + "."
+    sentence = " ".join(str(error).split()).split(". ")[0].rstrip(".") or type(error).__name__
+    return f"{sentence}."

@@ -6,9 +6,10 @@ version. `remote_code` holds the rest: what the code inside checkpoints, written
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from typing import Any
@@ -113,3 +114,16 @@ def fsdp_plugin_arguments(args: Any) -> dict[str, Any] | None:
     version supported.
     """
     return getattr(args, "fsdp_plugin_args", None)
+
+
+def keep_tensorboard_in_output_dir(args: Any, callbacks: Iterable[Any]) -> None:
+    """Let TensorBoard write to `output_dir/runs` whatever is logged first; TENSORBOARD_LOGGING_DIR still wins.
+
+    Since 5, the callback finds that folder where training begins, and what an evaluation logs before goes to ./runs of
+    the working folder, which then stays its place. Goes with the release that finds it earlier.
+    """
+    for callback in callbacks:
+        if type(callback).__name__ == "TensorBoardCallback" and getattr(callback, "logging_dir", "") is None:
+            from transformers.integrations.integration_utils import default_logdir
+
+            callback.logging_dir = os.path.join(args.output_dir, default_logdir())

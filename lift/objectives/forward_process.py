@@ -21,6 +21,7 @@ _TIME_STREAM, _PLACE_STREAM = 2, 3
 _GOLDEN_RATIO = 0x9E3779B97F4A7C15
 _MASK_64 = (1 << 64) - 1
 _MASK_32 = (1 << 32) - 1
+_PLACES_OF_A_STREAM = 1 << 24
 
 
 def step_seed(seed: int, step: int) -> int:
@@ -112,16 +113,29 @@ def discrete_time(index: Tensor, *, dtype: torch.dtype = torch.float32) -> Tenso
     return sum(terms, start=torch.zeros_like(index, dtype=dtype))
 
 
-def evaluation_time(example_id: Tensor, num_examples: int, *, grid: EvaluationGrid = "midpoints") -> Tensor:
+def evaluation_place(example_id: Tensor, num_examples: int | None) -> tuple[Tensor, int]:
+    """Return the place (B,) int64 of each example of an evaluation, a function of its number, and how many there are.
+
+    It is example_id modulo `num_examples`, as numbers may have gaps where long rows were dropped. Of a stream, whose
+    length nobody knows (None), it is the first 24 bits of the fraction of example_id times the golden ratio: numbers in
+    a row are then spread evenly, however many there are.
+    """
+    if num_examples is not None:
+        return example_id % num_examples, num_examples
+    fraction = example_id * (_GOLDEN_RATIO - (1 << 64))  # in 64 bits, where it wraps around
+    return fraction >> 40 & (_PLACES_OF_A_STREAM - 1), _PLACES_OF_A_STREAM
+
+
+def evaluation_time(example_id: Tensor, num_examples: int | None, *, grid: EvaluationGrid = "midpoints") -> Tensor:
     """Return the time u (B,) float32 of each example of an evaluation over `num_examples`, before its floor.
 
-    With i = example_id modulo num_examples: (i + 1/2) / num_examples for "midpoints", i / (num_examples - 1) for
-    "linspace", the published code's, whose first time is the floor.
+    At place i of n, see `evaluation_place`: (i + 1/2) / n for "midpoints", i / (n - 1) for "linspace", the published
+    code's, whose first time is the floor.
     """
     if grid not in EVALUATION_GRIDS:
         raise ValueError(f"the grid must be one of {', '.join(EVALUATION_GRIDS)}, got {grid!r}.")
-    index = example_id % num_examples  # numbers may have gaps where long rows were dropped
-    return (index + 0.5) / num_examples if grid == "midpoints" else index / max(num_examples - 1, 1)
+    place, num_places = evaluation_place(example_id, num_examples)
+    return (place + 0.5) / num_places if grid == "midpoints" else place / max(num_places - 1, 1)
 
 
 def diffusion_time(uniform: Tensor, *, epsilon: float = 1e-3) -> Tensor:

@@ -74,7 +74,9 @@ def lift_batch(
     is_masked = corrupted.is_masked
     log_prob = score(corrupted.input_ids, clean_ids.where(is_masked, -100), order)
     num_keep = num_to_keep(is_masked.sum(1), timestep, rho, order, min_keep=min_keep)
-    is_kept = select_tokens(log_prob, is_masked, num_keep, order, seed=seed, row_ids=example_id)
+    # Of a model that diverged, whose loss then says so: what has no score comes last, as on an accelerator.
+    ranked = torch.where(log_prob.isnan(), -torch.inf * order[:, None], log_prob)
+    is_kept = select_tokens(ranked, is_masked, num_keep, order, seed=seed, row_ids=example_id)
     batch = denoising_batch(
         clean_ids, is_kept, maskable, timestep, mask_token_id=mask_token_id, time_scaling=time_scaling
     )

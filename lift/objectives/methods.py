@@ -25,7 +25,10 @@ class Method:
     """The modes that its rows choose among, first the one that wins ties; none where it trains all that it masks."""
 
     own_denominator: bool = False
-    """It divides its loss by the tokens that it drew, micro-batch by micro-batch."""
+    """It divides its loss by the tokens that it drew."""
+
+    reads_step: bool = False
+    """What it draws depends on the whole step: its module has a function `whole_step`."""
 
     own_weights: bool = False
     """It weights tokens otherwise than by a function of their row's time."""
@@ -47,7 +50,7 @@ METHODS: dict[str, Method] = {
     ),
     "gift": Method(
         "tokens masked the more often, the less certain the model is of them", "gift",
-        own_denominator=True, own_weights=True,
+        own_denominator=True, own_weights=True, reads_step=True,
     ),
     "cart": Method(
         "every masked token, the more, the more visible tokens stand near it", "cart", own_weights=True, reads_row=True

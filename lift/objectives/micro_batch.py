@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
@@ -63,27 +63,54 @@ class MicroBatch:
     pad_token_id: int
     score: ScoreFunction
     entropy: EntropyFunction
+    lengths: Sequence[int] | None = None  # B numbers: each row's tokens before its padding; None where none has any
+    mean_of_step: Tensor | None = None  # 0-d, what the rows of a method that `reads_step` are compared with
 
     @property
     def mask_draw(self) -> MaskDraw:
         """The common arguments of the objectives."""
         return {"mask_token_id": self.mask_token_id, "seed": self.seed, "example_id": self.example_id}
 
+    @property
+    def is_padding(self) -> Tensor:
+        """What lies beyond each row, (B, L) bool: by position, as the end token may be the pad token too."""
+        if self.lengths is None:
+            return torch.zeros_like(self.maskable)
+        position = torch.arange(self.clean_ids.shape[1], device=self.clean_ids.device)
+        return position >= torch.tensor(self.lengths, device=position.device)[:, None]
+
 
 class TrainingBatch(NamedTuple):
     """One training forward, and what the log says about it."""
 
     batch: DenoisingBatch
-    maskable: Tensor  # bool, shaped as the batch's labels: what the loss may be divided by
+    maskable: Tensor  # bool, shaped as the batch's labels: what the loss may be divided by; of gift what it drew
     draws: Draws
     rejected: Tensor | None = None  # (B, L) bool: masked and scored, but not kept
     rejected_log_prob: Tensor | None = None  # (B, L)
     one_forward: OneForward | None = None  # of the one-forward objective
     row_weight: Tensor | None = None  # (B,) 1/t or 1: its weights, in place of the batch's token_weight
 
+    @property
+    def timestep(self) -> Tensor:
+        """The mask rate (B,) of each row, that at its diffusion time."""
+        return self.draws.timestep
+
 
 def build_training_batch(rows: MicroBatch) -> TrainingBatch:
     """Make the training batch of `rows` by the `build` of the method that their options name."""
-    module = import_module(f"lift.objectives.{METHODS[rows.options.method].module}")
-    build: Callable[[MicroBatch], TrainingBatch] = module.build
+    build: Callable[[MicroBatch], TrainingBatch] = _module(rows.options).build
     return build(rows)
+
+
+def whole_step(rows: Sequence[MicroBatch], reduce: Callable[[Tensor], Tensor]) -> list[MicroBatch]:
+    """Return the micro-batches of a step with what a method that `reads_step` must know of all of them.
+
+    `reduce` adds a tensor of all processes.
+    """
+    complete: Callable[..., list[MicroBatch]] = _module(rows[0].options).whole_step
+    return complete(rows, reduce)
+
+
+def _module(options: LiftOptions) -> Any:
+    return import_module(f"lift.objectives.{METHODS[options.method].module}")

@@ -7,6 +7,7 @@
 
 The first three see the step as a whole: all micro-batches of all processes. However a step is split, the gradient is
 the same. With micro_batch it is not, unless all micro-batches have equally many tokens. A number divides by itself.
+gift, whatever the first three, divides by the tokens that it drew in the whole step.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from lift.objectives.options import LiftOptions
 class StepCounts(NamedTuple):
     """Of all micro-batches of all processes in one optimiser step; 0-d float32 tensors."""
 
-    tokens: Tensor  # that could be masked
+    tokens: Tensor  # that could be masked; of gift those that it drew
     rows: Tensor  # with at least one of those
 
     @classmethod
@@ -41,7 +42,8 @@ class StepCounts(NamedTuple):
 def normalise(prepared: TrainingBatch, options: LiftOptions, counts: StepCounts, *, share: float) -> TrainingBatch:
     """Return `prepared` with weights and denominator such that the losses of a step's micro-batches add up to its own.
 
-    A method with a denominator of its own keeps it, unless `options.loss_denominator` says otherwise.
+    A method with a denominator of its own divides by that of the whole step, under every normaliser but micro_batch,
+    unless `options.loss_denominator` says otherwise.
 
     Args:
         prepared: one micro-batch.
@@ -50,7 +52,7 @@ def normalise(prepared: TrainingBatch, options: LiftOptions, counts: StepCounts,
         share: of this micro-batch in the mean that the trainer takes, 1 / (micro-batches x processes).
     """
     if METHODS[options.method].own_denominator and options.loss_denominator is None:
-        return prepared
+        return prepared if options.loss_normalizer == "micro_batch" else _of_whole_step(prepared, counts, share)
     batch, row_weight = prepared.batch, prepared.row_weight
     weight, denominator = token_weights_and_denominator(
         options.loss_normalizer, options.loss_denominator,
@@ -62,6 +64,13 @@ def normalise(prepared: TrainingBatch, options: LiftOptions, counts: StepCounts,
         return prepared._replace(batch=batch._replace(token_weight=weight))
     one_forward = prepared.one_forward._replace(time_scaling=False, row_weight=weight[:, 0])
     return prepared._replace(batch=batch, one_forward=one_forward)
+
+
+def _of_whole_step(prepared: TrainingBatch, counts: StepCounts, share: float) -> TrainingBatch:
+    own = prepared.batch.denominator
+    # That of gift is nan where the published division by 0 is asked for.
+    denominator = (counts.tokens.clamp(min=1) * share).to(own).masked_fill(own.isnan(), torch.nan)
+    return prepared._replace(batch=prepared.batch._replace(denominator=denominator))
 
 
 def token_weights_and_denominator(

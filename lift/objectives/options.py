@@ -104,7 +104,7 @@ class LiftOptions:
         published="linspace",
     )
     eval_loss: Literal["sft", "train"] = option(
-        "sft", "Evaluate by the plain SFT loss, or by the method's own.", published="train"
+        "sft", "Evaluate by the plain SFT loss, or by the method's own; over the whole set.", published="train"
     )
     eval_reseed: bool = option(True, "Draw the same masks at every evaluation; False draws new ones.", published=False)
     lift_ignores_shift: bool = option(
@@ -122,7 +122,9 @@ class LiftOptions:
         False,
         "Reproduce the published code where it differs: in complementary masks, and in each field whose help says so.",
     )
-    mask_token_id: int | None = option(None, "Id of the mask token; by default the tokenizer's.")
+    mask_token_id: int | None = option(
+        None, "Id of the mask token; by default the model's, or the tokenizer's.", within="[0, inf)"
+    )
 
     def resolve_options(self) -> None:
         """Set what `reference_quirks` implies, and check.

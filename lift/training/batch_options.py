@@ -24,7 +24,9 @@ class BatchOptions:
         "row is one row: one time t, one rate rho, one mode; loss_normalizer counts it as one.",
     )
     pad_to: Literal["longest", "max_length"] = option(
-        "longest", "Pad a batch to its longest row, or to max_length, as the published code does."
+        "longest",
+        "Pad rows to the longest of the batch (where padding is trained: of the whole step), or to max_length, as the "
+        "published code does.",
     )
     pad_to_multiple_of: int | None = option(
         None, "Then round the width of a batch up to a multiple of this.", within="[1, inf)"

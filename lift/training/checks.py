@@ -1,12 +1,18 @@
-"""Refuse what cannot be trained: a tokenizer or token ids that do not fit the model, several GPUs in one process."""
+"""Refuse what cannot be trained: arguments of another kind, a tokenizer or token ids that do not fit the model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from torch import nn
+from transformers import TrainingArguments
+
 from lift.data.collated_batch import CollatedBatch
 from lift.errors import LiftError
+from lift.objectives import LiftOptions
+from lift.training.data_checks import check_rows, data_sets, kind_of
+from lift.training.unsupported import check_callables, check_full_evaluation, check_supported
 
 
 def check_token_ids(inputs: CollatedBatch, vocab_size: int) -> None:
@@ -20,16 +26,47 @@ def check_token_ids(inputs: CollatedBatch, vocab_size: int) -> None:
         )
 
 
-def check_arguments(model: Any, tokenizer: Any, others: Mapping[str, Any]) -> None:
-    """Raise LiftError if `LiftTrainer` was given no model or no tokenizer, or a loss among the others."""
+def check_config(args: Any) -> None:
+    """Raise LiftError unless `args` are training arguments with LIFT's options."""
+    if not isinstance(args, TrainingArguments) or not isinstance(args, LiftOptions):
+        raise LiftError(
+            f"args must be a LiftConfig, got {kind_of(args)}: LiftConfig takes all that TrainingArguments takes, and "
+            "LIFT's own options."
+        )
+
+
+def check_arguments(model: Any, args: Any, tokenizer: Any, others: Mapping[str, Any]) -> None:
+    """Check what a trainer is made of, before anything is done with it.
+
+    Raises:
+        LiftError: the model or the data is something else, there is no tokenizer, or one of the others asks for
+            what LIFT's trainers do not do.
+    """
+    check_callables(others)
     if isinstance(model, str):
         raise LiftError(f"a model is needed, got the name {model!r}: load it with lift.load_model.")
+    if not isinstance(model, nn.Module):
+        raise LiftError(
+            f"LiftTrainer needs a model, or model_init, got {kind_of(model)}: load one with lift.load_model."
+        )
     if tokenizer is None:
         raise LiftError(
             "LiftTrainer needs the tokenizer, for its mask and pad tokens: pass processing_class=tokenizer."
         )
-    if others.get("compute_loss_func") is not None:
-        raise LiftError("LiftTrainer has its own loss: leave compute_loss_func out, or use transformers.Trainer.")
+    if isinstance(tokenizer, str):
+        raise LiftError(f"a tokenizer is needed, got the name {tokenizer!r}: load it with lift.models.load_tokenizer.")
+    # Under FSDP the other processes of a machine may get their weights from its first.
+    if args.local_process_index == 0 and any(p.is_meta for p in model.parameters()):
+        raise LiftError(
+            "the model has parameters on the meta device, which hold no weights: load it with lift.load_model, without "
+            "device_map and torch.device('meta')."
+        )
+    check_supported(args)
+    if others.get("train_dataset") is not None:
+        check_full_evaluation(args)
+    for name, rows in data_sets(others.get("train_dataset"), others.get("eval_dataset")):
+        check_rows(name, rows)
+    check_one_gpu(args)
 
 
 def check_one_gpu(args: Any) -> None:

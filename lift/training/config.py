@@ -9,10 +9,11 @@ import torch
 from transformers import TrainingArguments
 
 from lift.errors import LiftError
-from lift.fields import check_range
 from lift.models.transformers_versions import set_checkpointing_options, take_old_checkpointing_names
 from lift.objectives import METHODS, LiftOptions
+from lift.training.argument_ranges import check_training_arguments
 from lift.training.batch_options import BatchOptions, TrainerDefaults
+from lift.training.unsupported import check_supported
 
 
 @dataclass
@@ -20,7 +21,7 @@ class LiftConfig(BatchOptions, TrainerDefaults, LiftOptions, TrainingArguments):
     """`transformers.TrainingArguments`, some of them with other defaults, plus `LiftOptions` and `BatchOptions`.
 
     Raises:
-        LiftError: a field is outside its range; the sentence names it.
+        LiftError: a field is outside its range, or has no effect in LIFT; the sentence names it.
     """
 
     def __post_init__(self) -> None:
@@ -28,6 +29,7 @@ class LiftConfig(BatchOptions, TrainerDefaults, LiftOptions, TrainingArguments):
             self.dataloader_pin_memory = False  # pinning without an accelerator only warns
             self._join_processes_on_cpu()
         take_old_checkpointing_names(self)
+        check_training_arguments(self)
         super().__post_init__()
         if self.gradient_checkpointing:
             self._make_checkpointing_non_reentrant()
@@ -39,8 +41,8 @@ class LiftConfig(BatchOptions, TrainerDefaults, LiftOptions, TrainingArguments):
             raise LiftError(
                 f"method={self.method!r} weighs a token by its row's context, and packing would mix in other examples'."
             )
-        check_range("seed", self.seed, "[0, inf)")
         self.check_defaults()
+        check_supported(self)
 
     def _join_processes_on_cpu(self) -> None:
         """Without this, processes that a launcher started on a machine without GPUs would each train on their own."""

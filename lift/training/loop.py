@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler
 from transformers import Trainer
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, PredictionOutput
 
+from lift.data.example_ids import check_example_ids
+from lift.errors import LiftError
 from lift.models.fsdp import choose_units, shard_on_cpu
 from lift.models.lora import check_resumable
 from lift.models.transformers_versions import fsdp_plugin_arguments
+from lift.training.best_metric import check_best_metric
+from lift.training.checkpoints import check_unfinished, find_checkpoint
 from lift.training.config import LiftConfig
+from lift.training.evaluation import Evaluation
 from lift.training.finite_loss import FiniteLoss
 from lift.training.length_sampler import length_grouped_sampler
-from lift.training.progress import Speed
+from lift.training.progress import Speed, shows_progress
 from lift.training.score_source import load_scores
 from lift.training.scorer import Scorer
+from lift.training.settings_record import compare_settings, write_settings
 from lift.training.statistics import StepStatistics
 
 
@@ -34,8 +42,9 @@ class TrainingLoop(Trainer):
     _scorer: Scorer
     _speed: Speed
     _statistics: StepStatistics
-    _num_eval_examples = 1
+    _evaluation: Evaluation
     _num_evaluations = 0
+    mask_token_id: int
 
     def create_accelerator_and_postprocess(self) -> None:
         super().create_accelerator_and_postprocess()
@@ -44,18 +53,56 @@ class TrainingLoop(Trainer):
         if self.is_fsdp_enabled:
             choose_units(self.accelerator, self.model)
 
-    def evaluation_loop(self, dataloader: DataLoader[Any], *args: Any, **kwargs: Any) -> Any:
-        self._num_eval_examples = max(self.num_examples(dataloader), 1)
-        return super().evaluation_loop(dataloader, *args, **kwargs)
+    def evaluation_loop(
+        self, dataloader: DataLoader[Any], description: str, prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval",
+    ) -> Any:  # fmt: skip
+        """Run an evaluation or prediction. Its loss is that of the whole set, whatever the batches and processes."""
+        self._check_example_ids(dataloader.dataset)
+        self._evaluation = Evaluation(dataloader.dataset, self.args)
+        output: Any = super().evaluation_loop(
+            dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
+        )
+        output.metrics[f"{metric_key_prefix}_loss"] = self._evaluation.loss(self._sum_over_processes)
+        return output
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
+    def predict(self, *args: Any, **kwargs: Any) -> PredictionOutput:
+        """Return the loss of a set, `metrics["test_loss"]`, as `evaluate` computes it, and no predictions.
+
+        `predictions` and `label_ids` are None: logits are never built. Text comes from `lift.sampling`.
+        """
+        return super().predict(*args, **kwargs)
+
+    def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train; go on from a checkpoint, or from the newest whole one of a run's folder, where that is asked for.
+
+        Args:
+            resume_from_checkpoint: see `find_checkpoint`; by default the field of that name in `self.args`.
+            args, kwargs: the other arguments of `transformers.Trainer.train`.
+
+        Raises:
+            LiftError: there is no such checkpoint, nothing to train on, or no evaluation gives what is compared.
+        """
+        if self.train_dataset is None:
+            raise LiftError("training needs rows: pass train_dataset to the trainer.")
+        check_best_metric(self)
+        if resume_from_checkpoint is None:
+            resume_from_checkpoint = self.args.resume_from_checkpoint
+        checkpoint = find_checkpoint(Path(str(self.args.output_dir)), resume_from_checkpoint)
+        if checkpoint is not None and self.is_world_process_zero():
+            compare_settings(self, checkpoint)
         self._speed.take()  # what came before is no training time
         if self.args.world_size > 1 and self.model_wrapped is self.model:
             # An evaluation before has prepared the model, which accelerate (1.15) would then leave out of DDP.
             vars(self.model)["_is_accelerate_prepared"] = False
-        result = super().train(*args, **kwargs)
+        result = super().train(None if checkpoint is None else str(checkpoint), *args, **kwargs)
         self._finite_loss.check(self.state.global_step + 1)
         return result
+
+    def _hp_search_setup(self, trial: Any) -> None:
+        super()._hp_search_setup(trial)
+        if trial is not None:
+            self.args.resolve_options()  # the trial has set fields
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         self._num_evaluations += 1
@@ -69,16 +116,21 @@ class TrainingLoop(Trainer):
             logs.update(self._speed.take())
         super().log(logs, start_time)
 
-    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+    def _save_checkpoint(self, model: Any, trial: Any = None) -> None:
         self._finite_loss.check(self.state.global_step + 1)
         with self._speed.paused():
+            # First, so that a checkpoint that looks complete has them.
+            folder = Path(str(self._get_output_dir(trial))) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
             if self._scorer.source is not None:
-                # First, so that a checkpoint that looks complete has them.
-                folder = Path(str(self.args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+                self._scorer.learn()
                 self._scorer.source.save(folder)
-            super()._save_checkpoint(*args, **kwargs)
+            if self.args.should_save:
+                write_settings(self, folder)
+            super()._save_checkpoint(model, trial)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            check_unfinished(Path(checkpoint), self.args.max_steps)
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None and self._scorer.source is not None:
             self._scorer.source = load_scores(self._scorer.source, checkpoint)
@@ -97,6 +149,23 @@ class TrainingLoop(Trainer):
         size = self.args.eval_batch_size * self.args.world_size
         grouped = length_grouped_sampler(self.args, eval_dataset, size, lambda: 0)
         return super()._get_eval_sampler(eval_dataset) if grouped is None else grouped
+
+    def _check_example_ids(self, rows: Any = None) -> None:
+        """Check the trainer's data sets, or one that an evaluation is given instead."""
+        evaluated = self.eval_dataset if isinstance(self.eval_dataset, Mapping) else {"eval_dataset": self.eval_dataset}
+        own = {"train_dataset": self.train_dataset, **evaluated}
+        if rows is None:
+            to_check = own
+        else:
+            to_check = {} if any(rows is known for known in own.values()) else {"the evaluated data set": rows}
+        for name, given in to_check.items():
+            if given is not None:
+                check_example_ids(given, name, show_progress=shows_progress(self.args))
+
+    def _max_over_processes(self, number: int) -> int:
+        if self.args.world_size == 1:
+            return number
+        return int(self.accelerator.gather(torch.tensor([number], device=self.args.device)).max())
 
     def _sum_over_processes(self, values: Tensor) -> Tensor:
         return values if self.args.world_size == 1 else self.accelerator.reduce(values.to(self.args.device), "sum")

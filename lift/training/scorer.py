@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from lift.data.collated_batch import CollatedBatch, host_example_id
 from lift.learnability import ScoreSource, score_rows
 from lift.models.attention import attention_arguments
 from lift.models.evaluation_mode import evaluation_mode
-from lift.objectives import MIDDLE, Draws, LiftOptions
+from lift.objectives import MIDDLE, Draws, LiftOptions, TrainingBatch
 from lift_kernels import TokenStats
 from lift_kernels.models import ModelFamily
 
@@ -25,11 +25,8 @@ class Scorer:
 
     options: LiftOptions
     family: ModelFamily
-    config: Any
-    """The model's transformers configuration."""
-
     label_arguments: dict[str, Any]
-    """How the patched forward is to take labels: see `lift.training.step.label_arguments`."""
+    """How the patched forward is to take labels: see `lift.training.batch_builder.label_arguments`."""
 
     logits_dtype: torch.dtype = torch.float32
     """The dtype that the model's logits would have, for score_dtype=logits."""
@@ -38,11 +35,32 @@ class Scorer:
     source: ScoreSource | None = None
     """What scores training rows in place of the model, or None."""
 
+    _observed: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
+
     def statistics(self, call: ScoringCall, corrupted_ids: Tensor, labels: Tensor, rows: Tensor) -> TokenStats:
         """Return statistics (B, L) of the labels in `rows` (R,) without gradient, dropout off; 0 in the other rows."""
-        attention = attention_arguments(self.family, self.config, call.inputs, rows=rows)
+        attention = attention_arguments(self.family, call.module, call.inputs, rows=rows)
         with nullcontext() if self.options.score_train_mode else evaluation_mode(call.module):
             return score_rows(call.forward, corrupted_ids, labels, rows, **attention, **self.label_arguments)
+
+    def observe(self, inputs: CollatedBatch, prepared: TrainingBatch, outputs: Any) -> None:
+        """Keep what the loss of a training micro-batch says about its tokens, for `learn`; nothing is read back."""
+        if self.source is None:
+            return
+        num_rows = inputs["input_ids"].shape[0]  # without the second views of complementary masks
+        is_trained = prepared.batch.labels[:num_rows] != -100
+        log_prob = outputs.token_stats.log_prob[:num_rows].detach()
+        self._observed.append((host_example_id(inputs), is_trained, log_prob))
+
+    def learn(self) -> None:
+        """Let the source learn from what was observed, between two steps.
+
+        Learned within a step, it would change the scores of the micro-batches that happen to come later.
+        """
+        observed, self._observed = self._observed, []
+        for one in observed:
+            assert self.source is not None
+            self.source.update(*one)
 
 
 @dataclass(frozen=True)

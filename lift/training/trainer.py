@@ -10,32 +10,33 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.trainer_callback import ProgressCallback
 
-from lift.data.collated_batch import CollatedBatch, host_example_id
+from lift.data.collated_batch import CollatedBatch
 from lift.data.collator import MaskedDiffusionCollator
-from lift.data.special_tokens import resolve_mask_token_id, resolve_pad_token_id
+from lift.data.special_tokens import check_padding_is_no_mask, resolve_mask_token_id, resolve_pad_token_id
 from lift.errors import LiftError
 from lift.models.attention import attention_arguments
 from lift.models.gradient_checkpointing import enable_gradient_checkpointing
-from lift.objectives import (
-    DenoisingBatch,
-    Draws,
-    StepCounts,
-    TrainingBatch,
-    evaluation_time,
-    normalise,
-    step_seed,
-)
-from lift.training.checks import check_arguments, check_one_gpu, check_token_ids, check_vocabulary
+from lift.models.mask_token import record_mask_token
+from lift.models.transformers_versions import keep_tensorboard_in_output_dir
+from lift.objectives import DenoisingBatch, Draws, StepCounts, TrainingBatch, normalise, step_seed
+from lift.training.batch_builder import BatchBuilder, label_arguments
+from lift.training.batch_options import BatchOptions
+from lift.training.best_metric import check_best_metric
+from lift.training.checks import check_arguments, check_config, check_token_ids, check_vocabulary
+from lift.training.common_width import pad_to_longest
 from lift.training.config import LiftConfig
+from lift.training.data_checks import check_batch, check_columns, data_sets
+from lift.training.evaluation import Evaluation
 from lift.training.finite_loss import FiniteLoss
 from lift.training.loop import TrainingLoop
+from lift.training.new_model import model_to_start_with
 from lift.training.packing import packed_as_asked
 from lift.training.place_in_step import place_in_step
 from lift.training.progress import Speed, TrainingProgress
+from lift.training.row_lengths import check_rows_fit
 from lift.training.score_source import score_source_for
 from lift.training.scorer import Scorer
 from lift.training.statistics import StepStatistics
-from lift.training.step import Step, label_arguments
 from lift.training.warnings import warnings_for
 from lift_kernels import apply_lift_kernels
 from lift_kernels.models import OneForward, Uncast, find_model_family, unwrap_model, vocab_size_of
@@ -58,27 +59,29 @@ class LiftTrainer(TrainingLoop):
 
     Args:
         model: any that `lift_kernels.apply_lift_kernels` knows; whole, or wrapped by PEFT, whose adapter alone is then
-            trained and saved.
+            trained and saved. `model_init` in its place makes one anew for each training.
         args: `LiftConfig`.
         train_dataset, eval_dataset: from `prepare_dataset`, columns input_ids, prompt_length, example_id.
         processing_class: the tokenizer; gives mask and pad ids and is saved with the checkpoints.
         kwargs: the other arguments of `transformers.Trainer`.
 
     Raises:
-        LiftError: no mask token, a mask id outside the vocabulary, or a tokenizer larger than the model's head.
+        LiftError: no mask token, a mask id outside the vocabulary, padding with the mask token, or a tokenizer larger
+            than the model's head; data that is no rows of `prepare_dataset`, rows longer than the model's positions, or
+            rows that differ and share an example_id; or an argument that would have no effect, such as compute_metrics.
 
     Source: LIFT (arXiv 2605.22939).
     """
 
     def __init__(
-        self, model: PreTrainedModel, args: LiftConfig, *, processing_class: Any = None, **kwargs: Any
-    ) -> None:
-        check_arguments(model, processing_class, kwargs)
-        check_one_gpu(args)
-        try:
-            apply_lift_kernels(model)
-        except ValueError as error:
-            raise LiftError(str(error)) from None
+        self, model: PreTrainedModel | None = None, args: LiftConfig | Any = None, *, processing_class: Any = None,
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
+        model_init = kwargs.pop("model_init", None)
+        check_config(args)
+        model = model_to_start_with(model, model_init, args, kwargs)
+        check_arguments(model, args, processing_class, kwargs)
+        _patch(model)
         self._family = find_model_family(unwrap_model(model))
         head = model.get_output_embeddings()
         vocab_size = vocab_size_of(head)
@@ -88,52 +91,69 @@ class LiftTrainer(TrainingLoop):
         self.mask_token_id = resolve_mask_token_id(
             processing_class, args.mask_token_id, config=model.config, vocab_size=vocab_size
         )
-        model.config.mask_token_id = self.mask_token_id  # saved with the model, for its samplers
-        pad_token_id = resolve_pad_token_id(processing_class, config=model.config, vocab_size=vocab_size)
-        kwargs["train_dataset"] = packed_as_asked(kwargs.get("train_dataset"), args, model.config)
+        record_mask_token(model, self.mask_token_id)  # for its samplers
+        pad_token_id = resolve_pad_token_id(
+            processing_class, config=model.config, vocab_size=vocab_size, mask_token_id=self.mask_token_id
+        )
         if kwargs.get("data_collator") is None:
             kwargs["data_collator"] = self.make_collator(
                 args, pad_token_id, pad_in_loss=args.pad_in_loss,
                 predicts_next=self._family.predicts_next and args.shift_first == "exclude",
             )  # fmt: skip
+        if type(kwargs["data_collator"]) is MaskedDiffusionCollator:
+            for name, rows in data_sets(kwargs.get("train_dataset"), kwargs.get("eval_dataset")):
+                check_columns(name, rows)
+        if args.pad_in_loss or self._family.attention_mask == "ignored":
+            check_padding_is_no_mask(getattr(kwargs["data_collator"], "pad_token_id", pad_token_id), self.mask_token_id)
+        kwargs["train_dataset"] = packed_as_asked(kwargs.get("train_dataset"), args, model.config)
+        check_rows_fit(model, args, kwargs["train_dataset"], kwargs.get("eval_dataset"))
         super().__init__(model, args, processing_class=processing_class, **kwargs)
-        if self.args.gradient_checkpointing:
-            options: Any = self.args.gradient_checkpointing_kwargs
-            enable_gradient_checkpointing(self.model, options)
+        self.model_init = model_init
+        self._check_example_ids()
+        self._checkpoint_gradients(self.model)
         # The Trainer then divides each micro-batch's loss by the number of accumulation steps (`_normalised`).
         self.model_accepts_loss_kwargs = False
+        self._evaluation = Evaluation([], self.args)
         self._speed = Speed()
         self._statistics = StepStatistics(self.args.device)
         self._finite_loss = FiniteLoss(self.args.device)
         self._scorer = Scorer(
-            self.args, self._family, self.model.config, label_arguments(self._family, self.args), head.weight.dtype,
+            self.args, self._family, label_arguments(self._family, self.args), head.weight.dtype,
             self.args.world_size,
         )  # fmt: skip
-        self._step = Step(
+        self._batches = BatchBuilder(
             self.args, self._scorer, mask_token_id=self.mask_token_id, pad_token_id=pad_token_id,
             mask_rate=self.mask_rate,
         )  # fmt: skip
         if self.train_dataset is not None:
             self._scorer.source = score_source_for(self, vocab_size, pad_token_id)
+        self._vocab_size, self._pad_token_id = vocab_size, pad_token_id
         self._counts: StepCounts | None = None
+        keep_tensorboard_in_output_dir(self.args, self.callback_handler.callbacks)
         if not self.args.disable_tqdm:
             self.remove_callback(ProgressCallback)
             self.add_callback(TrainingProgress())
+        check_best_metric(self)
 
     # One optimiser step.
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list[Any], None]:
-        """Return the micro-batches of one step, each with its place and draws; count what the loss is divided by."""
+        """Return the micro-batches of one step, with places, width and draws; count what the loss is divided by."""
         batches, _ = super().get_batch_samples(*args, **kwargs)
         batches = [self.clean_inputs(batch) for batch in batches]
+        self._scorer.learn()
         if batches:
             place_in_step(
                 batches, self.accelerator.gradient_state, process=self.args.process_index,
                 num_processes=self.args.world_size,
             )  # fmt: skip
+            pad_to_longest(batches, self._max_over_processes)
             for batch in batches:
-                batch["draws"] = self._step.draw(batch, self._seed())
-            maskables = [self._step.maskable(batch, batch["draws"]) for batch in batches]
+                batch["draws"] = self._batches.draw(batch, self._seed())
+            self.model_wrapped.train()  # both as in `training_step`
+            with self.compute_loss_context_manager():
+                self._batches.read_step(batches, self._seed(), self.model_wrapped, self._sum_over_processes)
+            maskables = [self._batches.maskable(batch, batch["draws"]) for batch in batches]
             self._counts = StepCounts.of(maskables, self._sum_over_processes)
         return batches, None
 
@@ -145,7 +165,7 @@ class LiftTrainer(TrainingLoop):
         self._check(inputs)
         self._speed.num_tokens += inputs["input_ids"].numel()
         # 1. Draw the time t, the over-mask rate rho and the mode of each row.
-        draws = inputs.get("draws") or self._step.draw(inputs, seed)
+        draws = inputs.get("draws") or self._batches.draw(inputs, seed)
         # 2. Mask at t + rho, score the masked tokens, keep those that are learnable now, and put the others back.
         prepared = self.prepare_training_batch(model, inputs, draws, seed)
         # 3. Divide by the tokens of the whole optimiser step, over all its micro-batches and processes.
@@ -154,9 +174,9 @@ class LiftTrainer(TrainingLoop):
         outputs = self._forward(
             model, inputs, normalised.batch, one_forward=normalised.one_forward, return_token_stats=True
         )
-        # 5. Log what was trained, and let the score source learn from it.
+        # 5. Log what was trained, and let the score source learn from it before the next step.
         self.log_micro_batch(prepared, outputs)
-        self._learn_scores(inputs, prepared, outputs)
+        self._scorer.observe(inputs, prepared, outputs)
         self._finite_loss.watch(outputs.loss, self.state.global_step + 1)
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
@@ -164,17 +184,21 @@ class LiftTrainer(TrainingLoop):
         self, model: nn.Module, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None
     ) -> tuple[Tensor, None, None]:
         inputs = self.clean_inputs(self._prepare_inputs(inputs))
+        self._evaluation.place(inputs, self.accelerator.gradient_state)
         seed = self._evaluation_seed()
         with torch.no_grad():
             if self.args.eval_loss == "train":
                 self._check(inputs)
-                draws = self._step.draw(inputs, seed)
+                draws = self._batches.draw(inputs, seed)
                 prepared = self.prepare_training_batch(model, inputs, draws, seed, is_evaluation=True)
-                outputs = self._forward(model, inputs, prepared.batch, one_forward=prepared.one_forward)
+                batch, maskable = prepared.batch, prepared.maskable
+                outputs = self._forward(model, inputs, batch, one_forward=prepared.one_forward)
             else:
-                u = evaluation_time(inputs["example_id"], self._num_eval_examples, grid=self.args.eval_grid)
-                outputs = self._forward(model, inputs, self.prepare_evaluation_batch(inputs, u))
+                batch = self.prepare_evaluation_batch(inputs, self._evaluation.times(inputs))
+                maskable = inputs["maskable"]
+                outputs = self._forward(model, inputs, batch)
         loss: Tensor = outputs.loss.detach()
+        self._evaluation.add(loss, batch, maskable)
         self.log_evaluation(inputs, loss)
         return loss, None, None
 
@@ -183,13 +207,20 @@ class LiftTrainer(TrainingLoop):
     @staticmethod
     def make_collator(args: Any, pad_token_id: int, **options: Any) -> MaskedDiffusionCollator:
         """Return the collator where none is given; `options` of `MaskedDiffusionCollator` follow from the model."""
+        if not isinstance(args, BatchOptions):
+            raise LiftError(f"args must be a LiftConfig, got {type(args).__name__}, which has no pad_to.")
         max_length = args.max_length if args.pad_to == "max_length" else None
         return MaskedDiffusionCollator(
             pad_token_id, max_length=max_length, pad_to_multiple_of=args.pad_to_multiple_of, **options
         )
 
     def clean_inputs(self, inputs: Any) -> CollatedBatch:
-        """Return what the collator gave, as a `CollatedBatch` of clean rows."""
+        """Return what the collator gave, as a `CollatedBatch` of clean rows.
+
+        Raises:
+            LiftError: it is none.
+        """
+        check_batch(inputs)
         batch: CollatedBatch = inputs
         return batch
 
@@ -209,11 +240,11 @@ class LiftTrainer(TrainingLoop):
             seed: of the step.
             is_evaluation: it is the evaluation that takes the method's own loss.
         """
-        return self._step.training_batch(model, inputs, draws, seed, is_evaluation=is_evaluation)
+        return self._batches.build(inputs, draws, seed, model, is_evaluation=is_evaluation)
 
     def prepare_evaluation_batch(self, inputs: CollatedBatch, u: Tensor) -> DenoisingBatch:
         """Return the forward of the SFT loss of `inputs` at the times u (B,), before their floor."""
-        return self._step.evaluation_batch(inputs, u, self._evaluation_seed())
+        return self._batches.evaluation_batch(inputs, u, self._evaluation_seed())
 
     def log_micro_batch(self, prepared: TrainingBatch, outputs: Any) -> None:
         """Take note of what a micro-batch trained on, for the next log entry; reads nothing from the device."""
@@ -223,6 +254,21 @@ class LiftTrainer(TrainingLoop):
         """Take note of the loss (0-d) of an evaluation batch."""
 
     # The parts of a step.
+
+    def call_model_init(self, trial: Any = None) -> Any:
+        """Return a new model of `model_init`, as ready for training as the first was."""
+        model: Any = super().call_model_init(trial)
+        _patch(model)
+        record_mask_token(model, self.mask_token_id)
+        self._checkpoint_gradients(model)
+        if self._scorer.source is not None:
+            self._scorer.source = score_source_for(self, self._vocab_size, self._pad_token_id)
+        return model
+
+    def _checkpoint_gradients(self, model: nn.Module) -> None:
+        if self.args.gradient_checkpointing:
+            options: Any = self.args.gradient_checkpointing_kwargs
+            enable_gradient_checkpointing(model, options)
 
     def _seed(self) -> int:
         return step_seed(self.args.seed, self.state.global_step)
@@ -238,7 +284,7 @@ class LiftTrainer(TrainingLoop):
 
     def _normalised(self, prepared: TrainingBatch) -> TrainingBatch:
         if self._counts is None:  # a micro-batch from elsewhere is a step of its own
-            return normalise(prepared, self.args, StepCounts.of([prepared.maskable], lambda values: values), share=1.0)
+            return normalise(prepared, self.args, StepCounts.of([prepared.maskable], lambda sums: sums), share=1.0)
         share = 1 / (self.current_gradient_accumulation_steps * self.args.world_size)
         return normalise(prepared, self.args, self._counts, share=share)
 
@@ -247,20 +293,19 @@ class LiftTrainer(TrainingLoop):
         **options: Any,
     ) -> Any:  # fmt: skip
         views = batch.input_ids.shape[0] // inputs["input_ids"].shape[0]
-        arguments = attention_arguments(self._family, self.model.config, inputs, views=views)
+        arguments = attention_arguments(self._family, self.model, inputs, views=views)
         if one_forward is None:
             arguments["token_weight"] = Uncast(batch.token_weight)
         else:  # the weights are formed inside the loss
             arguments["lift"] = Uncast(one_forward)
         return model(
-            input_ids=batch.input_ids, labels=batch.labels, denominator=Uncast(batch.denominator), **arguments,
-            **options, **self._scorer.label_arguments,
+            input_ids=batch.input_ids, labels=batch.labels, denominator=Uncast(batch.denominator), return_dict=True,
+            **arguments, **options, **self._scorer.label_arguments,
         )  # fmt: skip
 
-    def _learn_scores(self, inputs: CollatedBatch, prepared: TrainingBatch, outputs: Any) -> None:
-        if self._scorer.source is None:
-            return
-        num_rows = inputs["input_ids"].shape[0]  # without the second views of complementary masks
-        is_trained = prepared.batch.labels[:num_rows] != -100
-        log_prob = outputs.token_stats.log_prob[:num_rows].detach()
-        self._scorer.source.update(host_example_id(inputs), is_trained, log_prob)
+
+def _patch(model: Any) -> None:
+    try:
+        apply_lift_kernels(model)
+    except ValueError as error:
+        raise LiftError(str(error)) from None

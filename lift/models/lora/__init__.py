@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from lift.models.lora.adapters import base_of_adapter, check_mergeable, check_resumable, is_adapter, load_adapter
     from lift.models.lora.arguments import LoraArguments
     from lift.models.lora.four_bit import four_bit_config
+    from lift.models.lora.merging import merge_adapter
     from lift.models.lora.wrapping import add_lora
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "four_bit_config",
     "is_adapter",
     "load_adapter",
+    "merge_adapter",
 ]
 
 __getattr__, __dir__ = lazy_face(__name__, __file__)

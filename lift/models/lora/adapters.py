@@ -11,6 +11,7 @@ from torch import nn
 from lift.errors import LiftError
 from lift.models.lora.required import require
 from lift.models.lora.wrapping import parameter_owners
+from lift.models.mask_token import restore_mask_token
 from lift.models.transformers_versions import without_renaming_notice
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -35,7 +36,7 @@ def base_of_adapter(folder: str | Path) -> str:
 
 
 def load_adapter(model: nn.Module, folder: str | Path) -> Any:
-    """Put the adapter in `folder` into its base model, frozen.
+    """Put the adapter in `folder` into its base model, frozen, and give that the mask token of the adapter's training.
 
     Returns: `peft.PeftModel`.
 
@@ -51,9 +52,11 @@ def load_adapter(model: nn.Module, folder: str | Path) -> Any:
         )
     try:
         with without_renaming_notice():
-            return PeftModel.from_pretrained(model, str(folder))
+            adapted = PeftModel.from_pretrained(model, str(folder))
     except (ValueError, RuntimeError, KeyError) as error:
         raise LiftError(f"the adapter {folder} does not fit its base model: {' '.join(str(error).split())}") from None
+    restore_mask_token(adapted, folder)
+    return adapted
 
 
 def check_mergeable(model: nn.Module) -> None:

@@ -6,9 +6,10 @@ import json
 
 import pytest
 import torch
+from transformers import GenerationConfig
 
 from lift.cli.arguments import ModelArguments
-from lift.cli.loading import build_model, load_config, load_tokenizer
+from lift.cli.loading import build_model, keep_generation_config, load_config, load_generation_config, load_tokenizer
 from lift.errors import LiftError
 from lift.tasks import sudoku
 from tests.lift.cli.support import TINY_MODEL
@@ -30,6 +31,20 @@ def test_a_saved_model_is_loaded_with_its_tokenizer(model_folder):
     assert len(tokenizer) == 7
     assert build_model(arguments, tokenizer, seed=0).num_parameters() > 0
     assert load_config(arguments, tokenizer).model_type == "modernbert"
+
+
+def test_the_generation_configuration_of_a_model_is_kept(model_folder, tmp_path):
+    arguments = ModelArguments(model_name_or_path=str(model_folder))
+    out, adapter = tmp_path / "out", tmp_path / "adapter"
+    keep_generation_config(arguments, out)
+    keep_generation_config(ModelArguments(model_config="{}"), out)
+    assert load_generation_config(arguments) is None and not out.exists()
+    GenerationConfig(eos_token_id=[3, 4]).save_pretrained(model_folder)
+    keep_generation_config(arguments, out)
+    assert load_generation_config(ModelArguments(model_name_or_path=str(out))).eos_token_id == [3, 4]
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(model_folder)}))
+    assert load_generation_config(ModelArguments(model_name_or_path=str(adapter))).eos_token_id == [3, 4]
 
 
 def test_what_is_missing_is_named():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -103,3 +105,51 @@ def test_as_a_real_process(tmp_path):
         assert (result.returncode, result.stdout) == (2, "")
         assert result.stderr.startswith(f"lift train: {sentence}") and result.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def run_with_output(output: int, *words: str, unbuffered: str = "") -> tuple[int, str]:
+    """Status and stderr of a process that writes to `output`.
+
+    Python writes a short text when it ends or, unbuffered, when it is printed.
+    """
+    call = [sys.executable, "-m", "lift.cli", *words]
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    result = subprocess.run(call, stdout=output, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    return result.returncode, result.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help-all"]], ids=" ".join)
+def test_a_reader_that_leaves_ends_it_in_silence(words, unbuffered):
+    read, write = os.pipe()
+    os.close(read)
+    assert run_with_output(write, *words, unbuffered=unbuffered) == (141, "")
+    os.close(write)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help-all"]], ids=" ".join)
+def test_an_output_that_cannot_be_written_is_one_sentence(words, unbuffered):
+    with Path("/dev/full").open("w") as full:
+        status, shown = run_with_output(full.fileno(), *words, unbuffered=unbuffered)
+    assert status == 2 and shown.count("\n") == 1 and "No space left on device" in shown
+
+
+@pytest.mark.parametrize(("words", "status"), [("--help", 0), ("nonsense", 2)])
+def test_closed_output_is_nobodys_business(words, status):
+    call = f"{sys.executable} -m lift.cli {words} >&- 2>&-"
+    assert subprocess.run(["bash", "-c", call], check=False).returncode == status
+
+
+def test_what_a_library_raises_is_one_sentence_and_a_traceback_where_asked_for(monkeypatch, capsys):
+    def fail(arguments):
+        raise RuntimeError("no such device. Buy one.")
+
+    monkeypatch.setattr("lift.cli.doctor.run", fail)
+    monkeypatch.delenv("LIFT_DEBUG", raising=False)
+    assert main(["doctor"]) == 2
+    assert capsys.readouterr().err == "lift doctor: no such device. LIFT_DEBUG=1 shows where.\n"
+    monkeypatch.setenv("LIFT_DEBUG", "1")
+    assert main(["doctor"]) == 2
+    assert "Traceback" in capsys.readouterr().err

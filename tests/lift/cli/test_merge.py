@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer, GenerationConfig
 
 from lift.atomic_write import atomic_folder
 from lift.cli import main
@@ -22,12 +22,16 @@ from tests.lift.support.tiny import tiny_model
 IDS = torch.tensor([[2, 3, 4, 5, 6, 7, 1, 1]])
 
 
-def save_adapter(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[Path, Path]:
-    """A base and an adapter that changes it, as `lift train` leaves them."""
+def save_adapter(folder: Path, dtype: torch.dtype = torch.float32, **options) -> tuple[Path, Path]:
+    """A base and an adapter that changes it, as `lift train` leaves them; `options` are of peft.LoraConfig."""
     base, adapter = folder / "base", folder / "adapter"
     model = tiny_model().to(dtype)
     model.save_pretrained(base)
-    model = add_lora(AutoModelForMaskedLM.from_pretrained(base, dtype=dtype), LoraArguments(use_peft=True, lora_r=4))
+    model = AutoModelForMaskedLM.from_pretrained(base, dtype=dtype)
+    if options:
+        model = get_peft_model(model, LoraConfig(r=4, **options))
+    else:
+        model = add_lora(model, LoraArguments(use_peft=True, lora_r=4))
     for name, parameter in model.named_parameters():
         if "lora_" in name:
             nn.init.normal_(parameter, std=0.1)
@@ -68,8 +72,8 @@ def test_the_merged_model_is_base_plus_adapter(tmp_path, capsys, dtype, toleranc
             delta = lora[f"{prefix}.lora_B.weight"].double() @ lora[f"{prefix}.lora_A.weight"].double() * 32 / 4
             exact = expected.double() + delta
             assert value.dtype == dtype and not torch.equal(value, expected)
-            # Two roundings to the base's dtype, of the adapter's product and of the sum.
-            allowed = torch.finfo(dtype).eps * (delta.abs() + exact.abs()) + 1e-7
+            # One rounding to the base's dtype, of a sum in float32.
+            allowed = torch.finfo(dtype).eps / 2 * exact.abs() + 1e-7
             assert ((value.double() - exact).abs() <= allowed).all()
         else:
             assert torch.equal(value, expected)
@@ -80,6 +84,39 @@ def test_the_merged_model_is_base_plus_adapter(tmp_path, capsys, dtype, toleranc
     torch.testing.assert_close(logits, theirs, rtol=0, atol=tolerance * theirs.abs().max().item())
     plain = AutoModelForMaskedLM.from_pretrained(base, dtype=dtype).eval()(IDS).logits
     assert (plain - theirs).abs().max() > 5 * tolerance * theirs.abs().max()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"use_rslora": True, "lora_alpha": 3},
+        {"use_dora": True},
+        {"modules_to_save": ["head.dense"]},
+        {"bias": "lora_only"},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_each_weight_is_rounded_once(tmp_path, options):
+    """The nearest bfloat16 to what the same adapter makes of the base in float32, whatever its kind."""
+    target_modules = ["Wqkv", "Wo"]  # with a matrix product of less than a thousand terms
+    base, adapter = save_adapter(tmp_path, torch.bfloat16, target_modules=target_modules, **options)
+    assert merge(adapter, tmp_path / "merged") == 0
+    wide = load_adapter(AutoModelForMaskedLM.from_pretrained(base, dtype=torch.float32), adapter)
+    expected = wide.merge_and_unload().state_dict()
+    weights, before = load_file(tmp_path / "merged" / "model.safetensors"), load_file(base / "model.safetensors")
+    changed = {name for name, value in weights.items() if not torch.equal(value, before[name])}
+    assert len(changed) >= 4
+    for name, value in weights.items():
+        assert value.dtype == torch.bfloat16 and torch.equal(value, expected[name].to(torch.bfloat16)), name
+
+
+def test_a_merged_model_keeps_what_a_sampler_needs(tmp_path):
+    base, adapter = save_adapter(tmp_path)
+    GenerationConfig(eos_token_id=[3, 4]).save_pretrained(base)
+    (adapter / "lift.json").write_text('{"mask_token_id": 5}')
+    assert merge(adapter, tmp_path / "merged") == 0
+    assert AutoConfig.from_pretrained(tmp_path / "merged").mask_token_id == 5
+    assert GenerationConfig.from_pretrained(tmp_path / "merged").eos_token_id == [3, 4]
 
 
 def test_another_base_and_a_tokenizer_from_it(tmp_path, capsys):
@@ -169,6 +206,27 @@ def test_an_output_in_use_is_kept(tmp_path, capsys):
         assert merge(adapter, output) == 2
         assert "is not an empty folder: choose another." in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("output", ["/proc/nothing/out", "file/out", "x" * 300, "nul\0"])
+def test_an_output_that_cannot_be_written_is_refused_before_the_base_is_read(tmp_path, monkeypatch, capsys, output):
+    _, adapter = save_adapter(tmp_path)
+    shutil.rmtree(tmp_path / "base")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    capsys.readouterr()
+    assert merge(adapter, Path(output)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("lift merge: output_dir") and error.endswith("): choose another.\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "file"]
+
+
+def test_weights_that_overflow_when_they_are_rounded_are_refused(tmp_path, capsys):
+    _, adapter = save_adapter(tmp_path, torch.float16)
+    weights = load_file(adapter / "adapter_model.safetensors")
+    save_file({name: value.float() * 1e4 for name, value in weights.items()}, adapter / "adapter_model.safetensors")
+    assert merge(adapter, tmp_path / "merged") == 2
+    assert "is not finite in float16." in capsys.readouterr().err and not (tmp_path / "merged").exists()
 
 
 def test_a_folder_is_whole_or_not_there(tmp_path):

@@ -1,36 +1,13 @@
-"""What a run may do with its output folder, and which checkpoint it goes on from."""
+"""What a run may do with its output folder, and where it starts."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from lift.cli.output_folder import check_output, find_checkpoint, where_to_start
+from lift.cli.output_folder import check_output, check_writable, where_to_start
 from lift.errors import LiftError
-
-
-@pytest.mark.parametrize("value", [None, "false", "False"])
-def test_no_checkpoint_is_wanted(tmp_path, value):
-    assert find_checkpoint(tmp_path, value) is None
-
-
-@pytest.mark.parametrize("value", ["true", "True"])
-def test_the_newest_whole_checkpoint_is_found(tmp_path, value):
-    for step, is_whole in ((9, True), (10, True), (30, False)):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        (tmp_path / f"checkpoint-{step}" / "model.safetensors").touch()
-        if is_whole:
-            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").touch()
-    (tmp_path / "checkpoint-best").mkdir()
-    (tmp_path / "checkpoint-best" / "trainer_state.json").touch()
-    assert find_checkpoint(tmp_path, value) == tmp_path / "checkpoint-10"
-
-
-def test_a_checkpoint_that_is_not_there_is_named(tmp_path):
-    assert find_checkpoint(tmp_path / "out", str(tmp_path)) == tmp_path
-    with pytest.raises(LiftError, match="no checkpoint folder at nowhere"):
-        find_checkpoint(tmp_path, "nowhere")
-    with pytest.raises(LiftError, match=f"no checkpoint in {tmp_path}: leave --resume_from_checkpoint out"):
-        find_checkpoint(tmp_path, "true")
 
 
 def test_a_new_or_empty_folder_is_free(tmp_path):
@@ -57,8 +34,43 @@ def test_what_no_run_wrote_is_never_replaced(tmp_path):
 
 def test_a_run_that_goes_on_may_find_its_folder_in_use(tmp_path):
     (tmp_path / "checkpoint-3").mkdir()
-    (tmp_path / "checkpoint-3" / "trainer_state.json").touch()
+    (tmp_path / "checkpoint-3" / "trainer_state.json").write_text("{}")
     assert where_to_start(tmp_path, resume_from="true", may_overwrite=False) == tmp_path / "checkpoint-3"
     assert where_to_start(tmp_path, resume_from=None, may_overwrite=True) is None
     with pytest.raises(LiftError, match="is not empty"):
         where_to_start(tmp_path, resume_from=None, may_overwrite=False)
+
+
+def test_where_a_folder_can_be_made_nothing_is_left(tmp_path):
+    for output in (tmp_path, tmp_path / "a", tmp_path / "a" / "b", tmp_path / ("x" * 255)):
+        check_writable(output)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("file/out", "/file is a file: choose another."),
+        ("link", "it is a link to nowhere, which is not there: choose another."),
+        ("x" * 256, "a name in it is 256 bytes long, and 255 is the limit: choose another."),
+        ("new/" + "é" * 128 + "/out", "a name in it is 256 bytes long"),
+        ("a\0b", "null"),
+    ],
+    ids=lambda value: value[:12],
+)
+def test_where_none_can_be_made_is_named_with_the_reason(tmp_path, name, problem):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    for check in (check_writable, lambda output: where_to_start(output, resume_from=None, may_overwrite=True)):
+        with pytest.raises(LiftError, match=r"^output_dir .* cannot be used: ") as error:
+            check(tmp_path / name)
+        assert problem in str(error.value)
+
+
+def test_a_folder_that_may_not_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("lift.cli.output_folder.os.access", lambda path, mode: False)
+    with pytest.raises(LiftError, match="it may not be written"):
+        check_writable(tmp_path)
+    if Path("/proc/self").exists():  # where permissions say nothing to root
+        with pytest.raises(LiftError, match=r"^output_dir /proc/none/out cannot be used: "):
+            check_writable(Path("/proc/none/out"))

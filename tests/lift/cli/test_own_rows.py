@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -25,7 +26,9 @@ def test_the_last_rows_are_held_out(tmp_path, model_folder, rows_file):
     task = open_rows(DataArguments(train_data=str(rows_file), num_eval_rows=3, **COLUMNS), model, config)
     asked = [[2 + int(c) for c in json.loads(line)["question"]] for line in rows_file.read_text().splitlines()]
     assert prompts(task.train) + prompts(task.eval) == asked and len(task.eval) == 3
-    # Never more than half.
+    # By default never more than half; as many as are asked for.
+    data = DataArguments(train_data=str(rows_file), num_eval_rows=11, **COLUMNS)
+    assert len(open_rows(data, model, config).train) == 1
     task = open_rows(DataArguments(train_data=str(rows_file), **COLUMNS), model, config)
     assert prompts(task.train) + prompts(task.eval) == asked and len(task.eval) == 6
     data = DataArguments(
@@ -39,6 +42,16 @@ def test_a_single_row_cannot_be_split(tmp_path, model_folder, rows_file):
     data = DataArguments(train_data=str(rows_file), max_train_rows=1, **COLUMNS)
     with pytest.raises(LiftError, match="has 1 rows, too few to hold any out: pass --eval_data"):
         open_rows(data, ModelArguments(model_name_or_path=str(model_folder)), tiny_config(tmp_path))
+
+
+def test_more_rows_than_there_are_cannot_be_evaluated_on(tmp_path, model_folder, rows_file, caplog):
+    model, config = ModelArguments(model_name_or_path=str(model_folder)), tiny_config(tmp_path)
+    data = DataArguments(train_data=str(rows_file), num_eval_rows=12, **COLUMNS)
+    with pytest.raises(LiftError, match="num_eval_rows=12 leaves none of the 12 rows of train_data to train on"):
+        open_rows(data, model, config)
+    task = open_rows(dataclasses.replace(data, num_eval_rows=13, eval_data=str(rows_file)), model, config)
+    assert len(task.train) == len(task.eval) == 12
+    assert "eval_data has 12 rows, fewer than num_eval_rows=13: all are evaluated on." in caplog.text
 
 
 def test_tokenising_shows_bars_where_they_are_wanted(tmp_path, model_folder, rows_file, monkeypatch, capfd):

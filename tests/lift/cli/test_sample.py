@@ -2,7 +2,57 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+import torch
+from transformers import BertConfig, BertForMaskedLM, GenerationConfig
+
 from lift.cli import main
+from tests.lift.support.tiny import prose_tokenizer
+
+TEMPLATE = (
+    "{% for m in messages %}{{ '<user>' if m.role == 'user' else '<assistant>' }}{{ m.content }}"
+    "{% if m.role == 'assistant' %}[UNK]{% endif %}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+def save_scripted(folder, script, *, rows=0, mask_token_id=None, **tokens):
+    """A model that writes the token `script` names at each position, else "-", whatever it reads; and its tokenizer.
+
+    Args:
+        script: a token or an id for each position.
+        rows: of the head, beyond those of the tokenizer.
+        mask_token_id: what the configuration says.
+        tokens: other settings of the tokenizer.
+    """
+    tokenizer = prose_tokenizer()
+    for name, value in {"chat_template": None, "mask_token": "[MASK]", **tokens}.items():
+        setattr(tokenizer, name, value)
+    config = BertConfig(
+        vocab_size=len(tokenizer) + rows, hidden_size=16, num_hidden_layers=1, num_attention_heads=1,
+        intermediate_size=4, max_position_embeddings=16, tie_word_embeddings=False, pad_token_id=0,
+    )  # fmt: skip
+    if mask_token_id is not None:
+        config.mask_token_id = mask_token_id
+    model = BertForMaskedLM(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.fill_(1.0 if "LayerNorm.weight" in name else 0.0)
+        model.bert.embeddings.position_embeddings.weight.copy_(torch.eye(16))
+        model.cls.predictions.transform.dense.weight.copy_(torch.eye(16))
+        for position, token in enumerate(script):
+            token_id = token if isinstance(token, int) else tokenizer.convert_tokens_to_ids(token)
+            model.cls.predictions.decoder.weight[tokenizer.convert_tokens_to_ids("-"), position] = 2.0
+            model.cls.predictions.decoder.weight[token_id, position] = 5.0
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def sampled(folder, capsys, *flags, prompt="q") -> str:
+    assert main(["sample", "--model", str(folder), "--prompt", prompt, "--gen_length", "6", *flags]) == 0
+    return capsys.readouterr().out.splitlines()[-1]
 
 
 def test_each_prompt_gets_its_line(model_folder, capsys):
@@ -23,8 +73,74 @@ def test_bad_flags_are_one_sentence(model_folder, capsys):
     for flags, sentence in (
         (["--dtype", "float64"], "dtype must be one of float32, bfloat16, float16, auto, got 'float64'.\n"),
         (["--steps", "0"], "steps"),
+        (["--gen_length", "0"], "--gen_length must be at least 1, got 0.\n"),
+        (["--mask-token-id", "-1"], "unknown argument"),
+        (["--mask_token_id", "-1"], "--mask_token_id must be at least 0, got -1.\n"),
+        (["--gen_length", "8", "--block_length", "3"], "lift sample: block_length must divide gen_length 8, got 3.\n"),
         (["--stps", "3"], "unknown argument '--stps', did you mean '--steps'?\n"),
     ):
         capsys.readouterr()
         assert main([*call, *flags]) == 2
         assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("script", "settings", "answer"),
+    [
+        ([*"qab", "[EOS]", *"xyz"], {}, "ab"),
+        ([*"qab", "<user>", *"xyz"], {}, "abxyz"),  # a control token that ends nothing is left out
+        ([*"qqab", "[UNK]", *"xyz"], {"eos_token": None, "sep_token": "[UNK]"}, "ab"),  # one ends the prompt too
+        ([*"qqqab", "[UNK]", *"xyz"], {"chat_template": TEMPLATE}, "ab"),
+        (["q", "[EOS]", *"abxyz"], {}, ""),
+    ],
+)
+def test_what_follows_the_end_of_an_answer_is_not_printed(tmp_path, capsys, script, settings, answer):
+    assert sampled(save_scripted(tmp_path, script, **settings), capsys) == answer
+
+
+@pytest.mark.parametrize("named", [97, [3, 97]])
+def test_the_end_tokens_of_the_generation_configuration_count(tmp_path, capsys, named):
+    folder = save_scripted(tmp_path, [*"qab", 97, *"xyz"])
+    assert len(sampled(folder, capsys)) == 6
+    GenerationConfig(eos_token_id=named).save_pretrained(folder)
+    assert sampled(folder, capsys) == "ab"
+
+
+def test_ids_that_the_tokenizer_does_not_know_are_not_written(tmp_path, capsys):
+    size = len(prose_tokenizer())
+    folder = save_scripted(tmp_path, ["q", size + 2, size, *"abcd"], rows=3)
+    assert sampled(folder, capsys) == "--abcd"
+
+
+def test_the_mask_token_is_that_of_the_training(tmp_path, capsys):
+    """The model would write it, and it alone is kept out of the choice."""
+    tilde = prose_tokenizer().convert_tokens_to_ids("~")
+    folder = save_scripted(tmp_path, ["q", "~", *"abcde"], mask_token_id=tilde)
+    assert sampled(folder, capsys)[:6] == "-abcde"
+    assert sampled(folder, capsys, "--mask_token_id", "5").startswith("~abcde")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({k: v for k, v in config.items() if k != "mask_token_id"}))
+    assert sampled(folder, capsys).startswith("~abcde")
+
+
+def test_prompts_that_cannot_be_completed_are_one_sentence(tmp_path, capsys):
+    folder = save_scripted(tmp_path, "q")
+    for flags, sentence in (
+        (["--prompt", "q", "--gen_length", "5000"], "have 5001 tokens, and the model has 16 positions"),
+        (["--prompt", "q" * 17], "have 34 tokens, and the model has 16 positions"),
+        (["--prompt", ""], "the prompt is empty, so it says nothing of how long the answer is: pass --gen_length."),
+    ):
+        capsys.readouterr()
+        assert main(["sample", "--model", str(folder), *flags]) == 2
+        captured = capsys.readouterr()
+        assert captured.err.startswith("lift sample: ") and sentence in captured.err
+        assert captured.err.count("\n") == 1
+    assert sampled(folder, capsys, prompt="").startswith("q")
+
+
+def test_it_is_said_where_the_tokenizer_does_not_know_the_prompt(tmp_path, capsys, caplog):
+    folder = save_scripted(tmp_path, "q")
+    sampled(folder, capsys, prompt="q")
+    assert not caplog.messages
+    sampled(folder, capsys, prompt="q\N{SNOWMAN}")
+    assert "the tokenizer does not know parts of the prompt 'q\N{SNOWMAN}': the model reads [UNK]" in caplog.messages[0]

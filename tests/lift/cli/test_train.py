@@ -9,6 +9,7 @@ import pytest
 
 from lift.cli import main
 from lift.tasks import sudoku
+from lift.training import LiftTrainer
 from tests.lift.cli.support import TINY_MODEL, TINY_RUN
 
 
@@ -21,6 +22,14 @@ class Files:
         self.data = ["--train_data", str(rows)]
         self.columns = ["--prompt_column", "question", "--completion_column", "answer"]
         self.own = [*self.model, *self.data, *self.columns]
+
+    def without_tokenizer(self) -> str:
+        """A folder of which transformers 5 makes a BERT tokenizer that knows its special tokens only."""
+        folder = self.tmp / "weights"
+        folder.mkdir()
+        config = {"model_type": "bert", "architectures": ["BertForMaskedLM"], "vocab_size": 5}
+        (folder / "config.json").write_text(json.dumps(config))
+        return str(folder)
 
     def write(self, name: str, text: str) -> str:
         (self.tmp / name).write_text(text)
@@ -56,6 +65,35 @@ FAILING = {
         lambda f: [*f.own, "--method", "lift4"],
         "method must be one of sft, lift2, lift3, gift, cart, easy, middle, hard, got 'lift4'",
     ),
+    "label smoothing": (lambda f: [*f.own, "--label_smoothing_factor", "0.1"], "fused loss has no label smoothing"),
+    "unknown metric": (
+        lambda f: [
+            *f.model,
+            "--train_data",
+            "unread.jsonl",
+            "--metric_for_best_model",
+            "f1",
+            "--eval_strategy",
+            "epoch",
+        ],
+        "metric_for_best_model=f1 is not what the evaluation gives: set it to eval_loss",
+    ),
+    "best without evaluation": (
+        lambda f: [
+            *f.model,
+            "--train_data",
+            "unread.jsonl",
+            "--load_best_model_at_end",
+            "true",
+            "--save_strategy",
+            "no",
+        ],
+        "load_best_model_at_end=True needs evaluations",
+    ),
+    "resume from no checkpoint": (
+        lambda f: [*f.own, "--resume_from_checkpoint", str(f.tmp)],
+        "is no checkpoint that was written to its end",
+    ),
     "unknown flag": (lambda f: [*f.own, "--lerning_rate", "1"], "'--lerning_rate', did you mean '--learning_rate'?"),
     "wrong type": (lambda f: [*f.own, "--max_steps", "many"], "--max_steps must be a whole number, got 'many'."),
     "unknown preset": (lambda f: ["--preset", "chess"], "unknown preset 'chess': use one of"),
@@ -74,6 +112,23 @@ FAILING = {
     "unknown family": (lambda f: [*TINY_RUN, "--model_config", json.dumps(MPNET)], "model type 'mpnet'"),
     "not a checkpoint": (lambda f: [*f.own, "--resume_from_checkpoint", "nowhere"], "no checkpoint folder at nowhere"),
     "nothing to resume": (lambda f: [*f.own, "--resume_from_checkpoint", "true"], "no checkpoint in"),
+    "a key twice": (lambda f: [f.write("twice.yaml", "seed: 1\nseed: 2\n")], "the key 'seed' stands twice"),
+    "no tokenizer": (
+        lambda f: [*f.data, *f.columns, "--model_name_or_path", f.without_tokenizer()],
+        "special tokens and nothing else; save the model's tokenizer there, or pass --tokenizer_name_or_path.",
+    ),
+    "more rows than there are": (
+        lambda f: [*f.own, "--num_eval_rows", "12"],
+        "num_eval_rows=12 leaves none of the 12 rows of train_data to train on",
+    ),
+    "fewer rows than a batch": (
+        lambda f: [*f.own, "--dataloader_drop_last", "true", "--per_device_train_batch_size", "7"],
+        "dataloader_drop_last leaves no batch of the 6 rows to train on, as one takes 7",
+    ),
+    "a schedule": (
+        lambda f: [*f.own, "--lr_scheduler_kwargs", '{"x": 1}'],
+        "TypeError: get_linear_schedule_with_warmup() got an unexpected keyword argument 'x'. LIFT_DEBUG=1 shows",
+    ),
     "puzzle file": (lambda f: [*TINY_RUN, "--test_puzzles", "none.csv"], "none.csv"),
 }
 
@@ -112,3 +167,21 @@ def test_files_that_no_run_wrote_are_never_replaced(tmp_path, capsys):
     assert main(["train", *TINY_RUN, "--output_dir", str(tmp_path), "--overwrite_output_dir", "true"]) == 2
     assert "holds files that no training run wrote" in capsys.readouterr().err
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_failure_of_the_training_is_a_sentence_before_the_first_step_and_a_traceback_after_it(
+    tmp_path, capsys, monkeypatch, is_late
+):
+    def fail(self, *args, **kwargs):
+        raise KeyError("of a library")
+
+    monkeypatch.setattr(LiftTrainer, "save_model" if is_late else "get_batch_samples", fail)
+    call = ["train", *TINY_RUN, "--save_strategy", "no", "--output_dir", str(tmp_path / "a" / "out")]
+    if is_late:
+        with pytest.raises(KeyError, match="of a library"):
+            main(call)
+    else:
+        assert main(call) == 2
+        assert capsys.readouterr().err.endswith("lift train: KeyError: 'of a library'. LIFT_DEBUG=1 shows where.\n")
+    assert (tmp_path / "a").exists() == is_late

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from typing import get_args, get_type_hints
 
 import pytest
 import yaml
@@ -19,6 +21,7 @@ from lift.recipes import preset_names
 from lift.tasks import task_arguments
 from lift.tasks.sudoku.arguments import Arguments
 from lift.training import LiftConfig
+from lift.training.batch_options import BatchOptions, TrainerDefaults
 from tests.lift.cli.support import heavy_imports
 
 OWN = [ModelArguments, DataArguments, RunArguments, task_arguments("sudoku")]
@@ -151,17 +154,81 @@ QUICK = {
     "a combination": (["--learnability", "soft"], "learnability=soft belongs to one_forward"),
     "columns": (["--remove_unused_columns", "true"], "remove_unused_columns must be False"),
     "a format": (["--data_format", "gsm"], "data_format must be one of s1k"),
+    "a number of transformers": (["--learning_rate", "nan"], "learning_rate must be at least 0, got nan."),
+    "a number of rows": (["--num_eval_rows", "0"], "num_eval_rows must be at least 1, got 0."),
+    "a number of puzzles": (["--num_test_puzzles", "-3"], "num_test_puzzles must be at least 1, got -3."),
+    "an option of LoRA": (["--lora_r", "16"], "lora_r belongs to LoRA: pass --use_peft true too, or leave it out."),
+    "a split of nothing": (["--eval_split", "test"], "eval_split belongs to eval_data: pass --eval_data too"),
+    "a reporter": (["--report_to", "paper"], "report_to must be one of azure_ml, "),
+    "a file": (["--fsdp_config", "none.json"], "fsdp_config: no file at none.json: check the path"),
+    "a mapping": (["--lr_scheduler_kwargs", "{a"], "lr_scheduler_kwargs must be a mapping, JSON on the command line"),
     "two sources": (["--train_data", "r"], "pass either --task or --train_data, not both."),
     "two models": (["--model_name_or_path", "m"], "pass either --model_name_or_path or --model_config"),
 }
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_the_first_stage_finds(name):
+def test_both_stages_find(name):
     flags, sentence = QUICK[name]
-    with pytest.raises(LiftError) as error:
-        check_quickly(["--preset", "sudoku", "--output_dir", "out", *flags])
-    assert str(error.value).startswith(sentence)
+    words = ["--preset", "sudoku", "--output_dir", "out", *flags]
+    for read in (check_quickly, as_a_run_reads):
+        with pytest.raises(LiftError) as error:
+            read(words)
+        assert str(error.value).startswith(sentence)
+
+
+def as_a_run_reads(words: list[str]) -> None:
+    arguments = parse(words)
+    arguments.model.check_model()
+    arguments.data.check_source()
+
+
+def test_every_number_of_every_group_has_a_range():
+    """Those of transformers stand in a table of their own, with a test of its own."""
+    num_checked = 0
+    for group in (*OWN, LiftOptions, BatchOptions, TrainerDefaults):
+        hints = get_type_hints(group)
+        for field in dataclasses.fields(group):
+            if {int, float} & {hints[field.name], *get_args(hints[field.name])}:
+                assert "within" in field.metadata, field.name
+                num_checked += 1
+    assert num_checked > 15
+
+
+@pytest.mark.parametrize("group", [*OWN[:3], LiftOptions, BatchOptions])
+def test_no_group_takes_a_number_that_is_none(group):
+    for field in dataclasses.fields(group):
+        if "within" not in field.metadata:
+            continue
+        with pytest.raises(LiftError, match=f"^{field.name} must be "):
+            made = group(**{field.name: math.nan})
+            getattr(made, {LiftOptions: "resolve_options", BatchOptions: "check_batch_options"}[group])()
+
+
+def test_lora_may_be_switched_off_beside_its_options(tmp_path):
+    words = ["--preset", "sudoku", "--output_dir", str(tmp_path), "--lora_r", "4", "--use_peft"]
+    check_quickly([*words, "false"])
+    assert not parse([*words, "false"]).model.use_peft
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("lora_dropout: 0\nlora_alpha: null\n")
+    with pytest.raises(LiftError, match=r"^lora_dropout belongs to LoRA"):
+        check_quickly([str(mine), "--preset", "sudoku", "--output_dir", str(tmp_path / "out")])
+
+
+def test_a_file_may_say_no_and_off(tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("save_strategy: no\nbf16: off\ntime_scaling: no\nlogging_first_step: on\n")
+    words = [str(mine), "--preset", "sudoku", "--output_dir", str(tmp_path / "out")]
+    check_quickly(words)
+    config = parse(words).config
+    assert config.save_strategy == "no" and config.logging_first_step is True
+    assert config.bf16 is config.time_scaling is False
+
+
+def test_an_output_folder_is_looked_at_before_anything_is_read(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(LiftError, match="file is a file: choose another"):
+        check_quickly(["--preset", "sudoku", "--output_dir", str(tmp_path / "file" / "out")])
 
 
 def test_the_first_stage_finds_a_folder_in_use_and_a_checkpoint_that_is_not_there(tmp_path):

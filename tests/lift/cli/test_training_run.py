@@ -55,6 +55,11 @@ def test_own_rows_train_in_every_method_and_resume(tmp_path, model_folder, rows_
     (out / "checkpoint-9").mkdir()  # as a run leaves it that is killed while it writes
     assert main([*arguments, "--max_steps", "3", "--resume_from_checkpoint", "true"]) == 0
     assert json.loads((out / "metrics.json").read_text())["steps"] == 3
+    capsys.readouterr()
+    more = ["--max_steps", "4", "--seed", "9", "--resume_from_checkpoint", str(out)]  # a run stands for its newest
+    assert main([*arguments, *more, "--output_dir", str(tmp_path / "more")]) == 0
+    shown = "".join(capsys.readouterr().err.split())  # it is broken anywhere
+    assert "checkpoint-3isnottheonethatwroteit,asthesediffer:seed42->9." in shown
 
 
 @needs_packing

@@ -105,13 +105,13 @@ def test_a_model_with_shifted_logits(tmp_path):
         make_trainer(tmp_path, model=tiny_dream())
 
 
+@pytest.mark.parametrize("trains_padding", [False, True])
 @pytest.mark.parametrize("one_forward", [False, True])
 @pytest.mark.parametrize("norm", ["token", "sequence", "batch"])
-def test_the_loss_norm_sees_the_step_as_a_whole(tmp_path, norm, one_forward):
+def test_the_loss_norm_sees_the_step_as_a_whole(tmp_path, norm, one_forward, trains_padding):
     options, ends = {"one_forward": one_forward}, []
     for size, accumulation in ((6, 1), (2, 3)):
-        # Padding depends on the split, so it is not trained here.
-        options |= {"trains_padding": False, "learning_rate": 0.01, **split(size, accumulation)}
+        options |= {"trains_padding": trains_padding, "learning_rate": 0.01, **split(size, accumulation)}
         trainer = make_trainer(tmp_path, loss_norm_type=norm, **options)
         trainer.train()
         ends.append(weights(trainer.model))

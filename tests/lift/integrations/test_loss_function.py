@@ -68,6 +68,18 @@ def test_a_run_is_that_of_lift_trainer_however_its_steps_are_split(tmp_path, siz
     assert_same_run(weights(trainer.model), weights_of_lift_trainer(tmp_path, **options))
 
 
+def test_padding_that_is_trained_needs_one_width_for_a_step_not_to_depend_on_its_split(tmp_path, caplog):
+    whole = weights_of_lift_trainer(tmp_path, pad_to="max_length", max_length=24)
+    trainer = make_trainer(tmp_path, LiftOptions(), max_length=24, **split(2, 2))
+    trainer.train()
+    assert_same_run(weights(trainer.model), whole)
+    make_trainer(tmp_path, LiftOptions(), **split(4, 1))
+    make_trainer(tmp_path, LiftOptions(pad_in_loss=False), **split(2, 2))
+    assert not caplog.records
+    make_trainer(tmp_path, LiftOptions(), **split(2, 2))
+    assert "a step depends on how it is split: give LiftLoss max_length" in caplog.text
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -185,3 +197,9 @@ def test_a_forgotten_argument_is_named(tmp_path):
         Trainer(model, args, train_dataset=rows, compute_loss_func=loss, data_collator=loss.collator).train()
     with pytest.raises(LiftError, match=r"data_collator=loss\.collator"):
         Trainer(model, args, train_dataset=rows, compute_loss_func=loss, callbacks=[loss]).train()
+
+
+def test_what_the_fused_loss_cannot_do_is_refused(tmp_path):
+    """The Trainer, too, leaves label smoothing out where it has a loss function."""
+    with pytest.raises(LiftError, match=r"label_smoothing_factor=.* has no effect"):
+        make_trainer(tmp_path, LiftOptions(), label_smoothing_factor=0.1)

@@ -18,16 +18,19 @@ from tests.lift.support.labelled import (
     prompts_and_completions,
     split,
     tiny_dream,
+    tokenizer_with_end,
     watch_logits,
     weights,
     weights_of_lift_trainer,
 )
 from tests.lift.support.oracle import loss_by_description
-from tests.lift.support.tiny import tiny_model
+from tests.lift.support.tiny import tiny_config, tiny_model
 
 pytest.importorskip("trl", reason="trl is not installed")
 
-from lift.integrations.trl import LiftSFTTrainer
+from trl import SFTConfig
+
+from lift.integrations.trl import LiftSFTConfig, LiftSFTTrainer
 from tests.lift.support.trl_trainer import make_config, make_trainer
 
 
@@ -112,7 +115,9 @@ def test_an_adapter_of_trls_making_is_trained(tmp_path):
     ("options", "sentence"),
     [
         ({"method": "nonsense"}, "method must be one of"),
-        ({"packing": True}, "packing and padding_free must be False"),
+        ({"packing": True}, "packing, eval_packing and padding_free must be False"),
+        ({"eval_packing": True}, "packing, eval_packing and padding_free must be False"),
+        ({"label_smoothing_factor": 0.1}, "label_smoothing_factor=.* has no effect"),
         ({"loss_type": "dft"}, "loss_type=dft is TRL's own loss"),
         ({"remove_unused_columns": True}, "remove_unused_columns must be False"),
     ],
@@ -129,3 +134,58 @@ def test_without_a_tokenizer_or_without_trl_the_remedy_is_named(tmp_path, monkey
     monkeypatch.delitem(sys.modules, "lift.integrations.trl")
     with pytest.raises(ImportError, match="pip install 'trl"):
         import lift.integrations.trl  # noqa: F401
+
+
+def test_the_example_of_the_guide_trains_on_a_cpu(tmp_path):
+    """TRL's own default, bf16, is refused by transformers where there is no accelerator."""
+    if torch.accelerator.is_available():
+        pytest.skip("this machine has an accelerator")
+    args = LiftSFTConfig(output_dir=str(tmp_path), method="lift3", max_steps=1, report_to="none")
+    assert (args.use_cpu, args.bf16) == (True, False)
+    assert LiftSFTConfig(output_dir=str(tmp_path), bf16=True).bf16
+    trainer = LiftSFTTrainer(
+        model=tiny_model(), args=args, train_dataset=prompts_and_completions(), processing_class=tokenizer_with_end()
+    )
+    assert trainer.train().training_loss > 0
+
+
+def without_end(**special):
+    tokenizer = tokenizer_with_end()
+    for name, token in ({"eos_token": None} | special).items():
+        setattr(tokenizer, name, token)
+    return tokenizer
+
+
+def test_a_tokenizer_without_an_eos_token(tmp_path):
+    def make(tokenizer, rows=None, **options):
+        return LiftSFTTrainer(
+            model=tiny_model(), args=make_config(tmp_path, **options), processing_class=tokenizer,
+            train_dataset=prompts_and_completions() if rows is None else rows,
+        )  # fmt: skip
+
+    end = tokenizer_with_end().eos_token
+    for tokenizer, options in ((without_end(sep_token=end), {}), (without_end(), {"eos_token": end})):
+        trainer = make(tokenizer, **options)
+        assert {row["input_ids"][-1] for row in trainer.train_dataset} == {tokenizer.convert_tokens_to_ids(end)}
+    with pytest.raises(LiftError, match="has no eos token, which TRL puts behind each text: set"):
+        make(without_end())
+    with pytest.raises(LiftError, match="eos_token must be one of the tokenizer's tokens, got '<end>'"):
+        make(without_end(), eos_token="<end>")
+    assert make(without_end(), labelled_rows())  # which end as they do
+
+
+def test_arguments_of_another_kind(tmp_path):
+    given = {
+        "model": tiny_model(), "args": make_config(tmp_path), "train_dataset": labelled_rows(),
+        "processing_class": tokenizer_with_end(),
+    }  # fmt: skip
+    cases = {
+        "args must be a LiftSFTConfig, got SFTConfig": {"args": SFTConfig(str(tmp_path), bf16=False, use_cpu=True)},
+        "args must be a LiftSFTConfig, got LiftConfig": {"args": tiny_config(tmp_path)},
+        "pass model, not model_init": {"model": None, "model_init": tiny_model},
+        "train_dataset is several data sets": {"train_dataset": {"train": labelled_rows()}},
+        "compute_metrics would never be called": {"compute_metrics": lambda prediction: {}},
+    }
+    for sentence, other in cases.items():
+        with pytest.raises(LiftError, match=sentence):
+            LiftSFTTrainer(**(given | other))

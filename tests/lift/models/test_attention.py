@@ -34,31 +34,31 @@ def test_packed_examples_are_predicted_as_each_alone(model_type: str, implementa
 
     with torch.no_grad():
         truth = alone(model, ids, batch)
-        arguments = attention_arguments(family_of(model), model.config, batch)
+        arguments = attention_arguments(family_of(model), model, batch)
         # ModernBERT's eager attention takes its softmax in float32 whatever the model's dtype.
         is_single = model_type == "modernbert" and implementation == "eager"
         assert error(**arguments) < (1e-5 if is_single else 1e-10)
         # and the comparison would notice: a mask that is dropped or that lets two examples mix, and running positions
         mixed = {**batch, "attention_mask": torch.ones_like(batch["attention_mask"])}
-        assert error(**attention_arguments(family_of(model), model.config, mixed)) > 1e-3
+        assert error(**attention_arguments(family_of(model), model, mixed)) > 1e-3
         if model_type != "modernbert":  # whose positions are relative
             assert error(**{**arguments, "position_ids": arguments["position_ids"].flip(0)}) > 1e-3
 
 
 @needs_packing
 def test_rows_and_views_of_the_arguments() -> None:
-    config, batch = build("roberta").config, packed_batch(12)
+    model, batch = build("roberta"), packed_batch(12)
     whole, some = (
-        attention_arguments(None, config, batch),
-        attention_arguments(None, config, batch, rows=torch.tensor([2, 0])),
+        attention_arguments(None, model, batch),
+        attention_arguments(None, model, batch, rows=torch.tensor([2, 0])),
     )
-    twice = attention_arguments(None, config, batch, views=2)
+    twice = attention_arguments(None, model, batch, views=2)
     for name, tensor in whole.items():
         assert torch.equal(some[name], tensor[[2, 0]]) and torch.equal(twice[name], torch.cat([tensor, tensor]))
-    assert whole["position_ids"].min() == config.pad_token_id + 1
-    plain = MaskedDiffusionCollator(0, pad_in_loss=False)(uneven_rows(3))
-    assert attention_arguments(None, config, plain) == {"attention_mask": plain["attention_mask"]}
-    assert attention_arguments(None, config, MaskedDiffusionCollator(0)(uneven_rows(3))) == {}
+    assert whole["position_ids"].min() == model.config.pad_token_id + 1
+    plain, relative = MaskedDiffusionCollator(0, pad_in_loss=False)(uneven_rows(3)), build("modernbert")
+    assert attention_arguments(None, relative, plain) == {"attention_mask": plain["attention_mask"]}
+    assert attention_arguments(None, relative, MaskedDiffusionCollator(0)(uneven_rows(3))) == {}
 
 
 def test_models_that_may_mix_examples_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,14 +68,44 @@ def test_models_that_may_mix_examples_are_refused(monkeypatch: pytest.MonkeyPatc
             LiftError, match=rf"\(albert, bert, .*, and model type '{model_type}' is not: set packing=F"
         ):
             check_packable(config)
-        with pytest.raises(LiftError, match="packing needs a model known to keep"):
-            attention_arguments(None, config, packed_batch())
+    model = build("modernbert")
+    model.config.model_type = "mpnet"
+    with pytest.raises(LiftError, match="packing needs a model known to keep"):
+        attention_arguments(None, model, packed_batch())
     config = SimpleNamespace(model_type="bert", _attn_implementation="flash_attention_2")
     with pytest.raises(LiftError, match=r"attn_implementation 'sdpa' or 'eager', got 'flash_attention_2': load it so"):
         check_packable(config)
     monkeypatch.setattr(metadata, "version", {"transformers": "5.0.2"}.get)
     with pytest.raises(LiftError, match=r"packing needs transformers 5\.1 or newer, got 5\.0\.2: set packing=False"):
         check_packable(SimpleNamespace(model_type="bert", _attn_implementation="sdpa"))
+
+
+def test_the_noise_moves_no_position_of_a_model_that_numbers_the_tokens_that_are_not_pads() -> None:
+    model, rows = build("roberta"), uneven_rows(3)
+    batch = MaskedDiffusionCollator(0)(rows)
+    width = batch["input_ids"].shape[1]
+    found = attention_arguments(None, model, batch)["position_ids"]
+    assert found.tolist() == [list(range(1, width + 1))] * 3  # where padding is text, as trained
+    masked = MaskedDiffusionCollator(0, pad_in_loss=False)(rows)
+    found = attention_arguments(None, model, masked)["position_ids"]
+    is_token = masked["attention_mask"].bool()
+    seen = []
+    model.roberta.embeddings.position_embeddings.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    model(input_ids=masked["input_ids"])
+    assert torch.equal(found[is_token], seen[0][is_token])
+    assert "position_ids" not in attention_arguments(None, build("bert"), batch)
+
+
+def test_a_batch_that_is_wider_than_the_positions_is_refused() -> None:
+    """As of a stream, whose rows nobody measured before."""
+    for model_type, fits in (("bert", 26), ("roberta", 25)):
+        rows = [{"input_ids": [2] * fits, "prompt_length": 1, "example_id": 0}]
+        model = build(model_type)
+        attention_arguments(None, model, MaskedDiffusionCollator(0)(rows))
+        with pytest.raises(
+            LiftError, match=rf"rows of {fits + 1} tokens, and the model has {fits} pos.*max_length={fits}"
+        ):
+            attention_arguments(None, model, MaskedDiffusionCollator(0, max_length=fits + 1)(rows))
 
 
 MASK = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]])

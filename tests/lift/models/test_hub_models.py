@@ -149,7 +149,8 @@ def test_a_patched_model_decodes_as_its_logits_do(name):
     model = build(name, torch.float64, SIZES).eval()
     prompt_ids = torch.randint(2, VOCABULARY, (2, 5))
     mask = torch.ones_like(prompt_ids)
-    mask[0, 0] = 0
+    if family_of(model).attention_mask != "ignored":  # or a batch with padding is refused
+        mask[0, 0] = 0
     options = {"gen_length": 6, "mask_token_id": 1, "attention_mask": mask}
     plain = generate(model, prompt_ids, **options)
     assert torch.equal(generate(apply_lift_kernels(model), prompt_ids, **options), plain)

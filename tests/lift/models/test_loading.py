@@ -90,6 +90,31 @@ def test_a_folder_without_a_model_is_named(load, tmp_path):
         load(str(tmp_path))
 
 
+def test_a_tokenizer_of_special_tokens_alone_is_none(tmp_path):
+    """transformers 5 makes one of the model's class, with the names of its special tokens and an empty vocabulary."""
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    tokens = {token: i for i, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])}
+    with pytest.raises(LiftError, match=f"^no tokenizer could be loaded from {tmp_path}: "):
+        load_tokenizer(str(tmp_path))
+    (tmp_path / "vocab.txt").write_text("\n".join(tokens))
+    with pytest.raises(
+        LiftError, match="the one there has 5 special tokens and nothing else; save the model's tokenizer"
+    ):
+        load_tokenizer(str(tmp_path))
+    (tmp_path / "vocab.txt").write_text("\n".join([*tokens, "a"]))
+    assert len(load_tokenizer(str(tmp_path))) == 6
+
+
+@pytest.mark.parametrize("broken", ["tokenizer.json", "config.json", "model.safetensors"])
+def test_a_broken_file_is_one_sentence(tmp_path, broken):
+    tiny_model().save_pretrained(tmp_path)
+    sudoku.build_tokenizer().save_pretrained(tmp_path)
+    (tmp_path / broken).write_text("{")
+    with pytest.raises(LiftError, match=f"^no (model|tokenizer) could be loaded from {tmp_path}: [^\n]+\\.$"):
+        load_tokenizer(str(tmp_path))
+        load_model(str(tmp_path))
+
+
 def test_a_package_is_a_folder(tmp_path, monkeypatch):
     folder = tmp_path / "tiny_weights" / "model"
     tiny_model().save_pretrained(folder)

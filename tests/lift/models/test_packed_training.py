@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lift import LiftError, LiftTrainer, pack_dataset
-from lift.models.attention import PACKABLE_MODELS
+from lift.models import attention
 from lift.objectives.forward_process import step_seed
 from lift.tasks import sudoku
 from lift_kernels import TokenStats
@@ -59,8 +59,8 @@ def test_loss_and_gradients_are_those_of_the_examples_alone(
         return TokenStats(gold.float(), gold, entropy.float(), gold, labels)
 
     monkeypatch.setattr(trainer._scorer, "statistics", lambda *args: statistics(*args[-3:]))
-    draws = trainer._step.draw(batch, seed)
-    truth = trainer._normalised(trainer._step.training_batch(model, batch, draws, seed)).batch
+    draws = trainer._batches.draw(batch, seed)
+    truth = trainer._normalised(trainer._batches.build(batch, draws, seed, model)).batch
     monkeypatch.undo()
     views = len(truth.input_ids) // len(batch["input_ids"])
     loss = trainer.compute_loss(model, batch)
@@ -123,6 +123,6 @@ def test_what_packing_does_not_go_with(tmp_path: Any, monkeypatch: pytest.Monkey
             model=build("bert"), args=tiny_config(tmp_path), train_dataset=pack_dataset(uneven_rows(), max_length=40),
             processing_class=sudoku.build_tokenizer(),
         )  # fmt: skip
-    monkeypatch.delitem(PACKABLE_MODELS, "bert")
+    monkeypatch.setattr(attention, "PACKABLE_MODELS", ("albert",))
     with pytest.raises(LiftError, match="model type 'bert' is not: set packing=False"):
         packing_trainer(tmp_path, build("bert"))

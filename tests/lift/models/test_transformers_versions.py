@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from importlib import metadata
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from lift.models.transformers_versions import (
     fsdp_plugin_arguments,
     groups_by_length,
     is_transformers_4,
+    keep_tensorboard_in_output_dir,
     keeps_packed_examples_apart,
     set_checkpointing_options,
     take_old_checkpointing_names,
@@ -148,3 +150,17 @@ def test_arguments_of_the_fsdp_plug_in_stand_in_the_environment_alone_before_5(t
     # By this name: no FSDP was asked for.
     args = TrainingArguments(str(tmp_path), use_cpu=True)
     assert hasattr(args, "fsdp_plugin_args") != is_transformers_4() and not fsdp_plugin_arguments(args)
+
+
+class TensorBoardCallback:
+    """As transformers 5 has it, without the package."""
+
+    def __init__(self, logging_dir: str | None = None) -> None:
+        self.logging_dir = logging_dir
+
+
+@pytest.mark.skipif(is_transformers_4(), reason="the callback of transformers 4 has the folder from its arguments")
+def test_tensorboard_writes_to_the_output_folder_from_the_first_entry_on(tmp_path):
+    fresh, chosen, other = TensorBoardCallback(), TensorBoardCallback("elsewhere"), object()
+    keep_tensorboard_in_output_dir(SimpleNamespace(output_dir=str(tmp_path)), [fresh, chosen, other])
+    assert Path(fresh.logging_dir).parent == tmp_path / "runs" and chosen.logging_dir == "elsewhere"

@@ -13,6 +13,7 @@ from lift.objectives.forward_process import (
     draw_mode_words,
     draw_time,
     draw_uniforms,
+    evaluation_place,
     evaluation_time,
     overmask_rate,
     step_seed,
@@ -168,6 +169,19 @@ def test_what_a_distribution_needs_is_asked_for(distribution, names, message):
     with pytest.raises(ValueError, match=message):
         draw_time(distribution, 0, torch.arange(2), **names)
     assert distribution in TIME_DISTRIBUTIONS or distribution == "normal"
+
+
+def test_evaluation_times_of_a_stream_fill_the_interval_at_any_length():
+    """Additive recurrence with the golden ratio, whose gaps have three lengths; here in whole numbers of Python."""
+    golden = 0x9E3779B97F4A7C15  # 2^64 times its fraction
+    ids = torch.tensor([0, 1, 2, 1000, 3_000_000_019, 2**62 + 5])
+    place, num_places = evaluation_place(ids, None)
+    assert place.tolist() == [(i * golden % 2**64) >> 40 for i in ids.tolist()] and num_places == 2**24
+    for num_rows in (10, 100, 1000):
+        times = evaluation_time(torch.arange(num_rows), None).sort().values
+        assert times.diff().max() < 3 / num_rows and ((times > 0) & (times < 1)).all()
+        assert abs(times.mean() - 0.5) < 1 / num_rows
+    assert evaluation_place(torch.tensor([9, 3]), 4)[0].tolist() == [1, 3]
 
 
 def test_evaluation_times_are_a_grid():

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lift.objectives import gift, gift_batch, gift_batch_of_draw, gift_rates, step_seed
+from lift.objectives import Draws, gift, gift_batch, gift_batch_of_draw, gift_rates, step_seed
 from lift_kernels import linear_cross_entropy, reference
 from tests.lift.support.clean_rows import MASK, NUM_ROWS, PAD, clean_rows, entropy_by_position
 
@@ -162,7 +164,49 @@ def test_only_the_tokens_of_the_response_that_are_no_padding_are_masked():
     )
     assert torch.equal(prepared.batch.labels != -100, is_masked) and is_masked.sum() > 0.9 * response.sum()
     assert torch.equal(asked[0][0] == MASK, response) and torch.equal(asked[0][1] != -100, response)
-    assert torch.equal(prepared.maskable, rows.maskable) and prepared.batch.denominator == is_masked.sum()
+    assert torch.equal(prepared.maskable, is_masked) and prepared.batch.denominator == is_masked.sum()
+
+
+def test_padding_is_what_lies_beyond_a_row_whatever_its_token():
+    """Where the end token pads too, each row's own end is trained; the published rule goes by the token."""
+    rows = clean_rows("gift", times=torch.full((NUM_ROWS,), 0.999))
+    last = torch.tensor(rows.lengths) - 1
+    ends = rows.clean_ids.scatter(1, last[:, None], PAD)
+    names = {"clean_ids": ends, "entropy": lambda ids, _: torch.ones(ids.shape)}
+    labels = gift.build(replace(rows, **names)).batch.labels
+    of_ends = labels.gather(1, last[:, None])
+    assert (of_ends == PAD).sum() > 0.9 * NUM_ROWS
+    assert (labels == PAD).sum() == (of_ends == PAD).sum()  # nothing beyond
+    quirks = replace(rows.options, reference_quirks=True)
+    assert not (gift.build(replace(rows, **names, options=quirks)).batch.labels == PAD).any()
+
+
+def test_micro_batches_of_a_step_share_its_mean_over_all_processes():
+    whole = clean_rows("gift")
+    asked = []
+
+    def part(rows: slice):
+        draws = Draws(whole.draws.u[rows], whole.draws.timestep[rows])
+        return replace(
+            whole, clean_ids=whole.clean_ids[rows], maskable=whole.maskable[rows], example_id=whole.example_id[rows],
+            lengths=whole.lengths[rows], draws=draws,
+            entropy=lambda ids, _: asked.append(rows) or torch.linspace(0.1, 2, NUM_ROWS)[rows, None].expand(ids.shape),
+        )  # fmt: skip
+
+    mine, theirs = [part(slice(0, 5)), part(slice(5, 11))], [part(slice(11, 12)), part(slice(12, None))]
+    (all_rows,) = gift.whole_step([part(slice(None))], lambda sums: sums)
+    truth = gift.build(all_rows).batch.labels
+    sums = []
+    for micro_batches in (mine, theirs):
+        gift.whole_step(micro_batches, lambda of_process: sums.append(of_process) or of_process)
+    asked.clear()
+    complete = [
+        one for micro_batches in (mine, theirs) for one in gift.whole_step(micro_batches, lambda _: sums[0] + sums[1])
+    ]
+    assert len(asked) == 4  # once each: what is built from does not ask again
+    assert torch.equal(torch.cat([gift.build(one).batch.labels for one in complete]), truth) and len(asked) == 4
+    alone = torch.cat([gift.build(one).batch.labels for one in (*mine, *theirs)])
+    assert not torch.equal(alone, truth)
 
 
 def test_the_published_fallback_is_a_mask_of_its_own_at_rate_t():

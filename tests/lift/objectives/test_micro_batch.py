@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from lift.objectives import METHODS, Draws
 from lift.objectives.micro_batch import build_training_batch
 from lift_kernels.models import OneForward
-from tests.lift.support.clean_rows import MASK, clean_rows
+from tests.lift.support.clean_rows import MASK, PAD, clean_rows
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -32,7 +33,14 @@ def test_what_is_built_trains_masked_tokens_of_the_response(method, pad_in_loss)
     assert torch.equal(prepared.batch.labels, rows.clean_ids.where(is_trained, -100))
     assert torch.equal(prepared.batch.input_ids, rows.clean_ids.masked_fill(is_trained, MASK))
     assert (prepared.batch.token_weight[is_trained] > 0).all() and prepared.batch.token_weight.isfinite().all()
-    assert torch.equal(prepared.maskable, rows.maskable)
+    assert torch.equal(prepared.maskable, is_trained if METHODS[method].own_denominator else rows.maskable)
+    assert prepared.timestep is rows.draws.timestep
+
+
+def test_padding_is_what_lies_beyond_a_row():
+    rows = clean_rows("sft")
+    assert torch.equal(rows.is_padding, rows.clean_ids == PAD) and rows.is_padding.any()
+    assert not replace(rows, lengths=None).is_padding.any()
 
 
 def test_draws_move_to_a_device_and_what_is_missing_stays_so():

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lift.objectives import NORMALIZERS, StepCounts, token_weights_and_denominator
+from lift.objectives import (
+    NORMALIZERS,
+    DenoisingBatch,
+    Draws,
+    LiftOptions,
+    StepCounts,
+    TrainingBatch,
+    normalise,
+    token_weights_and_denominator,
+)
 
 MASKABLE = torch.tensor([[True, True, True], [False, True, False], [False, False, False]])
 
@@ -60,6 +69,23 @@ def test_the_parts_of_a_step_add_up_to_its_loss_by_definition(normalizer, num_pa
         )
         total += ((terms[rows] * token_weight).sum() / denominator).item() / num_parts  # as the trainer averages
     assert total == pytest.approx(truth, rel=1e-6)
+
+
+def test_gift_divides_by_what_it_drew_in_the_step_whatever_the_normaliser():
+    drawn = MASKABLE & torch.tensor([True, False, True])
+    weight = torch.rand(3, 3)
+    batch = DenoisingBatch(drawn.long(), torch.where(drawn, 3, -100), weight, drawn.sum().float())
+    prepared = TrainingBatch(batch, drawn, Draws(torch.ones(3), torch.ones(3)))
+    counts = plain_counts(drawn, drawn, MASKABLE)
+    for normalizer in NORMALIZERS:
+        options = LiftOptions(method="gift", loss_normalizer=normalizer)
+        found = normalise(prepared, options, counts, share=0.25).batch
+        assert found.token_weight is weight
+        assert found.denominator == (2 if normalizer == "micro_batch" else 8 * 0.25)
+    nothing = prepared._replace(batch=batch._replace(denominator=torch.tensor(torch.nan)))  # a published division by 0
+    assert normalise(nothing, LiftOptions(method="gift"), counts, share=0.25).batch.denominator.isnan()
+    by_number = normalise(prepared, LiftOptions(method="gift", loss_denominator=6.0), counts, share=0.5).batch
+    assert by_number.denominator == 3
 
 
 def test_a_number_divides_by_itself_whatever_the_normalizer():

@@ -11,6 +11,7 @@ from tests.lift.support.labelled import tiny_dream
 from tests.lift.support.tiny import tiny_model
 
 MASK, BLOCK = 1, slice(3, 7)
+FORBIDDEN = torch.tensor([MASK])
 
 
 def sharp_model():
@@ -44,10 +45,11 @@ def test_both_ways_are_the_definition(is_padded, mask_bias):
     with torch.no_grad():
         model.decoder.bias[MASK] = mask_bias
         token, log_prob = by_definition(model(input_ids, attention_mask=attention_mask).logits)
-        ours = predict_from_logits(model, input_ids, attention_mask, BLOCK, is_masked, MASK)
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        ours = predict_from_logits(model, inputs, BLOCK, is_masked, FORBIDDEN)
         assert torch.equal(ours[0], token)
         torch.testing.assert_close(ours[1].double(), log_prob, rtol=1e-5, atol=1e-5)
-        ours = predict_from_token_stats(apply_lift_kernels(model), input_ids, attention_mask, BLOCK, is_masked, MASK)
+        ours = predict_from_token_stats(apply_lift_kernels(model), inputs, BLOCK, is_masked, FORBIDDEN)
     assert is_masked.any() and torch.equal(ours[0][is_masked], token[is_masked])
     torch.testing.assert_close(ours[1].double()[is_masked], log_prob[is_masked], rtol=1e-5, atol=1e-5)
 
@@ -59,7 +61,7 @@ def test_a_model_that_predicts_the_next_token_is_read_one_position_before():
             parameter.mul_(8 if parameter.dim() > 1 else 1)
         token, log_prob = by_definition(model(input_ids).logits.roll(1, 1))
         for predict in (predict_from_logits, predict_from_token_stats):
-            ours = predict(model, input_ids, None, BLOCK, is_masked, MASK)
+            ours = predict(model, {"input_ids": input_ids}, BLOCK, is_masked, FORBIDDEN)
             assert torch.equal(ours[0][is_masked], token[is_masked])
             torch.testing.assert_close(ours[1].double()[is_masked], log_prob[is_masked], rtol=1e-4, atol=1e-4)
             apply_lift_kernels(model)

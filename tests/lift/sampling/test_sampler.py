@@ -13,6 +13,7 @@ from transformers import ModernBertConfig, ModernBertForMaskedLM
 import lift
 from lift.sampling.sampler import generate
 from lift_kernels import apply_lift_kernels
+from tests.lift.support.labelled import watch_logits
 
 MASK, PAD = 1, 0
 
@@ -218,6 +219,37 @@ def test_a_patched_model_that_prefers_the_mask_token_decodes_as_an_unpatched_one
     assert torch.equal(generate(counting, prompts, gen_length=8, mask_token_id=MASK), expected)
     assert counting.num_logits_calls > 0
     assert not (expected == MASK).any()
+
+
+@pytest.mark.parametrize("is_patched", [False, True], ids=["logits", "token_stats"])
+def test_suppressed_ids_are_never_committed_and_the_rest_decides(is_patched):
+    model, prompts, suppressed = tiny_modernbert().eval(), torch.randint(2, 23, (3, 4)), [3, 7, 21, 22]
+    plain = generate(model, prompts, gen_length=8, mask_token_id=MASK)
+    with torch.no_grad():
+        model.decoder.bias[suppressed] = 30.0
+    assert set(generate(model, prompts, gen_length=8, mask_token_id=MASK)[:, 4:].unique().tolist()) <= {3, 7, 21, 22}
+    if is_patched:
+        apply_lift_kernels(model)
+    counting = WithTokenStats(model) if is_patched else model
+    found = generate(counting, prompts, gen_length=8, mask_token_id=MASK, suppress_ids=suppressed)
+    assert not torch.isin(found[:, 4:], torch.tensor([MASK, *suppressed])).any()
+    with torch.no_grad():
+        model.decoder.bias[suppressed] = -1e4  # the same tokens win; only their shares of the probability differ
+    free = generate(model, prompts, gen_length=8, mask_token_id=MASK, steps=1)
+    with torch.no_grad():
+        model.decoder.bias[suppressed] = 30.0
+    options = {"gen_length": 8, "mask_token_id": MASK, "steps": 1, "suppress_ids": torch.tensor(suppressed)}
+    assert torch.equal(generate(model, prompts, **options), free)
+    assert not torch.equal(plain, found)
+
+
+def test_no_logits_of_all_positions_are_made_where_suppressed_ids_win():
+    model = apply_lift_kernels(tiny_modernbert().eval())
+    with torch.no_grad():
+        model.decoder.bias[[MASK, 5]] = 30.0
+    shapes = watch_logits(model)
+    generate(model, torch.randint(2, 23, (3, 4)), gen_length=4, mask_token_id=MASK, suppress_ids=[5])
+    assert shapes == [(1, number, 23) for number in (12, 9, 6, 3)]  # what is still masked
 
 
 def test_the_mode_of_each_module_is_restored_and_decoding_is_deterministic():

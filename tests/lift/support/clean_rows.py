@@ -46,6 +46,7 @@ def clean_rows(
     chosen.resolve_options()
     clean = torch.randint(1, MASK, (NUM_ROWS, LENGTH), generator=generator)
     is_real = torch.arange(LENGTH) < torch.randint(6, LENGTH + 1, (NUM_ROWS, 1), generator=generator)
+    lengths = tuple(is_real.sum(1).tolist())
     clean = clean.where(is_real, PAD)
     is_response = (torch.arange(LENGTH) >= PROMPT).expand(clean.shape)
     u = torch.linspace(0, 0.99, NUM_ROWS) if times is None else times
@@ -56,5 +57,5 @@ def clean_rows(
         draws = Draws(u, timestep, rho, choose_order(timestep, method))
     return MicroBatch(
         clean, is_response if pad_in_loss else is_response & is_real, torch.arange(NUM_ROWS) * 7 + 3,
-        None if pad_in_loss else is_real.long(), draws, 11, chosen, MASK, PAD, score, entropy,
+        None if pad_in_loss else is_real.long(), draws, 11, chosen, MASK, PAD, score, entropy, lengths,
     )  # fmt: skip

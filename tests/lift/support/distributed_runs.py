@@ -41,6 +41,8 @@ SCENARIOS = {
     "one forward": {"one_forward": True, "learnability": "soft"},
     "complementary": {"complementary": True},
     "cache": {"method": "lift2", "score_source": "cache"},
+    "padded": {"gradient_accumulation_steps": 2, "max_steps": -1, "num_train_epochs": 2, "pad_in_loss": True},
+    "gift": {"gradient_accumulation_steps": 2, "method": "gift", "pad_in_loss": True},
     "resumable": {
         "max_steps": 6, "save_strategy": "steps", "save_steps": 3, "optim": "adamw_torch", "learning_rate": 1e-2,
         "weight_decay": 0.1, "max_grad_norm": 0.5,
@@ -48,6 +50,7 @@ SCENARIOS = {
 }  # fmt: skip
 ROWS = {
     "uneven": lambda: uneven_rows(21),
+    "padded": lambda: uneven_rows(21),
     "uneven batches": lambda: uneven_rows(19),
     "unmasked": rows_where_half_a_step_has_no_token,
 }
@@ -88,7 +91,8 @@ class WatchedTrainer(LiftTrainer):
 
     def prepare_training_batch(self, *args, **kwargs):
         prepared = super().prepare_training_batch(*args, **kwargs)
-        self.seen["orders"].append(prepared.draws.order.tolist())
+        if prepared.draws.order is not None:
+            self.seen["orders"].append(prepared.draws.order.tolist())
         self.seen["num_labels"].append((prepared.batch.labels != -100).sum().item())
         return prepared
 
@@ -119,6 +123,8 @@ def run(name: str, out: Path, *, world: int, dtype: str, checkpoint: str | None 
         else:
             trainer.evaluate()
     trainer.train(resume_from_checkpoint=checkpoint)
+    if name == "padded":
+        trainer.seen["eval_loss"] = [trainer.evaluate()["eval_loss"]]
     trainer.save_model()
     (out / f"seen-{trainer.args.process_index}.json").write_text(json.dumps(trainer.seen))
 

@@ -11,9 +11,11 @@ from tests.lift.support.labelled import RUN, labelled_rows, split
 from tests.lift.support.tiny import tiny_model
 
 
-def make_trainer(tmp_path, options: LiftOptions, model=None, trainer_class=Trainer, config=TrainingArguments, **more):
+def make_trainer(
+    tmp_path, options: LiftOptions, model=None, trainer_class=Trainer, config=TrainingArguments, max_length=None, **more
+):
     model = tiny_model() if model is None else model
-    loss = LiftLoss(model, sudoku.build_tokenizer(), options)
+    loss = LiftLoss(model, sudoku.build_tokenizer(), options, max_length=max_length)
     args = config(output_dir=str(tmp_path), **(RUN | split(4, 1) | {"remove_unused_columns": False} | more))
     rows = labelled_rows()
     return trainer_class(

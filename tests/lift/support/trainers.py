@@ -13,13 +13,13 @@ from tests.lift.support.tiny import tiny_config, tiny_model, tiny_rows, uneven_r
 def training_batch(trainer: LiftTrainer, inputs, model=None) -> TrainingBatch:
     """What `compute_loss` would train on."""
     seed = step_seed(trainer.args.seed, trainer.state.global_step)
-    draws = trainer._step.draw(inputs, seed)
+    draws = trainer._batches.draw(inputs, seed)
     return trainer.prepare_training_batch(trainer.model if model is None else model, inputs, draws, seed)
 
 
 def evaluation_batch(trainer: LiftTrainer, inputs):
     """What `prediction_step` would evaluate."""
-    u = evaluation_time(inputs["example_id"], trainer._num_eval_examples, grid=trainer.args.eval_grid)
+    u = evaluation_time(inputs["example_id"], trainer._evaluation.num_examples, grid=trainer.args.eval_grid)
     return trainer.prepare_evaluation_batch(inputs, u)
 
 
@@ -62,6 +62,27 @@ def end_of_run(tmp_path, size, accumulation, **options) -> list[torch.Tensor]:
     )
     trainer.train()
     return weights(trainer.model)
+
+
+def first_step(tmp_path, size, accumulation, **options) -> torch.Tensor:
+    """How one step on 8 rows of unequal length changes the weights, of `accumulation` micro-batches of `size` rows."""
+    defaults = {"optim": "sgd", "learning_rate": 1.0, "max_grad_norm": 0.0, "max_steps": 1}
+    model = tiny_model().double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(8 if parameter.dim() > 1 else 1)  # so that pads that are attended to matter
+    before = weights(model)
+    rows = [
+        row | {"prompt_length": 1 + row["example_id"] % 4} for row in uneven_rows(8)
+    ]  # and so unequally many to mask
+    trainer = LiftTrainer(
+        model=model, processing_class=sudoku.build_tokenizer(), train_dataset=rows,
+        args=tiny_config(
+            tmp_path, per_device_train_batch_size=size, gradient_accumulation_steps=accumulation, **defaults | options
+        ),
+    )  # fmt: skip
+    trainer.train()
+    return torch.cat([(a - b).flatten() for a, b in zip(weights(trainer.model), before, strict=True)])
 
 
 def logits_of(model, input_ids):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
 import torch
+from transformers import TrainingArguments
 
-from lift import LiftError, LiftTrainer
+from lift import LiftConfig, LiftError, LiftOptions, LiftTrainer, MaskedDiffusionCollator
 from lift.tasks import sudoku
 from lift.training.checks import check_one_gpu, check_token_ids, check_vocabulary
 from tests.lift.support.tiny import tiny_config, tiny_model
@@ -51,3 +53,40 @@ def test_several_gpus_in_one_process_are_refused():
     check_one_gpu(SimpleNamespace(n_gpu=1))
     with pytest.raises(LiftError, match=r"2 GPUs are visible to one process.*torchrun --nproc_per_node 2"):
         check_one_gpu(SimpleNamespace(n_gpu=2))
+
+
+def test_arguments_of_another_kind(tmp_path):
+    given = {"model": tiny_model(), "args": tiny_config(tmp_path), "processing_class": sudoku.build_tokenizer()}
+    cases = {
+        "args must be a LiftConfig, got TrainingArguments: LiftConfig takes all": {
+            "args": TrainingArguments(str(tmp_path), use_cpu=True)
+        },
+        "args must be a LiftConfig, got LiftOptions": {"args": LiftOptions()},
+        "args must be a LiftConfig, got NoneType": {"args": None},
+        "args must be a LiftConfig, got the class LiftConfig": {"args": LiftConfig},
+        "a model is needed, got the name 'bert': load it with lift.load_model": {"model": "bert"},
+        "needs a model, or model_init, got the class ModernBertForMaskedLM": {"model": type(given["model"])},
+        "a tokenizer is needed, got the name 'bert'": {"processing_class": "bert"},
+        "pass processing_class=tokenizer": {"processing_class": None},
+    }
+    for sentence, other in cases.items():
+        with pytest.raises(LiftError, match=sentence):
+            LiftTrainer(**(given | other))
+
+
+def test_a_model_without_weights(tmp_path):
+    given = {"args": tiny_config(tmp_path), "processing_class": sudoku.build_tokenizer()}
+    with pytest.raises(LiftError, match="parameters on the meta device, which hold no weights: load it with"):
+        LiftTrainer(model=tiny_model().to("meta"), **given)
+
+
+def test_a_configuration_that_is_no_lift_config_needs_a_collator(tmp_path):
+    @dataclass
+    class Config(LiftOptions, TrainingArguments):
+        pass
+
+    args = Config(str(tmp_path), use_cpu=True, disable_tqdm=True)
+    given = {"model": tiny_model(), "args": args, "processing_class": sudoku.build_tokenizer()}
+    with pytest.raises(LiftError, match="args must be a LiftConfig, got Config, which has no pad_to"):
+        LiftTrainer(**given)
+    assert LiftTrainer(**given, data_collator=MaskedDiffusionCollator(0))

@@ -66,6 +66,13 @@ def test_two_processes_train_as_one(runs, wrapper, name):
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_two_processes_evaluate_as_one(runs, wrapper):
+    """7 rows by 2 processes: one of them gets a row again, and each its own longest row."""
+    (truth,) = json.loads((runs / "one" / "padded" / "seen-0.json").read_text())["eval_loss"]
+    assert seen(runs / wrapper / "padded", "eval_loss") == [[pytest.approx(truth, rel=1e-6)]] * 2
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_a_resume_on_another_number_of_processes_is_the_same_run(runs, wrapper):
     truth = runs / "one" / "resumable"
     assert_same_weights(runs / wrapper / "resumed", truth)

@@ -18,7 +18,8 @@ from tests.lift.support.trainers import (
 )
 
 
-def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path):
+@pytest.mark.parametrize("method", ["lift3", "gift"])
+def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path, method):
     class Poison(TrainerCallback):
         def on_step_begin(self, args, state, control, model=None, **kwargs):
             if state.global_step == 2:
@@ -26,7 +27,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path):
                     model.decoder.bias[3] = float("nan")
                 Poison.before = weights(model)
 
-    trainer = make_trainer(tmp_path, callbacks=[Poison()])
+    trainer = make_trainer(tmp_path, callbacks=[Poison()], method=method)
     with pytest.raises(LiftError, match="the loss is nan by step 3, so training stopped: lower learning_rate"):
         trainer.train()
     assert all(

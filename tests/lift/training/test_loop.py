@@ -123,7 +123,7 @@ def test_an_evaluation_is_numbered_and_knows_its_examples(tmp_path):
     assert trainer._num_evaluations == 0
     for number, num_rows in ((1, 6), (2, 5)):
         trainer.evaluate(tiny_rows(num_rows))
-        assert (trainer._num_evaluations, trainer._num_eval_examples) == (number, num_rows)
+        assert (trainer._num_evaluations, trainer._evaluation.num_examples) == (number, num_rows)
 
 
 def test_rows_are_grouped_by_length_over_a_whole_step(tmp_path):

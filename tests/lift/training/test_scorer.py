@@ -26,6 +26,7 @@ def test_a_score_source_replaces_the_scoring_forward(tmp_path, source, monkeypat
     monkeypatch.setattr(Scorer, "statistics", lambda *_: pytest.fail("the model was asked"))
     inputs = micro_batch(trainer)
     trainer.compute_loss(trainer.model, inputs)
+    trainer._scorer.learn()
     known = trainer._scorer.source.score_batch(inputs["example_id"], inputs["input_ids"])
     prepared = training_batch(trainer, inputs)
     assert torch.equal(prepared.rejected_log_prob, known)
@@ -53,7 +54,7 @@ def test_scoring_turns_dropout_off_and_leaves_no_trace(tmp_path):
     model, inputs = trainer.model.train(), micro_batch(trainer)
     model.model.embeddings.eval()  # a part that the user froze
     labels, rows = inputs["input_ids"].where(inputs["maskable"], -100), torch.tensor([0, 5])
-    call = ScoringCall(trainer._scorer, model, model, inputs, trainer._step.draw(inputs, 0))
+    call = ScoringCall(trainer._scorer, model, model, inputs, trainer._batches.draw(inputs, 0))
     first, second = (trainer._scorer.statistics(call, inputs["input_ids"], labels, rows).log_prob for _ in range(2))
     assert torch.equal(first, second) and not first.requires_grad
     assert model.training and model.head.training and not model.model.embeddings.training
@@ -89,6 +90,24 @@ def call_of(scorer: Scorer, **options) -> ScoringCall:
     return ScoringCall(scorer, torch.nn.Identity(), torch.nn.Identity(), inputs, draws, **options)
 
 
+def test_a_source_learns_between_steps_and_not_within_one(tmp_path):
+    """So that the micro-batches of a step do not score by those before them."""
+    trainer = make_trainer(
+        tmp_path, method="lift2", score_source="cache", max_steps=2, gradient_accumulation_steps=3,
+        per_device_train_batch_size=2,
+    )  # fmt: skip
+    source, events = trainer._scorer.source, []
+    score, update = source.score_batch, source.update
+    source.score_batch = lambda *asked: events.append("score") or score(*asked)
+    source.update = lambda *learned: events.append("learn") or update(*learned)
+    trainer.train()
+    assert events == ["score"] * 3 + ["learn"] * 3 + ["score"] * 3
+    trainer._scorer.learn()
+    assert events[9:] == ["learn"] * 3
+    trainer._scorer.learn()
+    assert len(events) == 12
+
+
 class Table:
     """A score source that remembers what it was asked."""
 
@@ -103,7 +122,7 @@ class Table:
 @pytest.mark.parametrize(("num_processes", "rows"), [(1, [1, 3]), (2, [0, 1, 2, 3])])
 def test_every_process_scores_as_often_as_the_others(monkeypatch, num_processes, rows):
     """So all rows where there are several: one whose rows all are middle ones would else run no forward."""
-    scorer = Scorer(LiftOptions(), None, None, {}, num_processes=num_processes)
+    scorer = Scorer(LiftOptions(), None, {}, num_processes=num_processes)
     asked = []
     monkeypatch.setattr(
         Scorer,
@@ -121,7 +140,7 @@ def test_a_source_is_asked_by_the_ids_on_the_host_and_a_cache_not_in_evaluation(
     monkeypatch, score_source, is_evaluation
 ):
     source = Table()
-    scorer = Scorer(LiftOptions(score_source=score_source), None, None, {}, source=source)
+    scorer = Scorer(LiftOptions(score_source=score_source), None, {}, source=source)
     monkeypatch.setattr(Scorer, "statistics", lambda *_: SimpleNamespace(log_prob=torch.zeros(4, 3)))
     call = call_of(scorer, is_evaluation=is_evaluation)
     log_prob = call.log_prob(torch.ones(4, 3), torch.ones(4, 3).long(), None)
@@ -141,7 +160,7 @@ def test_a_source_is_asked_by_the_ids_on_the_host_and_a_cache_not_in_evaluation(
     ],
 )
 def test_scores_are_rounded_where_the_published_code_rounds(score_dtype, logits_dtype, score):
-    scorer = Scorer(LiftOptions(score_dtype=score_dtype), None, None, {}, logits_dtype, source=Table())
+    scorer = Scorer(LiftOptions(score_dtype=score_dtype), None, {}, logits_dtype, source=Table())
     log_prob = call_of(scorer).log_prob(torch.ones(4, 3), torch.ones(4, 3).long(), None)
     assert log_prob.dtype == torch.float32 and (log_prob == score).all()
 
@@ -156,7 +175,7 @@ def test_scores_and_entropies_are_those_of_the_logits_without_padding(tmp_path):
     inputs = trainer.data_collator(uneven_rows(12))
     labels = inputs["input_ids"].where(inputs["maskable"], -100)
     corrupted = inputs["input_ids"].masked_fill(inputs["maskable"], 1)
-    call = ScoringCall(trainer._scorer, model, model, inputs, trainer._step.draw(inputs, 0))
+    call = ScoringCall(trainer._scorer, model, model, inputs, trainer._batches.draw(inputs, 0))
     with torch.no_grad():
         log_probs = model(corrupted, attention_mask=inputs["attention_mask"]).logits.log_softmax(-1)
     gold = log_probs.gather(-1, inputs["input_ids"][..., None])[..., 0]

@@ -6,9 +6,11 @@ import copy
 
 import pytest
 import torch
+from datasets import concatenate_datasets
 from transformers.trainer_callback import ProgressCallback
 
 from lift import LiftError, LiftTrainer
+from lift.data import MaskedDiffusionCollator, number_rows
 from lift.objectives import diffusion_time
 from lift.tasks import sudoku
 from lift.training.progress import TrainingProgress
@@ -312,6 +314,7 @@ def test_scores_are_learned_from_the_first_view_of_each_row(tmp_path):
     inputs, learned = micro_batch(trainer), []
     trainer._scorer.source.update = lambda *observed: learned.append(observed)
     _, outputs = trainer.compute_loss(trainer.model, inputs, return_outputs=True)
+    trainer._scorer.learn()
     ((example_id, is_trained, log_prob),) = learned
     labels = training_batch(trainer, inputs).batch.labels[:8]
     assert torch.equal(example_id, inputs["example_id"]) and torch.equal(is_trained, labels != -100)
@@ -328,6 +331,32 @@ def test_the_mask_token_is_saved_with_the_model_and_the_bar_is_ours(tmp_path):
 
 
 class TestBadInput:
+    @pytest.mark.parametrize("by", ["tokenizer", "mask_token_id", "collator"])
+    def test_padding_with_the_mask_token(self, tmp_path, by):
+        tokenizer, collator = sudoku.build_tokenizer(), None
+        if by == "tokenizer":
+            tokenizer.pad_token = tokenizer.mask_token
+        if by == "collator":
+            collator = MaskedDiffusionCollator(tokenizer.mask_token_id)
+        options = {"mask_token_id": tokenizer.pad_token_id} if by == "mask_token_id" else {}
+        names = {"model": tiny_model(), "processing_class": tokenizer, "train_dataset": uneven_rows()}
+        with pytest.raises(LiftError, match="the pad token and the mask token are both"):
+            LiftTrainer(args=tiny_config(tmp_path, **options), data_collator=collator, **names)
+        if by == "tokenizer":  # padding that nothing sees may be anything
+            LiftTrainer(args=tiny_config(tmp_path, pad_in_loss=False), **names)
+
+    @pytest.mark.parametrize("name", ["train_dataset", "eval_dataset", "second"])
+    def test_joined_rows_that_share_their_numbers(self, tmp_path, name):
+        joined = concatenate_datasets([tiny_rows(4), number_rows(tiny_rows(8).select(range(4, 8)))])
+        sets = {"train_dataset": tiny_rows(4), "eval_dataset": {"first": tiny_rows(4), "second": tiny_rows(4)}}
+        if name == "second":
+            sets["eval_dataset"]["second"] = joined
+        else:
+            sets[name] = joined
+        names = {"model": tiny_model(), "args": tiny_config(tmp_path), "processing_class": sudoku.build_tokenizer()}
+        with pytest.raises(LiftError, match=f"^{name} has rows that differ and share the example_id 0"):
+            LiftTrainer(**names, **sets)
+
     def test_a_tokenizer_without_mask_token(self, tmp_path):
         tokenizer = sudoku.build_tokenizer()
         tokenizer.mask_token = None

@@ -20,7 +20,7 @@ from lift.objectives import (
     step_seed,
 )
 from lift.objectives.forward_process import draw_mode_words
-from lift.training.step import Step, label_arguments
+from lift.training.batch_builder import BatchBuilder, label_arguments
 from tests.lift.support.tiny import tiny_model, uneven_rows
 from tests.lift.support.trainers import (
     logits_of,
@@ -66,8 +66,8 @@ def test_complementary_views_cover_every_token_of_middle_rows_once(tmp_path):
     prepared = training_batch(trainer, inputs)
     first, second = (prepared.batch.labels != -100).chunk(2)
     assert torch.equal(first ^ second, inputs["maskable"])
-    draws = trainer._step.draw(inputs, step_seed(trainer.args.seed, 0))
-    assert torch.equal(trainer._step.maskable(inputs, draws), prepared.maskable)
+    draws = trainer._batches.draw(inputs, step_seed(trainer.args.seed, 0))
+    assert torch.equal(trainer._batches.maskable(inputs, draws), prepared.maskable)
     assert prepared.batch.denominator == 2 * inputs["maskable"].sum()
     loss = trainer.compute_loss(trainer.model, inputs)
     batch = prepared.batch
@@ -88,10 +88,10 @@ def test_every_step_draws_new_masks(tmp_path):
     assert not torch.equal(first, training_batch(trainer, inputs).batch.input_ids)
 
 
-def step_of(*, mask_rate=lambda time: time, **options) -> Step:
+def step_of(*, mask_rate=lambda time: time, **options) -> BatchBuilder:
     chosen = LiftOptions(**options)
     chosen.resolve_options()
-    return Step(chosen, None, mask_token_id=1, pad_token_id=0, mask_rate=mask_rate)
+    return BatchBuilder(chosen, None, mask_token_id=1, pad_token_id=0, mask_rate=mask_rate)
 
 
 ROWS = {"example_id": torch.arange(40), "host_example_id": tuple(range(100, 140))}
@@ -158,11 +158,11 @@ def test_spread_times_go_by_the_place_in_the_step(distribution):
 
 
 def test_what_may_be_masked_is_known_without_the_training_batch(tmp_path):
-    for options in ({"complementary": True}, {}, {"method": "gift"}):
+    for options in ({"complementary": True}, {}):
         trainer = make_trainer(tmp_path, **options)
         inputs = trainer.data_collator(uneven_rows(12))
         prepared = training_batch(trainer, inputs)
-        assert torch.equal(trainer._step.maskable(inputs, prepared.draws), prepared.maskable)
+        assert torch.equal(trainer._batches.maskable(inputs, prepared.draws), prepared.maskable)
 
 
 @pytest.mark.parametrize("pad_in_loss", [True, False])
@@ -191,9 +191,9 @@ def test_scores_come_from_the_forward_that_is_named(tmp_path):
         asked.append(arguments["labels"])
         return trainer.model(**arguments)
 
-    draws = trainer._step.draw(inputs, 3)
-    named = trainer._step.training_batch(trainer.model, inputs, draws, 3, forward=forward)
-    own = trainer._step.training_batch(trainer.model, inputs, draws, 3)
+    draws = trainer._batches.draw(inputs, 3)
+    named = trainer._batches.build(inputs, draws, 3, trainer.model, forward=forward)
+    own = trainer._batches.build(inputs, draws, 3, trainer.model)
     assert len(asked) == 1 and torch.equal(named.batch.labels, own.batch.labels)
 
 

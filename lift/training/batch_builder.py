@@ -1,8 +1,8 @@
-"""One micro-batch of an optimiser step, from clean rows to what its training forward takes."""
+"""Training and evaluation batches from clean rows: their draws, masks, labels and weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -26,12 +26,12 @@ from lift.objectives import (
 )
 from lift.objectives.complementary import maskable_of_views
 from lift.objectives.forward_process import draw_mode_words
-from lift.objectives.micro_batch import build_training_batch
+from lift.objectives.micro_batch import build_training_batch, whole_step
 from lift.training.scorer import Scorer, ScoringCall
 from lift_kernels.models import ModelFamily
 
 
-class Step:
+class BatchBuilder:
     """Draws noise and makes training batches as `options` say.
 
     Every draw is a function of the step's seed, the example and its place in the step.
@@ -72,29 +72,51 @@ class Step:
         )
 
     def maskable(self, inputs: CollatedBatch, draws: Draws) -> Tensor:
-        """Return the `maskable` of the training batch, bool, without making that: what the loss may be divided by."""
+        """Return the `maskable` of the training batch, bool: what the loss may be divided by. It asks no model."""
+        if "rows" in inputs:
+            return build_training_batch(inputs["rows"]).maskable
         maskable = inputs["maskable"]
         if not self.options.complementary:
             return maskable
         assert draws.order is not None
         return maskable_of_views(maskable, draws.order.to(maskable.device))
 
-    def training_batch(
-        self, module: nn.Module, inputs: CollatedBatch, draws: Draws, seed: int, *,
+    def build(
+        self, inputs: CollatedBatch, draws: Draws, seed: int, module: nn.Module, *,
         forward: Callable[..., Any] | None = None, is_evaluation: bool = False,
     ) -> TrainingBatch:  # fmt: skip
         """Mask the rows, score what is masked, keep what is learnable and put the rest back: as the method does.
 
         Args:
-            module: the patched model.
-            inputs: its rows.
+            inputs: clean rows.
             draws: of these rows, on the host.
             seed: of the step, the same on all processes.
+            module: the patched model.
             forward: what scores in place of `module` itself, of which it is the forward.
             is_evaluation: the rows are no training rows.
         """
-        call = ScoringCall(self.scorer, module, forward or module, inputs, draws, is_evaluation)
-        rows = MicroBatch(
+        rows = inputs.get("rows")
+        if rows is None:
+            call = ScoringCall(self.scorer, module, forward or module, inputs, draws, is_evaluation)
+            rows = self._rows(inputs, draws, seed, call)
+        return build_training_batch(rows)
+
+    def read_step(
+        self, batches: Sequence[CollatedBatch], seed: int, module: nn.Module, reduce: Callable[[Tensor], Tensor]
+    ) -> None:
+        """Let a method that reads the whole step see its micro-batches, each with its draws, before any is trained.
+
+        Every process must call it. With loss_normalizer=micro_batch, as published, each micro-batch stands alone.
+        """
+        if not METHODS[self.options.method].reads_step or self.options.loss_normalizer == "micro_batch":
+            return
+        calls = [ScoringCall(self.scorer, module, module, batch, batch["draws"]) for batch in batches]
+        rows = [self._rows(batch, batch["draws"], seed, call) for batch, call in zip(batches, calls, strict=True)]
+        for batch, complete in zip(batches, whole_step(rows, reduce), strict=True):
+            batch["rows"] = complete
+
+    def _rows(self, inputs: CollatedBatch, draws: Draws, seed: int, call: ScoringCall) -> MicroBatch:
+        return MicroBatch(
             inputs["input_ids"],
             inputs["maskable"],
             inputs["example_id"],
@@ -106,8 +128,8 @@ class Step:
             self.pad_token_id,
             score=call.log_prob,
             entropy=call.entropy,
+            lengths=inputs.get("lengths"),
         )
-        return build_training_batch(rows)
 
     def evaluation_batch(self, inputs: CollatedBatch, u: Tensor, seed: int) -> DenoisingBatch:
         """Mask the rows for plain SFT at the times u (B,), before their floor."""
