@@ -101,7 +101,8 @@ def _numbered(row: dict[str, Any], index: int) -> dict[str, int]:
 def _end_of_text(args: LiftSFTConfig, model: Any, tokenizer: Any, rows: Any, formatting_func: Any) -> None:
     """Choose what ends a text where the tokenizer has no eos token, as `prepare_dataset` does: BERT's have [SEP]."""
     if args.eos_token is not None:
-        if not hasattr(model, "generation_config"):  # TRL would write it there too, and masked models have none
+        # TRL would write it into the generation_config too, and masked models have none.
+        if getattr(model, "generation_config", None) is None:
             if args.eos_token not in tokenizer.get_vocab():
                 raise LiftError(f"eos_token must be one of the tokenizer's tokens, got {args.eos_token!r}.")
             tokenizer.eos_token, args.eos_token = args.eos_token, None

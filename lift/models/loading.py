@@ -45,12 +45,22 @@ def load_tokenizer(name_or_path: str, *, trust_remote_code: bool = False) -> Any
         LiftError: nothing can be loaded from there, only a tokenizer without a vocabulary, or only with code that is
             not trusted.
     """
-    tokenizer = _load("tokenizer", AutoTokenizer, name_or_path, trust_remote_code=trust_remote_code)
-    # Where a tokenizer's files are missing, transformers 5 makes one of the model's class, with an empty vocabulary.
+    # Where a tokenizer's files are missing, transformers 5 makes one of the model's class with an empty vocabulary,
+    # and transformers 4 asks for packages.
+    remedy = "save the model's tokenizer there, or pass --tokenizer_name_or_path."
+    try:
+        tokenizer = _load("tokenizer", AutoTokenizer, name_or_path, trust_remote_code=trust_remote_code)
+    except LiftError:
+        folder = Path(resolve_package_path(name_or_path))
+        if folder.is_dir() and not any(folder.glob("*token*")) and not any(folder.glob("*vocab*")):
+            raise LiftError(
+                f"no tokenizer could be loaded from {name_or_path}: it has no files of one; {remedy}"
+            ) from None
+        raise
     if len(tokenizer) <= len(tokenizer.all_special_ids):
         raise LiftError(
             f"no tokenizer could be loaded from {name_or_path}: the one there has {len(tokenizer)} special tokens and "
-            "nothing else; save the model's tokenizer there, or pass --tokenizer_name_or_path."
+            f"nothing else; {remedy}"
         )
     return tokenizer
 

@@ -115,7 +115,7 @@ FAILING = {
     "a key twice": (lambda f: [f.write("twice.yaml", "seed: 1\nseed: 2\n")], "the key 'seed' stands twice"),
     "no tokenizer": (
         lambda f: [*f.data, *f.columns, "--model_name_or_path", f.without_tokenizer()],
-        "special tokens and nothing else; save the model's tokenizer there, or pass --tokenizer_name_or_path.",
+        "; save the model's tokenizer there, or pass --tokenizer_name_or_path.",
     ),
     "more rows than there are": (
         lambda f: [*f.own, "--num_eval_rows", "12"],
