@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from lift.errors import LiftError
-from lift.models.positions import check_length, position_ids_for, positions_of
+from lift.models.positions import check_length, position_ids_for
 from lift.models.transformers_versions import PACKING_SINCE, keeps_packed_examples_apart, version_name
-from lift_kernels.models import ModelFamily, unwrap_model
+from lift_kernels.models import ModelFamily, positions_of, unwrap_model
 
 PACKABLE_MODELS = ("albert", "bert", "camembert", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta")
 _ATTENTION = ("sdpa", "eager")

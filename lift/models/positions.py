@@ -9,19 +9,9 @@ import torch
 from torch import Tensor
 
 from lift.errors import LiftError
-from lift_kernels.models import Positions, find_positions, unwrap_model
+from lift_kernels.models import Positions, positions_of, unwrap_model
 
 logger = logging.getLogger(__name__)
-
-
-def positions_of(model: Any) -> Positions:
-    """Return how a model, wrapped or not, numbers the tokens of a row."""
-    return find_positions(unwrap_model(model))
-
-
-def max_positions(model: Any) -> int | None:
-    """Return the most tokens that a row of this model may have, or None where it has no limit."""
-    return positions_of(model).limit
 
 
 def check_length(positions: Positions, num_tokens: int, what: str, remedy: str) -> None:
@@ -47,7 +37,7 @@ def check_length(positions: Positions, num_tokens: int, what: str, remedy: str) 
 def warn_beyond_training(model: Any, num_tokens: int) -> None:
     """Caution where relative positions go beyond those that the model was made for, which runs and may mislead."""
     usual = getattr(unwrap_model(model).config, "max_position_embeddings", None)
-    if max_positions(model) is None and usual is not None and num_tokens > usual:
+    if positions_of(model).limit is None and usual is not None and num_tokens > usual:
         logger.warning(
             "rows of %d tokens go beyond the %d positions that the model was made for (max_position_embeddings): it "
             "runs, and may predict worse there; max_length=%d keeps rows within them.", num_tokens, usual, usual,

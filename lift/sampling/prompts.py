@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from lift.errors import LiftError
 from lift.models.attention import mask_as_taken
-from lift.models.positions import check_length, position_ids_for, positions_of
-from lift_kernels.models import family_of, unwrap_model, vocab_size_of
+from lift.models.positions import check_length, position_ids_for
+from lift_kernels.models import family_of, positions_of, unwrap_model, vocab_size_of
 
 
 class Prompts(NamedTuple):

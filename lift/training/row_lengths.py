@@ -9,8 +9,9 @@ import pyarrow.compute
 from datasets import Dataset
 
 from lift.data import is_packed
-from lift.models.positions import check_length, positions_of, warn_beyond_training
+from lift.models.positions import check_length, warn_beyond_training
 from lift.training.data_checks import data_sets
+from lift_kernels.models import positions_of
 
 
 def check_rows_fit(model: Any, args: Any, train_dataset: Any, eval_dataset: Any) -> None:

@@ -5,7 +5,7 @@ from lift_kernels.models.few_logits import selected_logits
 from lift_kernels.models.head import vocab_size_of
 from lift_kernels.models.instance_forward import options_of, replace_forward
 from lift_kernels.models.next_token import to_token
-from lift_kernels.models.patch import is_patched, unwrap_model
+from lift_kernels.models.patch import is_patched, positions_of, unwrap_model
 from lift_kernels.models.positions import Positions, find_positions
 from lift_kernels.models.uncast import Uncast
 from lift_kernels.ops.one_forward import OneForward
@@ -20,6 +20,7 @@ __all__ = [
     "find_positions",
     "is_patched",
     "options_of",
+    "positions_of",
     "replace_forward",
     "selected_logits",
     "to_token",

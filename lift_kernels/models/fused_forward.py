@@ -18,6 +18,7 @@ from lift_kernels.models.call_arguments import (
 from lift_kernels.models.families import find_model_family
 from lift_kernels.models.fused_loss import FusedLoss
 from lift_kernels.models.instance_forward import options_of
+from lift_kernels.models.positions import Positions
 from lift_kernels.models.uncast import Uncast, uncast
 from lift_kernels.ops.one_forward import OneForward
 
@@ -30,7 +31,7 @@ class PatchOptions(NamedTuple):
     of_op: dict[str, Any]
     names: tuple[str, ...]  # of the parameters of its own forward, in their order
     known: frozenset[str]  # names that some part of it takes
-    num_positions: int | None  # of a table of positions
+    positions: Positions
 
 
 def fused_forward(self: Any, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -83,7 +84,7 @@ def fused_loss(
         first_position=first_position,
     )
     loss.check_options()
-    _check_positions(name, labels, options.num_positions, kwargs)
+    _check_positions(name, labels, options.positions, kwargs)
     states = run_backbone(family, self, own_forward, args, kwargs)  # (B, L, D)
     result = loss.compute(family, self, states, options.of_op)
     tokens = None if result.token_stats is None else Uncast((result.token_stats, result.learnability))
@@ -93,14 +94,15 @@ def fused_loss(
     return output if return_dict else output.to_tuple()
 
 
-def _check_positions(name: str, labels: Tensor, num_positions: int | None, arguments: Mapping[str, Any]) -> None:
+def _check_positions(name: str, labels: Tensor, positions: Positions, arguments: Mapping[str, Any]) -> None:
     """Raise where rows have more tokens than there are positions, which on a GPU ends in an assertion of the device.
 
     Positions that the caller numbers lie on the device, and are not looked at.
     """
-    is_too_long = num_positions is not None and labels.dim() == 2 and labels.shape[1] > num_positions
-    if is_too_long and arguments.get("position_ids") is None:
+    if not positions.is_table or positions.limit is None or arguments.get("position_ids") is not None:
+        return
+    if labels.dim() == 2 and labels.shape[1] > positions.limit:
         raise ValueError(
-            f"{name}: rows must have at most {num_positions} tokens, as many as the model has positions, got labels of "
-            f"{labels.shape[1]}."
+            f"{name}: rows must have at most {positions.limit} tokens, as many as the model has positions, got labels "
+            f"of {labels.shape[1]}."
         )

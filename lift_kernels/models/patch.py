@@ -17,9 +17,9 @@ from lift_kernels.models.call_arguments import parameter_names
 from lift_kernels.models.families import find_model_family, register_model_family
 from lift_kernels.models.fused_forward import OWNER, PatchOptions, fused_forward, fused_loss
 from lift_kernels.models.head import prepare_head
-from lift_kernels.models.instance_forward import is_replaced, replace_forward, restore_forwards
+from lift_kernels.models.instance_forward import is_replaced, options_of, replace_forward, restore_forwards
 from lift_kernels.models.parts import find_head
-from lift_kernels.models.positions import find_positions
+from lift_kernels.models.positions import Positions, find_positions
 
 __all__ = ["apply_lift_kernels", "is_patched", "register_model_family", "remove_lift_kernels", "unwrap_model"]
 
@@ -77,12 +77,11 @@ def apply_lift_kernels(model: nn.Module, *, backend: str = "auto", workspace_byt
         )
     own_forward = type(inner).forward
     backbone = own_forward if family.backbone is None else family.backbone(inner).forward
-    positions = find_positions(inner)
     options = PatchOptions(
         {"backend": backend, "workspace_bytes": workspace_bytes},
         tuple(inspect.signature(own_forward).parameters)[1:],
         parameter_names(own_forward, backbone),
-        positions.limit if positions.is_table else None,
+        find_positions(inner),
     )
     replace_forward(inner, OWNER, fused_forward, options=options, signature=_signature_like(own_forward))
     return model
@@ -102,6 +101,15 @@ def remove_lift_kernels(model: nn.Module) -> nn.Module:
 def is_patched(model: nn.Module) -> bool:
     """Return whether `apply_lift_kernels` is in force on this model."""
     return is_replaced(unwrap_model(model), OWNER)
+
+
+def positions_of(model: Any) -> Positions:
+    """Return how a model, wrapped or not, numbers the tokens of a row; of a patched one it is known already."""
+    inner = unwrap_model(model)
+    if not is_replaced(inner, OWNER):
+        return find_positions(inner)
+    positions: Positions = options_of(inner, OWNER).positions
+    return positions
 
 
 def unwrap_model(model: Any) -> Any:

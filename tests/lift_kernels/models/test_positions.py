@@ -8,7 +8,7 @@ import transformers
 from torch import nn
 
 from lift_kernels import apply_lift_kernels
-from lift_kernels.models import find_positions
+from lift_kernels.models import find_positions, positions_of
 from tests.lift_kernels.tiny_models import TINY_MODELS, build
 
 SIZES = {
@@ -66,6 +66,17 @@ def test_the_limit_of_a_model_with_code_of_its_own_is_in_its_configuration():
     model.config.max_sequence_length = 9
     positions = find_positions(model)
     assert (positions.limit, positions.source, positions.is_table) == (9, "max_sequence_length", False)
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta", "modernbert"])
+def test_those_of_a_patched_model_are_known_without_a_look_at_its_modules(name, monkeypatch):
+    """Every step asks for them, and a model without a table would be walked through to its end."""
+    model = build(name)
+    wanted = find_positions(model)
+    assert positions_of(model) == wanted
+    apply_lift_kernels(model)
+    monkeypatch.setattr(model, "modules", None)
+    assert positions_of(nn.DataParallel(model)) == wanted
 
 
 @pytest.mark.parametrize(("name", "fits"), [("bert", 16), ("roberta", 14)])
