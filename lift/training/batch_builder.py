@@ -101,15 +101,18 @@ class BatchBuilder:
             rows = self._rows(inputs, draws, seed, call)
         return build_training_batch(rows)
 
+    @property
+    def reads_step(self) -> bool:
+        """Whether micro-batches depend on the others of their step: not with micro_batch, the published rule."""
+        return METHODS[self.options.method].reads_step and self.options.loss_normalizer != "micro_batch"
+
     def read_step(
         self, batches: Sequence[CollatedBatch], seed: int, module: nn.Module, reduce: Callable[[Tensor], Tensor]
     ) -> None:
-        """Let a method that reads the whole step see its micro-batches, each with its draws, before any is trained.
+        """Let a method that `reads_step` see all its micro-batches, each with its draws, before any is trained.
 
-        Every process must call it. With loss_normalizer=micro_batch, as published, each micro-batch stands alone.
+        Every process must call it.
         """
-        if not METHODS[self.options.method].reads_step or self.options.loss_normalizer == "micro_batch":
-            return
         calls = [ScoringCall(self.scorer, module, module, batch, batch["draws"]) for batch in batches]
         rows = [self._rows(batch, batch["draws"], seed, call) for batch, call in zip(batches, calls, strict=True)]
         for batch, complete in zip(batches, whole_step(rows, reduce), strict=True):

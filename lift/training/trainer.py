@@ -127,13 +127,28 @@ class LiftTrainer(TrainingLoop):
         )  # fmt: skip
         if self.train_dataset is not None:
             self._scorer.source = score_source_for(self, vocab_size, pad_token_id)
-        self._vocab_size, self._pad_token_id = vocab_size, pad_token_id
         self._counts: StepCounts | None = None
         keep_tensorboard_in_output_dir(self.args, self.callback_handler.callbacks)
         if not self.args.disable_tqdm:
             self.remove_callback(ProgressCallback)
             self.add_callback(TrainingProgress())
         check_best_metric(self)
+
+    def call_model_init(self, trial: Any = None) -> Any:
+        """Return a new model of `model_init`, as ready for training as the first was."""
+        model: Any = super().call_model_init(trial)
+        _patch(model)
+        record_mask_token(model, self.mask_token_id)
+        self._checkpoint_gradients(model)
+        if self._scorer.source is not None:
+            vocab_size = vocab_size_of(model.get_output_embeddings())
+            self._scorer.source = score_source_for(self, vocab_size, self._batches.pad_token_id)
+        return model
+
+    def _checkpoint_gradients(self, model: nn.Module) -> None:
+        if self.args.gradient_checkpointing:
+            options: Any = self.args.gradient_checkpointing_kwargs
+            enable_gradient_checkpointing(model, options)
 
     # One optimiser step.
 
@@ -150,9 +165,10 @@ class LiftTrainer(TrainingLoop):
             pad_to_longest(batches, self._max_over_processes)
             for batch in batches:
                 batch["draws"] = self._batches.draw(batch, self._seed())
-            self.model_wrapped.train()  # both as in `training_step`
-            with self.compute_loss_context_manager():
-                self._batches.read_step(batches, self._seed(), self.model_wrapped, self._sum_over_processes)
+            if self._batches.reads_step:
+                self.model_wrapped.train()  # both as in `training_step`
+                with self.compute_loss_context_manager():
+                    self._batches.read_step(batches, self._seed(), self.model_wrapped, self._sum_over_processes)
             maskables = [self._batches.maskable(batch, batch["draws"]) for batch in batches]
             self._counts = StepCounts.of(maskables, self._sum_over_processes)
         return batches, None
@@ -254,21 +270,6 @@ class LiftTrainer(TrainingLoop):
         """Take note of the loss (0-d) of an evaluation batch."""
 
     # The parts of a step.
-
-    def call_model_init(self, trial: Any = None) -> Any:
-        """Return a new model of `model_init`, as ready for training as the first was."""
-        model: Any = super().call_model_init(trial)
-        _patch(model)
-        record_mask_token(model, self.mask_token_id)
-        self._checkpoint_gradients(model)
-        if self._scorer.source is not None:
-            self._scorer.source = score_source_for(self, self._vocab_size, self._pad_token_id)
-        return model
-
-    def _checkpoint_gradients(self, model: nn.Module) -> None:
-        if self.args.gradient_checkpointing:
-            options: Any = self.args.gradient_checkpointing_kwargs
-            enable_gradient_checkpointing(model, options)
 
     def _seed(self) -> int:
         return step_seed(self.args.seed, self.state.global_step)

@@ -60,6 +60,19 @@ def test_gift_masks_where_the_model_is_uncertain(tmp_path):
     trainer.train()
 
 
+@pytest.mark.parametrize(
+    ("options", "reads"),
+    [({"method": "gift"}, True), ({"method": "gift", "loss_normalizer": "micro_batch"}, False), ({}, False)],
+)
+def test_only_what_reads_the_step_is_asked_before_it(tmp_path, monkeypatch, options, reads):
+    trainer = make_trainer(tmp_path, max_steps=1, **options)
+    asked = []
+    read_step = trainer._batches.read_step
+    monkeypatch.setattr(trainer._batches, "read_step", lambda *args: asked.append(args) or read_step(*args))
+    trainer.train()
+    assert bool(asked) == reads
+
+
 def test_complementary_views_cover_every_token_of_middle_rows_once(tmp_path):
     trainer = make_trainer(tmp_path, method="middle", complementary=True, pad_in_loss=False)
     inputs = micro_batch(trainer)
