@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from lift.data.json_rows import DuplicateKey, unique_keys
 from lift.errors import LiftError
 
 
@@ -16,19 +17,12 @@ def parse_mapping(name: str, text: str, wanted: str = "a mapping, JSON on the co
             what is `wanted`.
     """
     try:
-        mapping = json.loads(text, object_pairs_hook=lambda pairs: _unique(name, pairs))
+        mapping = json.loads(text, object_pairs_hook=unique_keys)
+    except DuplicateKey as error:
+        raise LiftError(f"{name}: the key {error.args[0]!r} stands twice: keep one.") from None
     except (json.JSONDecodeError, RecursionError):
         mapping = None
     if not isinstance(mapping, dict):
         shown = text if len(text) <= 60 else f"{text[:60]}..."
         raise LiftError(f"{name} must be {wanted}, got {shown!r}.")
-    return mapping
-
-
-def _unique(name: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    mapping: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in mapping:
-            raise LiftError(f"{name}: the key {key!r} stands twice: keep one.")
-        mapping[key] = value
     return mapping

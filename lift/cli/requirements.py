@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lift.cli.json_mapping import parse_mapping
+from lift.cli.settings import read_text
 from lift.errors import LiftError
 
 # Name of the reporter -> module that it imports, and what pip calls it.
@@ -118,11 +119,7 @@ def _check_file(name: str, value: str) -> None:
     path = Path(value).expanduser()
     if not path.is_file():
         raise LiftError(f"{name}: no file at {value}: check the path, or pass a mapping, JSON on the command line.")
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LiftError(f"{name}: {value} cannot be read as text in UTF-8: {error}.") from None
-    parse_mapping(f"{name}: {value}", text, "a file of one JSON mapping")
+    parse_mapping(f"{name}: {value}", read_text(path, f"{name}: {value}"), "a file of one JSON mapping")
 
 
 def _check_hub(token: str | None) -> None:

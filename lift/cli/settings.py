@@ -46,12 +46,20 @@ def take_settings(words: Sequence[str]) -> tuple[list[str], list[Setting]]:
         path = Path(rest.pop(0))
         if not path.is_file():
             raise LiftError(f"no configuration file at {path}: check the path, or use --preset NAME.")
-        try:
-            text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise LiftError(f"{path} cannot be read as text in UTF-8: {error}.") from None
-        settings |= _read(str(path), text)
+        settings |= _read(str(path), read_text(path, str(path)))
     return rest, list(settings.values())
+
+
+def read_text(path: Path, shown: str) -> str:
+    """Return what a file holds.
+
+    Raises:
+        LiftError: it cannot be read, or is not UTF-8; the sentence calls it `shown`.
+    """
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LiftError(f"{shown} cannot be read as text in UTF-8: {error}.") from None
 
 
 def flags_of(setting: Setting) -> list[str]:

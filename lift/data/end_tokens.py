@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lift.data.chat_rows import end_of_row
+from lift.data.chat_template import render
+from lift.data.control_tokens import encode
+from lift.errors import LiftError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -23,9 +28,9 @@ def end_token_ids(tokenizer: PreTrainedTokenizerBase, generation_config: Any = N
         tokenizer: the model's.
         generation_config: with `eos_token_id`, one id or several; or None.
     """
-    end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
     named = getattr(generation_config, "eos_token_id", None)
-    found = {end, _turn_end(tokenizer), *(named if isinstance(named, Sequence) else [named])} - {None}
+    named = named if isinstance(named, Sequence) else [named]
+    found = {*end_of_row(tokenizer), _turn_end(tokenizer), *named} - {None}
     return frozenset(found or {tokenizer.pad_token_id} - {None})
 
 
@@ -41,9 +46,9 @@ def _turn_end(tokenizer: PreTrainedTokenizerBase) -> int | None:
         return None
     messages = [{"role": "user", "content": _QUESTION}, {"role": "assistant", "content": _ANSWER}]
     try:
-        text = str(tokenizer.apply_chat_template(messages, tokenize=False))
-        ids = tokenizer(text.rpartition(_ANSWER)[2], add_special_tokens=False)["input_ids"]
-    except Exception:  # a template may ask for other messages; whoever encodes a prompt with it hears of it
+        text = render(messages, tokenizer, "", context={}, is_prompt=False)
+        ids = encode(text.rpartition(_ANSWER)[2], tokenizer, "")
+    except LiftError:  # a template may ask for other messages; whoever encodes a prompt with it hears of it
         return None
     control = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
     return next((token for token in ids if token in control), None)

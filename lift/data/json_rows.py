@@ -10,8 +10,8 @@ from lift.data.surrogates import find_lone_surrogate, surrogate_sentence
 from lift.errors import LiftError
 
 
-class _DuplicateKey(ValueError):
-    """A JSON object names a key twice, and Python would keep the last in silence."""
+class DuplicateKey(ValueError):
+    """A JSON object names a key, the argument, twice, and Python would keep the last in silence."""
 
 
 def read_json_lines(path: Path, limit: int | None = None) -> list[dict[str, Any]]:
@@ -64,10 +64,10 @@ def read_json(path: Path) -> list[dict[str, Any]]:
 
 def _parse(text: str, where: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_unique)
+        return json.loads(text, object_pairs_hook=unique_keys)
     except json.JSONDecodeError:
         raise
-    except _DuplicateKey as error:
+    except DuplicateKey as error:
         raise LiftError(f"{where} has the key {error.args[0]!r} twice in one object; keep one of them.") from None
     except RecursionError:
         raise LiftError(f"{where} is nested too deeply to be read.") from None
@@ -75,13 +75,17 @@ def _parse(text: str, where: str) -> Any:
         raise LiftError(f"{where} cannot be read: {error}") from error
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object that `json` has read as pairs: its `object_pairs_hook`.
+
+    Raises: DuplicateKey.
+    """
     found = dict(pairs)
     if len(found) < len(pairs):
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise _DuplicateKey(key)
+                raise DuplicateKey(key)
             seen.add(key)
     return found
 
