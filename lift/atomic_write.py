@@ -1,9 +1,10 @@
-"""Files and folders that a reader finds whole or not at all."""
+"""Files and folders that a reader finds whole or not at all, with the mode that plain writing would give them."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     try:
         with temporary.open("wb") as file:
             yield file
+        _keep_mode(temporary, path)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -41,7 +43,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     temporary.mkdir(parents=True)
     try:
         yield temporary
+        _keep_mode(temporary, path)
         os.replace(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _keep_mode(temporary: Path, path: Path) -> None:
+    """Give `temporary` the mode of what it replaces, as `cp` would leave it; a new one has that of the umask."""
+    if path.exists():
+        temporary.chmod(stat.S_IMODE(path.stat().st_mode))

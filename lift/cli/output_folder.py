@@ -70,6 +70,7 @@ def check_output(output: Path, *, may_overwrite: bool) -> None:
             f"output_dir {output} is not empty: choose another, continue with --resume_from_checkpoint true, or "
             "replace it with --overwrite_output_dir true."
         )
-    is_a_run = (output / "metrics.json").exists() or any(output.glob("checkpoint-*"))
+    has_records = all((output / name).exists() for name in ("config.yaml", "environment.json"))
+    is_a_run = has_records or (output / "metrics.json").exists() or any(output.glob("checkpoint-*"))
     if not is_a_run:
         raise LiftError(f"output_dir {output} holds files that no training run wrote: choose another folder.")

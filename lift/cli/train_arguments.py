@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -45,6 +46,12 @@ class TrainArguments(NamedTuple):
     """An instance of the chosen task's own `Arguments`; None without a task."""
 
     config: LiftConfig
+
+    settings: Mapping[str, Any]
+    """The value, as parsed, of each flag that was set, by preset, file or command line, or is not at its default."""
+
+    command: Sequence[str]
+    """The words after `lift train`."""
 
 
 def check_quickly(arguments: Sequence[str]) -> None:
@@ -87,7 +94,9 @@ def parse(arguments: Sequence[str]) -> TrainArguments:
     model, data, run = _make(ModelArguments, values), _make(DataArguments, values), _make(RunArguments, values)
     task = _make_task(read)
     _check_the_rest(read)
-    return TrainArguments(model, data, run, task, config=_make(LiftConfig, values))
+    defaults = read.parser.parse([], [])
+    settings = {name: copy(value) for name, value in values.items() if name in read.given or value != defaults[name]}
+    return TrainArguments(model, data, run, task, _make(LiftConfig, values), settings, tuple(arguments))
 
 
 def config_outline() -> type[Any] | None:
@@ -107,17 +116,21 @@ class _Read(NamedTuple):
 
     task: str | None
 
+    parser: FieldParser
+
 
 def _read(arguments: Sequence[str], config: type[Any]) -> _Read:
     """Return the value of every flag, where `config` has the fields of LiftConfig."""
     words, settings = take_settings(arguments)
     task = _chosen_task(words, settings)
     groups = [ModelArguments, DataArguments, RunArguments, *([] if task is None else [task_arguments(task)]), config]
-    values = FieldParser(groups).parse(words, settings)
+    parser = FieldParser(groups)
+    values = parser.parse(words, settings)
     if not values["output_dir"]:
         raise LiftError("no output folder: pass --output_dir FOLDER.")
     flags = {word.partition("=")[0].lstrip("-").replace("-", "_") for word in words if word.startswith("--")}
-    return _Read(values, frozenset(flags | {setting.key for setting in settings if setting.value is not None}), task)
+    given = frozenset(flags | {setting.key for setting in settings if setting.value is not None})
+    return _Read(values, given, task, parser)
 
 
 def _check_the_rest(read: _Read) -> None:

@@ -19,6 +19,7 @@ from lift.cli.arguments import ModelArguments
 from lift.cli.loading import build_model, keep_generation_config
 from lift.cli.output_folder import where_to_start
 from lift.cli.own_rows import open_rows
+from lift.cli.run_records import RunRecords
 from lift.cli.train_arguments import TrainArguments
 from lift.errors import LiftError
 from lift.models.lora import add_lora, is_adapter
@@ -27,9 +28,11 @@ from lift.training import LiftConfig, LiftTrainer
 from lift.training.best_metric import check_comparison
 from lift.training.loss_curve import loss_curve
 
+_SHOWN = (".json", ".jsonl", ".png", ".safetensors", ".yaml")
+
 
 def train(arguments: TrainArguments, *, callbacks: Sequence[TrainerCallback] = ()) -> Metrics:
-    """Train, evaluate before and after, and leave model, tokenizer, metrics.json and pictures in output_dir.
+    """Train, evaluate before and after, and leave model, tokenizer, records, metrics and pictures in output_dir.
 
     Args:
         arguments: what to do.
@@ -55,13 +58,14 @@ def train(arguments: TrainArguments, *, callbacks: Sequence[TrainerCallback] = (
     model = build_model(arguments.model, task.tokenizer, seed=config.seed)
     if arguments.model.use_peft:
         model = add_lora(model, arguments.model)
+    records = RunRecords(arguments, output, checkpoint)
     trainer = LiftTrainer(
         model=model,
         args=config,
         train_dataset=task.train,
         eval_dataset=task.eval,
         processing_class=task.tokenizer,
-        callbacks=list(callbacks),
+        callbacks=[*records.callbacks, *callbacks],
     )
     console.print(
         f"[bold]{config.method}[/bold] on {task.description}: {_size(model)}, "
@@ -70,18 +74,21 @@ def train(arguments: TrainArguments, *, callbacks: Sequence[TrainerCallback] = (
     if arguments.run.overwrite_output_dir and checkpoint is None and trainer.is_world_process_zero():
         shutil.rmtree(output, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
-    before: Metrics = {}
+    before = records.before()
 
     def evaluate_before() -> None:
-        before.update(_evaluate(trainer, task))
+        before.update(_evaluate(trainer, task, records))
         console.print(f"before training: {task.sentence(before)}")
 
-    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+    if before:
+        console.print(f"before training: {task.sentence(before)}")
+    elif trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         trainer.add_callback(_WhenTrainingBegins(evaluate_before))  # they shard the model when training starts
     else:
         evaluate_before()
-    result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    after = _evaluate(trainer, task)
+    with records.kept_from_first_step():
+        result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    after = _evaluate(trainer, task, records)
     if trainer.is_fsdp_enabled:
         trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")  # shards are not written here
     trainer.save_model()  # before anything is printed: who read it may have left
@@ -91,11 +98,12 @@ def train(arguments: TrainArguments, *, callbacks: Sequence[TrainerCallback] = (
     task.report(console, trainer.model, output)
     if not config.should_save:
         return {"before": before, "after": after}
+    mean_loss = None if checkpoint is None else records.history.mean_loss()
     metrics = {
         "method": config.method,
         "steps": result.global_step,
-        "train_seconds": result.metrics["train_runtime"],
-        "train_loss": result.training_loss,
+        "train_seconds": records.history.earlier_seconds + result.metrics["train_runtime"],
+        "train_loss": mean_loss or result.training_loss,
         "before": before,
         "after": after,
     }
@@ -106,7 +114,7 @@ def train(arguments: TrainArguments, *, callbacks: Sequence[TrainerCallback] = (
     else:
         loss_curve(trainer.state.log_history, output / "loss_curve.png")
         task.draw(before, after, output)
-    names = sorted(p.name for p in output.iterdir() if p.is_file() and p.suffix in (".png", ".json", ".safetensors"))
+    names = sorted(p.name for p in output.iterdir() if p.is_file() and p.suffix in _SHOWN)
     console.print(f"[bold]wrote {output}/[/bold]: {', '.join(names)}")
     return metrics
 
@@ -144,9 +152,12 @@ def _size(model: Any) -> str:
     return f"{total:,} parameters" + ("" if trained == total else f", {trained:,} of them trained")
 
 
-def _evaluate(trainer: LiftTrainer, task: Task) -> Metrics:
+def _evaluate(trainer: LiftTrainer, task: Task, records: RunRecords) -> Metrics:
     """Evaluate in every process alike: a model in shards answers only where all of them ask."""
-    return {"eval_loss": trainer.evaluate()["eval_loss"], **task.score(trainer.model)}
+    loss, score = trainer.evaluate()["eval_loss"], task.score(trainer.model)
+    if score:
+        records.history.add(trainer.state, {"score": score})
+    return {"eval_loss": loss, **score}
 
 
 class _WhenTrainingBegins(TrainerCallback):

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Metrics = dict[str, Any]
-"""What a score consists of, ready for JSON; a run adds `eval_loss`, the evaluation loss in nats a token."""
+"""What a score consists of, ready for JSON; a run adds `eval_loss`, the evaluation loss in nats a token. That before
+training comes from JSON, whose keys are words, where a run was resumed."""
 
 
 class Task(Protocol):

@@ -97,9 +97,11 @@ class SudokuTask:
 
     def draw(self, before: Metrics, after: Metrics, output: Path) -> None:
         """Draw the share of valid grids by number of blank cells."""
-        accuracy_by_difficulty(
-            before["held_out"]["by_blanks"], after["held_out"]["by_blanks"], output / "accuracy_by_difficulty.png"
-        )
+        by_blanks = [  # JSON, where a score may have been kept, makes words of the numbers
+            {int(blanks): counts for blanks, counts in metrics["held_out"]["by_blanks"].items()}
+            for metrics in (before, after)
+        ]
+        accuracy_by_difficulty(*by_blanks, output / "accuracy_by_difficulty.png")
 
     def _decode(self, model: Any, puzzle: Puzzle) -> list[str]:
         """Return the grid after each decoding step."""
