@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -74,7 +75,28 @@ def test_the_metadata_name_the_licence_the_command_and_the_dependencies(wheel):
     assert set(metadata.get_all("Provides-Extra")) == {"train", "peft", "eval", "plot", "bench", "dev"}
     required = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     assert {line.partition(">")[0] for line in required} == {"torch", "einops", "triton"}
+    trainer_stack = {line.partition(">")[0] for line in metadata.get_all("Requires-Dist") if "extra == 'train'" in line}
+    assert {"transformers", "matplotlib"} <= trainer_stack
     assert "lift = lift.cli:main" in archive.read(f"{info}/entry_points.txt").decode()
+
+
+def test_the_metadata_say_where_the_project_lives_and_their_readme_links_there(wheel):
+    info = f"lift_kernels-{PROJECT['version']}.dist-info"
+    metadata = email.message_from_bytes(zipfile.ZipFile(wheel).read(f"{info}/METADATA"))
+    urls = dict(line.split(", ") for line in metadata.get_all("Project-URL"))
+    assert {"Homepage", "Documentation", "Changelog", "Issues"} <= urls.keys()
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    shown, here = metadata.get_payload(decode=True).decode(), (ROOT / "README.md").read_text(encoding="utf-8")
+    link = re.compile(r"(!?)\[([^\]]*)\]\(([^)]+)\)")
+    assert len(link.findall(here)) > 10
+    raw = urls["Homepage"].replace("github.com", "raw.githubusercontent.com") + "/main/"
+    for (mark, text, target), (mark_here, text_here, target_here) in zip(
+        link.findall(shown), link.findall(here), strict=True
+    ):
+        base = raw if mark else f"{urls['Homepage']}/blob/main/"
+        is_inside = not target_here.startswith(("http", "#"))
+        assert (mark, text, target) == (mark_here, text_here, base + target_here if is_inside else target_here)
+    assert link.sub("", shown).strip() == link.sub("", here).strip()
 
 
 @pytest.mark.parametrize("package", ["lift_kernels", "lift"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+
 import pytest
 
 from lift.atomic_write import atomic_folder, atomic_write
@@ -57,3 +60,27 @@ def test_a_folder_with_something_in_it_is_kept(tmp_path):
     with pytest.raises(OSError), atomic_folder(path) as folder:
         (folder / "new").touch()
     assert list(tmp_path.iterdir()) == [path] and [file.name for file in path.iterdir()] == ["old"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o007])
+def test_modes_are_those_of_plain_writing(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        (tmp_path / "plain").touch()
+        (tmp_path / "plain_folder").mkdir()
+        with atomic_write(tmp_path / "file"), atomic_folder(tmp_path / "folder") as folder:
+            (folder / "inner").touch()
+    finally:
+        os.umask(before)
+    for made, plain in (("file", "plain"), ("folder", "plain_folder"), ("folder/inner", "plain")):
+        assert (tmp_path / made).stat().st_mode == (tmp_path / plain).stat().st_mode
+
+
+def test_what_is_replaced_keeps_its_mode(tmp_path):
+    (tmp_path / "file").touch(0o640)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder").chmod(0o750)
+    with atomic_write(tmp_path / "file") as file, atomic_folder(tmp_path / "folder"):
+        file.write(b"new")
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == 0o750
