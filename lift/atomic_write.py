@@ -50,6 +50,18 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise
 
 
+def apply_umask(folder: Path) -> None:
+    """Give the weights in `folder` the mode that the umask grants: safetensors (0.8) leaves them to their owner alone.
+
+    Goes with the safetensors that does so itself.
+    """
+    umask = os.umask(0o077)  # which only setting tells
+    os.umask(umask)
+    for path in folder.glob("*.safetensors"):
+        if stat.S_IMODE(path.stat().st_mode) == 0o600:
+            path.chmod(0o666 & ~umask)
+
+
 def _keep_mode(temporary: Path, path: Path) -> None:
     """Give `temporary` the mode of what it replaces, as `cp` would leave it; a new one has that of the umask."""
     if path.exists():

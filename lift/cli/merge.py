@@ -48,7 +48,7 @@ def merge(adapter: str, output_dir: str, *, base: str | None = None, trust_remot
         LiftError: `adapter` is none, output_dir is in use or cannot be written, weights are pickled, missing,
             quantised, not finite, or do not fit.
     """
-    from lift.atomic_write import atomic_folder
+    from lift.atomic_write import apply_umask, atomic_folder
     from lift.models import load_generation_config
     from lift.models.lora import base_of_adapter, is_adapter, merge_adapter
 
@@ -60,6 +60,7 @@ def merge(adapter: str, output_dir: str, *, base: str | None = None, trust_remot
     merged, generation_config = merge_adapter(model, adapter), load_generation_config(base)
     with atomic_folder(output) as folder:
         merged.save_pretrained(folder)
+        apply_umask(folder)
         tokenizer.save_pretrained(folder)
         if generation_config is not None:  # it names end tokens, and masked language models are saved without it
             generation_config.save_pretrained(folder)

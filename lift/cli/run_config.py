@@ -101,6 +101,8 @@ def _readable(value: Any) -> Any:
         return value.value
     if isinstance(value, (list, tuple)):
         return [_readable(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # logging_steps, say, may be a share of the steps, so 20 is parsed as 20.0
     if isinstance(value, str) and value.startswith("{"):
         try:
             mapping = json.loads(value)

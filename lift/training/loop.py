@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, PredictionOutput
 
+from lift.atomic_write import apply_umask
 from lift.data.example_ids import check_example_ids
 from lift.errors import LiftError
 from lift.models.fsdp import choose_units, shard_on_cpu
@@ -115,6 +116,11 @@ class TrainingLoop(Trainer):
             logs.update(self._statistics.take(self._sum_over_processes))
             logs.update(self._speed.take())
         super().log(logs, start_time)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        super().save_model(output_dir, _internal_call)
+        if self.args.should_save:
+            apply_umask(Path(str(output_dir or self.args.output_dir)))
 
     def _save_checkpoint(self, model: Any, trial: Any = None) -> None:
         self._finite_loss.check(self.state.global_step + 1)

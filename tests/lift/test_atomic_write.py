@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from lift.atomic_write import atomic_folder, atomic_write
+from lift.atomic_write import apply_umask, atomic_folder, atomic_write
 
 
 def test_a_file_appears_whole_at_the_end(tmp_path):
@@ -84,3 +84,18 @@ def test_what_is_replaced_keeps_its_mode(tmp_path):
         file.write(b"new")
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
     assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == 0o750
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_weights_get_the_mode_of_the_umask(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        (tmp_path / "plain").touch()
+        (tmp_path / "a.safetensors").touch(0o600)
+        (tmp_path / "b.safetensors").touch(0o400)
+        apply_umask(tmp_path)
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert stat.S_IMODE((tmp_path / "b.safetensors").stat().st_mode) == 0o400

@@ -97,11 +97,12 @@ class SudokuTask:
 
     def draw(self, before: Metrics, after: Metrics, output: Path) -> None:
         """Draw the share of valid grids by number of blank cells."""
-        by_blanks = [  # JSON, where a score may have been kept, makes words of the numbers
-            {int(blanks): counts for blanks, counts in metrics["held_out"]["by_blanks"].items()}
-            for metrics in (before, after)
-        ]
-        accuracy_by_difficulty(*by_blanks, output / "accuracy_by_difficulty.png")
+
+        def by_blanks(metrics: Metrics) -> dict[int, tuple[int, int]]:
+            # JSON, from which the score before training may come, makes words of the numbers.
+            return {int(blanks): counts for blanks, counts in metrics["held_out"]["by_blanks"].items()}
+
+        accuracy_by_difficulty(by_blanks(before), by_blanks(after), output / "accuracy_by_difficulty.png")
 
     def _decode(self, model: Any, puzzle: Puzzle) -> list[str]:
         """Return the grid after each decoding step."""

@@ -62,6 +62,7 @@ def test_the_merged_model_is_base_plus_adapter(tmp_path, capsys, dtype, toleranc
     }
     assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "base", "merged"]
 
+    assert len({path.stat().st_mode for path in (tmp_path / "merged").iterdir()}) == 1  # readable as the umask says
     weights, before = load_file(tmp_path / "merged" / "model.safetensors"), load_file(base / "model.safetensors")
     lora = load_file(adapter / "adapter_model.safetensors")
     assert weights.keys() == before.keys() and len(lora) == 18
