@@ -103,3 +103,8 @@ class RunArguments:
     """How this run treats its output folder."""
 
     overwrite_output_dir: bool = option(False, "Delete output_dir, with all an earlier run left there, and start anew.")
+    dry_run: bool = option(
+        False,
+        "Load everything and show what would be trained: lengths, rows as the model sees them, steps and memory; train "
+        "nothing, write nothing. output_dir may be left out.",
+    )

@@ -36,6 +36,10 @@ def run(arguments: Sequence[str]) -> None:
     logger.setLevel(logging.INFO)
     logger.handlers = [RichHandler(console=Console(stderr=True), show_time=False, show_level=False, show_path=False)]
     parsed = parse(arguments)
+    if parsed.run.dry_run:
+        from lift.cli.dry_run import dry_run
+
+        return dry_run(parsed)
     with first_step(Path(str(parsed.config.output_dir))) as watch:
         train(parsed, callbacks=[watch])
     processes = PartialState()

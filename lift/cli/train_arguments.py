@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
@@ -74,11 +75,12 @@ def check_quickly(arguments: Sequence[str]) -> None:
     _make(TrainerDefaults, values).check_defaults()
     check_training_arguments(SimpleNamespace(**values))
     _check_the_rest(read)
-    where_to_start(
-        Path(os.path.expanduser(values["output_dir"])),
-        resume_from=values["resume_from_checkpoint"],
-        may_overwrite=values["overwrite_output_dir"],
-    )
+    if not values["dry_run"]:
+        where_to_start(
+            Path(os.path.expanduser(values["output_dir"])),
+            resume_from=values["resume_from_checkpoint"],
+            may_overwrite=values["overwrite_output_dir"],
+        )
 
 
 def parse(arguments: Sequence[str]) -> TrainArguments:
@@ -126,6 +128,8 @@ def _read(arguments: Sequence[str], config: type[Any]) -> _Read:
     groups = [ModelArguments, DataArguments, RunArguments, *([] if task is None else [task_arguments(task)]), config]
     parser = FieldParser(groups)
     values = parser.parse(words, settings)
+    if values["dry_run"] and not values["output_dir"]:
+        values["output_dir"] = tempfile.gettempdir()  # nothing is written there
     if not values["output_dir"]:
         raise LiftError("no output folder: pass --output_dir FOLDER.")
     flags = {word.partition("=")[0].lstrip("-").replace("-", "_") for word in words if word.startswith("--")}

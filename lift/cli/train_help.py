@@ -27,6 +27,7 @@ _EXAMPLES = (
     "lift train --preset sudoku --output_dir out",
     "lift train --model_name_or_path bert-base-uncased --train_data rows.jsonl \\\n      --output_dir out",
     "lift train mine.yaml --method sft --learning_rate 1e-5 --output_dir out",
+    "lift train mine.yaml --dry_run true",
 )
 _FIRST = {
     "model": ("model_name_or_path", "trust_remote_code"),

@@ -47,28 +47,13 @@ def train(arguments: TrainArguments, *, callbacks: Sequence[TrainerCallback] = (
     checkpoint = where_to_start(
         output, resume_from=config.resume_from_checkpoint, may_overwrite=arguments.run.overwrite_output_dir
     )
-    _check_base(arguments.model)
-    check_comparison(config, ["eval_loss"])
     console = Console(
         quiet=not config.should_log, highlight=False, width=None if sys.stdout and sys.stdout.isatty() else 100
     )
-    transformers.set_seed(config.seed)
-    task = _open_rows(arguments)
-    _check_batches(len(task.train), config)
-    model = build_model(arguments.model, task.tokenizer, seed=config.seed)
-    if arguments.model.use_peft:
-        model = add_lora(model, arguments.model)
     records = RunRecords(arguments, output, checkpoint)
-    trainer = LiftTrainer(
-        model=model,
-        args=config,
-        train_dataset=task.train,
-        eval_dataset=task.eval,
-        processing_class=task.tokenizer,
-        callbacks=[*records.callbacks, *callbacks],
-    )
+    task, trainer = open_trainer(arguments, [*records.callbacks, *callbacks])
     console.print(
-        f"[bold]{config.method}[/bold] on {task.description}: {_size(model)}, "
+        f"[bold]{config.method}[/bold] on {task.description}: {model_size(trainer.model)}, "
         f"{len(task.train):,} rows to train on, {len(task.eval):,} to evaluate on"
     )
     if arguments.run.overwrite_output_dir and checkpoint is None and trainer.is_world_process_zero():
@@ -119,7 +104,33 @@ def train(arguments: TrainArguments, *, callbacks: Sequence[TrainerCallback] = (
     return metrics
 
 
-def _open_rows(arguments: TrainArguments) -> Task:
+def open_trainer(arguments: TrainArguments, callbacks: Sequence[TrainerCallback] = ()) -> tuple[Task, LiftTrainer]:
+    """Load rows and model, and return the task and the trainer, before any step.
+
+    Raises:
+        LiftError: bad input.
+    """
+    config = arguments.config
+    _check_base(arguments.model)
+    check_comparison(config, ["eval_loss"])
+    transformers.set_seed(config.seed)
+    task = open_task_rows(arguments)
+    _check_batches(len(task.train), config)
+    model = build_model(arguments.model, task.tokenizer, seed=config.seed)
+    if arguments.model.use_peft:
+        model = add_lora(model, arguments.model)
+    trainer = LiftTrainer(
+        model=model,
+        args=config,
+        train_dataset=task.train,
+        eval_dataset=task.eval,
+        processing_class=task.tokenizer,
+        callbacks=list(callbacks),
+    )
+    return task, trainer
+
+
+def open_task_rows(arguments: TrainArguments) -> Task:
     """Load and tokenise everything."""
     arguments.data.check_source()
     if arguments.data.task is not None:
@@ -145,7 +156,8 @@ def _check_base(model: ModelArguments) -> None:
         )
 
 
-def _size(model: Any) -> str:
+def model_size(model: Any) -> str:
+    """Say how many parameters a model has, and how many of them are trained."""
     sizes = {p: getattr(p, "ds_numel", p.numel()) for p in model.parameters()}  # ZeRO-3 leaves a parameter empty
     trained = sum(size for p, size in sizes.items() if p.requires_grad)
     total = sum(sizes.values())

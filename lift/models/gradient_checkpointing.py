@@ -49,6 +49,14 @@ def enable_gradient_checkpointing(model: nn.Module, options: Mapping[str, Any] |
         setattr(inner, switch, _is_enabled)
 
 
+def num_blocks(model: nn.Module) -> int:
+    """Return how many blocks checkpointing would recompute one after the other; 1 for a model without any."""
+    try:
+        return len(_blocks(unwrap_model(model)))
+    except LiftError:
+        return 1
+
+
 def _is_enabled(*args: Any, **kwargs: Any) -> None:
     """Stand in for the model's own method, which refuses."""
 

@@ -37,7 +37,7 @@ def check_rows_fit(model: Any, args: Any, train_dataset: Any, eval_dataset: Any)
             positions, length, f"the longest row of {name} has",
             "set max_length to at most {limit}, or train a model with more positions",
         )  # fmt: skip
-        widths.append(length if is_packed(rows) else _padded(length, args))
+        widths.append(length if is_packed(rows) else padded_width(length, args))
         check_length(
             positions, widths[-1], f"rows of {name} are padded to",
             "set max_length to at most {limit} where pad_to=max_length, or choose a smaller pad_to_multiple_of",
@@ -65,7 +65,7 @@ def _longest(cells: Any, column: str) -> int:
     return pyarrow.compute.max(lengths).as_py() or 0
 
 
-def _padded(length: int, args: Any) -> int:
+def padded_width(length: int, args: Any) -> int:
     """Return the width of a batch with a row of `length` tokens: as `MaskedDiffusionCollator` pads it."""
     if getattr(args, "pad_to", "longest") == "max_length":
         length = max(length, args.max_length)

@@ -88,7 +88,7 @@ def test_the_examples_are_accepted(capsys, tmp_path, monkeypatch):
     (tmp_path / "mine.yaml").write_text("task: sudoku\nmodel_name_or_path: m\n")
     text = shown(capsys).partition("examples:\n")[2].partition("\n\n")[0].replace("\\\n", " ")
     examples = [line.split() for line in text.splitlines()]
-    assert len(examples) == 3
+    assert len(examples) == 4
     for command, subcommand, *words in examples:
         assert (command, subcommand) == ("lift", "train")
         check_quickly(words)
