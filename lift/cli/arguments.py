@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from lift.cli.json_mapping import parse_mapping
 from lift.data import DATA_FORMATS
+from lift.data.chosen_template import check_template_kwargs, read_chat_template, template_names
 from lift.data.named_formats import check_data_format
 from lift.errors import LiftError
 from lift.fields import check_fields, option
@@ -50,9 +52,13 @@ class DataArguments:
     """Which rows to train on."""
 
     task: str | None = option(None, f"A built-in task that generates its own data: {', '.join(TASKS)}.")
-    train_data: str | None = option(None, "A .jsonl, .json or .parquet file, a saved data set's folder, or a Hub id.")
+    train_data: list[str] | None = option(
+        None,
+        "Files (.jsonl, .json, .csv, .tsv, also with .gz; .parquet): one, several, or a pattern in quotes. Or a saved "
+        "data set's folder, or a Hub id.",
+    )
     train_split: str | None = option(None, "Split of train_data, for instance train.")
-    eval_data: str | None = option(None, "Rows to evaluate on; else rows of train_data.")
+    eval_data: list[str] | None = option(None, "Rows to evaluate on, as train_data; else rows of train_data.")
     eval_split: str | None = option(None, "Split of eval_data.")
     data_name: str | None = option(None, "Configuration of a Hub data set; unused for local files.")
     num_eval_rows: int | None = option(
@@ -70,6 +76,20 @@ class DataArguments:
     messages_column: str | None = option(
         None, "Column of whole conversations; by default messages, if there are not also prompt and completion."
     )
+    assistant_turns: Literal["last", "all"] = option(
+        "last",
+        "Answers of a conversation that are trained: the last, or all, as with TRL's assistant_only_loss.",
+    )
+    chat_template: str | None = option(
+        None,
+        f"Form of a conversation: {', '.join(template_names())}, or a file of Jinja; kept with the model. By default "
+        "the tokenizer's own.",
+    )
+    chat_template_kwargs: str | None = option(
+        None,
+        'Variables of the chat template (mapping, JSON on the command line), such as {"enable_thinking": false}; kept '
+        "with it.",
+    )
     prompt_boundary: Literal["generation_prompt", "user_turn_newline"] = option(
         "generation_prompt",
         "Where a chat template's prompt ends: where a sampler starts, or before the assistant's header, as in the "
@@ -81,8 +101,17 @@ class DataArguments:
 
     def __post_init__(self) -> None:
         check_fields(self, DataArguments)
+        self.train_data, self.eval_data = _as_list(self.train_data), _as_list(self.eval_data)
         if self.data_format is not None:
             check_data_format(self.data_format)
+        if self.chat_template is not None:
+            read_chat_template(self.chat_template)
+        check_template_kwargs(self.template_kwargs())
+
+    def template_kwargs(self) -> dict[str, Any]:
+        """Return the mapping that `chat_template_kwargs` writes; an empty one without it."""
+        given = self.chat_template_kwargs
+        return {} if given is None else parse_mapping("chat_template_kwargs", given)
 
     def check_source(self) -> None:
         """Raise LiftError unless the rows have one source, a task or data, and a split has data to be one of."""
@@ -92,10 +121,15 @@ class DataArguments:
             raise LiftError(
                 "eval_split belongs to eval_data: pass --eval_data too, train_data's or another, or leave it out."
             )
-        if self.task is None and not self.train_data:
+        if self.task is None and not any(self.train_data or ()):
             raise LiftError(
                 f"no training data: pass --train_data FILE_OR_HUB_ID, --task {'|'.join(TASKS)}, or --preset NAME."
             )
+
+
+def _as_list(source: str | list[str] | None) -> list[str] | None:
+    """Return the names of a source, which code may give as one string."""
+    return [source] if isinstance(source, str) else source
 
 
 @dataclass

@@ -12,6 +12,7 @@ from datasets import Dataset
 from lift.cli.arguments import DataArguments, ModelArguments
 from lift.cli.loading import load_config, load_tokenizer
 from lift.data import is_hub_id, load_rows, prepare_dataset, resolve_mask_token_id
+from lift.data.chosen_template import set_chat_template
 from lift.errors import LiftError
 from lift.models import resolve_package_path
 from lift.tasks import Metrics, Task
@@ -57,13 +58,13 @@ def open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) ->
     Raises:
         LiftError: rows, columns, tokenizer or mask token are missing or do not fit.
     """
-    train_data = resolve_package_path(str(data.train_data))
+    train_data = _source(data.train_data or [])
     rows = load_rows(train_data, split=data.train_split, name=_hub_name(train_data, data), limit=data.max_train_rows)
     if data.eval_data is None:
         num_eval = _num_held_out(data, len(rows))
         rows, eval_rows = rows.select(range(len(rows) - num_eval)), rows.select(range(len(rows) - num_eval, len(rows)))
     else:
-        eval_data = resolve_package_path(data.eval_data)
+        eval_data = _source(data.eval_data)
         name = _hub_name(eval_data, data)
         limit = _NUM_EVAL_ROWS if data.num_eval_rows is None else data.num_eval_rows
         eval_rows = load_rows(eval_data, split=data.eval_split, name=name, limit=limit)
@@ -72,6 +73,7 @@ def open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) ->
                 f"eval_data has {len(eval_rows)} rows, fewer than num_eval_rows={limit}: all are evaluated on."
             )
     tokenizer = load_tokenizer(model)
+    set_chat_template(tokenizer, data.chat_template, data.template_kwargs())
     mask_token_id = resolve_mask_token_id(tokenizer, config.mask_token_id, config=load_config(model, tokenizer))
 
     def prepare(dataset: Dataset) -> Dataset:
@@ -81,6 +83,7 @@ def open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) ->
             max_length=config.max_length,
             truncation=data.truncation,
             prompt_boundary=data.prompt_boundary,
+            assistant_turns=data.assistant_turns,
             data_format=data.data_format,
             prompt_column=data.prompt_column,
             completion_column=data.completion_column,
@@ -89,12 +92,15 @@ def open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) ->
             show_progress=shows_progress(config),
         )
 
-    return OwnRows(str(data.train_data), tokenizer, train=prepare(rows), eval=prepare(eval_rows))
+    return OwnRows(", ".join(data.train_data or []), tokenizer, train=prepare(rows), eval=prepare(eval_rows))
 
 
 def _num_held_out(data: DataArguments, num_rows: int) -> int:
     if num_rows < 2:
-        raise LiftError(f"train_data {data.train_data} has {num_rows} rows, too few to hold any out: pass --eval_data.")
+        raise LiftError(
+            f"train_data {', '.join(data.train_data or [])} has {num_rows} rows, too few to hold any out: pass "
+            "--eval_data."
+        )
     if data.num_eval_rows is None:
         return min(_NUM_EVAL_ROWS, num_rows // 2)
     if data.num_eval_rows >= num_rows:
@@ -105,6 +111,12 @@ def _num_held_out(data: DataArguments, num_rows: int) -> int:
     return data.num_eval_rows
 
 
-def _hub_name(source: str, data: DataArguments) -> str | None:
+def _source(names: list[str]) -> str | list[str]:
+    """Return what `load_rows` takes: a list is one of files, and a single name may be a Hub id too."""
+    paths = [resolve_package_path(name) for name in names]
+    return paths[0] if len(paths) == 1 else paths
+
+
+def _hub_name(source: str | list[str], data: DataArguments) -> str | None:
     """A preset may name a Hub configuration beside a source that the user replaces by a local file."""
-    return data.data_name if is_hub_id(source) else None
+    return data.data_name if isinstance(source, str) and is_hub_id(source) else None

@@ -52,7 +52,7 @@ def encode_chat(
     response_text, turns_text = full_text[len(prompt_text) :], write(prompt, is_prompt=False)
     opened = reopened = ""
     if turns_text == prompt_text:
-        opened, reopened = _headers(prompt, completion, write, tokenizer, control)
+        opened, reopened = unasked_headers(prompt, completion, write, tokenizer, control)
     response_text = without_doubled_end(response_text.removesuffix(reopened), control.endings)
     prompt_ids = control.encode_template(prompt_text, where)
     full_ids = control.encode_template(prompt_text + response_text, where)
@@ -60,7 +60,7 @@ def encode_chat(
         response_ids = full_ids[len(prompt_ids) :]
     else:  # a token of the full text spans the boundary, and a sampler cannot start inside it
         response_ids = control.encode_template(response_text, where)
-    if not _is_closed(response_text, prompt, completion, reopened, write, control):
+    if not is_closed(response_text, prompt, completion, reopened, write, control):
         response_ids = response_ids + end_of_row(tokenizer)
     if prompt_boundary == "user_turn_newline":
         ids = prompt_ids + response_ids
@@ -74,7 +74,7 @@ def end_of_row(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     return [token_id for token_id in (tokenizer.eos_token_id, tokenizer.sep_token_id) if token_id is not None][:1]
 
 
-def _headers(
+def unasked_headers(
     prompt: list[Message],
     completion: list[Message],
     write: Render,
@@ -108,7 +108,7 @@ def _probes(messages: list[Message]) -> list[Message]:
     return [*found[:-1], {"role": found[-1]["role"], "content": _PROBE}] if calls_tools(messages[-1]) else found
 
 
-def _is_closed(
+def is_closed(
     response_text: str,
     prompt: list[Message],
     completion: list[Message],

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lift.data.collated_batch import CollatedBatch, Padding
-from lift.data.packing import segments
+from lift.data.response_spans import is_response, segments
 from lift.errors import LiftError
 
 _COLUMNS = ("input_ids", "prompt_length", "example_id")
@@ -72,8 +72,10 @@ class MaskedDiffusionCollator:
         segment = torch.full(shape, -1)  # padding is a segment of its own
         for i, row in enumerate(rows):
             input_ids[i, : len(row["input_ids"])] = torch.as_tensor(row["input_ids"])
-            for number, (start, end, end_of_prompt) in enumerate(segments(row)):
-                maskable[i, max(end_of_prompt, start + self.predicts_next) : end] = True
+            maskable[i, : len(row["input_ids"])] = torch.from_numpy(is_response(row))
+            for number, (start, end, _) in enumerate(segments(row)):
+                if self.predicts_next:
+                    maskable[i, start : start + 1] = False
                 position_ids[i, start:end] = torch.arange(end - start)
                 segment[i, start:end] = number
 

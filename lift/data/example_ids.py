@@ -12,7 +12,7 @@ from lift.data.row_columns import example_ids
 from lift.errors import LiftError
 
 # Of rows of prepare_dataset, of pack_dataset, and of labelled rows.
-_CONTENT = ("input_ids", "prompt_length", "labels", "segment_lengths", "segment_prompt_lengths")
+_CONTENT = ("input_ids", "prompt_length", "labels", "segment_lengths", "segment_prompt_lengths", "response_spans")
 _PAIRS_AT_ONCE = 10_000  # bounds the memory of the comparison
 
 

@@ -6,11 +6,14 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from lift.data.assistant_turns import encode_assistant_turns
 from lift.data.chat_rows import encode_chat, end_of_row
 from lift.data.chat_template import render, template_text
 from lift.data.columns import Columns
 from lift.data.control_tokens import ControlTokens
-from lift.data.messages import calls_tools, read_context, read_messages, strip_end, turns
+from lift.data.conversation import read_conversation
+from lift.data.messages import read_context, strip_end, turns
+from lift.data.response_spans import Span
 from lift.errors import LiftError
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PROMPT_BOUNDARIES = ("generation_prompt", "user_turn_newline")
+ASSISTANT_TURNS = ("last", "all")
 
 
 def encode_row(
@@ -50,29 +54,32 @@ def encode_row(
     Raises: LiftError if a cell is unusable, or the template fails or does not extend its own prompt.
     """
     control = control or ControlTokens(tokenizer)
-    if columns.messages is not None:
-        messages = read_messages(row[columns.messages], f"{where}: column {columns.messages!r}")
-        prompt, completion = messages[:-1], messages[-1:]
-        if not prompt:
-            raise LiftError(f"{where}: column {columns.messages!r} must hold a prompt before the last message.")
-    else:
-        assert columns.prompt is not None and columns.completion is not None
-        prompt = turns(row[columns.prompt], "user", f"{where}: column {columns.prompt!r}")
-        completion = turns(row[columns.completion], "assistant", f"{where}: column {columns.completion!r}")
-    answer = completion[-1]
-    if answer["role"] != "assistant":
-        raise LiftError(f"{where}: the last message must be the assistant's, got role {answer['role']!r}.")
-    if not strip_end(answer["content"], tokenizer.eos_token).strip() and not calls_tools(answer):
-        raise LiftError(f"{where}: the completion is empty, so there is nothing to learn; remove the row.")
+    prompt, completion = read_conversation(row, columns, tokenizer.eos_token, where)
     if tokenizer.chat_template is not None:
         context = read_row_context(row, columns, tokenizer, where)
         return encode_chat(prompt, completion, context, tokenizer, control, where, prompt_boundary)
     if not all(isinstance(row[name], str) for name in columns.text):
         raise LiftError(
-            f"{where}: a list of messages needs a chat template and this tokenizer has none; set "
-            "tokenizer.chat_template, or give strings in the columns prompt and completion."
+            f"{where}: a list of messages needs a chat template and this tokenizer has none; pass --chat_template "
+            "plain, set tokenizer.chat_template, or give strings in the columns prompt and completion."
         )
-    return _encode_plain(prompt[0]["content"], answer["content"], tokenizer, control, where)
+    return _encode_plain(prompt[0]["content"], completion[0]["content"], tokenizer, control, where)
+
+
+def encode_every_answer(
+    row: Mapping[str, Any], columns: Columns, tokenizer: PreTrainedTokenizerBase, where: str, control: ControlTokens
+) -> tuple[list[int], list[Span]]:
+    """Return the ids of one row, and where in them the assistant's answers stand, all of them.
+
+    Arguments and errors are those of `encode_row`; a row without a chat template has one answer.
+    """
+    if tokenizer.chat_template is None:
+        prompt_ids, response_ids = encode_row(row, columns, tokenizer, where, control=control)
+        ids = prompt_ids + response_ids
+        return ids, [(len(prompt_ids), len(ids))]
+    prompt, completion = read_conversation(row, columns, tokenizer.eos_token, where)
+    context = read_row_context(row, columns, tokenizer, where)
+    return encode_assistant_turns([*prompt, *completion], context, tokenizer, control, where)
 
 
 def encode_prompt(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -1,4 +1,4 @@
-"""Read rows from .json and .jsonl, and know the line of a mistake."""
+"""Read rows from .json and .jsonl, as they are or compressed, and know the line of a mistake."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lift.data.surrogates import find_lone_surrogate, surrogate_sentence
+from lift.data.text_files import open_text
 from lift.errors import LiftError
 
 
@@ -20,7 +21,7 @@ def read_json_lines(path: Path, limit: int | None = None) -> list[dict[str, Any]
     Raises: LiftError that names file and line.
     """
     rows: list[dict[str, Any]] = []
-    with path.open(encoding="utf-8-sig") as lines:
+    with open_text(path) as lines:
         for number, line in enumerate(lines, start=1):
             if len(rows) == limit:
                 break
@@ -45,7 +46,8 @@ def read_json(path: Path) -> list[dict[str, Any]]:
 
     Raises: LiftError that names file and line, or row where the line is not known.
     """
-    text = path.read_text(encoding="utf-8-sig")
+    with open_text(path) as file:
+        text = file.read()
     if not text.strip():
         return []
     try:

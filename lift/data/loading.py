@@ -1,29 +1,25 @@
 """Load rows unchanged from files, saved data sets and the Hugging Face Hub.
 
-JSON is parsed here and not by `datasets.load_dataset`: that keeps strings that look like dates strings,
+Files are parsed here and not by `datasets.load_dataset`: that keeps strings that look like dates strings,
 leaves no copy in a cache folder, and knows the line of a mistake.
 """
 
 from __future__ import annotations
 
-import glob
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pyarrow
-import pyarrow.parquet
-from datasets import Dataset, DatasetDict, Features, Json
+from datasets import Dataset, DatasetDict
 
-from lift.data.json_rows import read_json, read_json_lines
-from lift.data.surrogates import find_lone_surrogate, surrogate_sentence
+from lift.data.files import READABLE, as_list, described, find_paths, first_line, load_files
 from lift.errors import LiftError
 
-_READABLE = (".jsonl", ".json", ".parquet")
-_FILE_SUFFIXES = (*_READABLE, ".csv", ".tsv", ".txt", ".arrow", ".gz", ".zip", ".zst", ".xz")
+_FILE_SUFFIXES = (*READABLE, ".txt", ".arrow", ".gz", ".zip", ".zst", ".xz")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 
@@ -37,8 +33,9 @@ def load_rows(
     """Load the rows of a data set, with the columns that it has.
 
     Args:
-        source: A .jsonl, .json (a list of objects) or .parquet file; several of them as a list or a pattern
-            such as `data/*.jsonl`, read in sorted order; a folder written by
+        source: A .jsonl, .json (a list of objects), .csv or .tsv file (a header, and cells that stay text: see
+            `lift.data.csv_rows`), each also compressed, as .jsonl.gz, or a .parquet file; several of them as a
+            list, or a pattern such as `data/*.jsonl`, read in sorted order; a folder written by
             `datasets.Dataset.save_to_disk`; or a Hub id such as `openai/gsm8k`. Whatever exists here is
             read from here; `owner/name` is a Hub id unless there is a folder `owner`. A path never asks the
             Hub.
@@ -58,46 +55,14 @@ def load_rows(
             f"name={name!r} selects a configuration of a Hub data set, but {source} is a path; leave it out."
         )
     else:
-        paths = [path for item in _as_list(source) for path in _find_paths(item)]
+        paths = [path for item in as_list(source) for path in find_paths(item)]
         if len(paths) == 1 and paths[0].is_dir():
             dataset = _load_saved(paths[0], split)
         else:
-            dataset = _load_files(paths, split, limit)
+            dataset = load_files(paths, split, limit)
     if len(dataset) == 0:
-        raise LiftError(f"{_described(source)} has no rows; at least one is needed.")
+        raise LiftError(f"{described(source)} has no rows; at least one is needed.")
     return dataset if limit is None else dataset.select(range(min(limit, len(dataset))))
-
-
-def rows_to_dataset(rows: Iterable[Mapping[str, Any]]) -> Dataset:
-    """Put rows into one table; a missing key becomes null, a column of mixed types is kept as JSON.
-
-    So is a column whose objects hold nulls, which in a table of structs could not be told from keys that a row lacks.
-
-    Raises: LiftError that names the row if a text has half of a surrogate pair.
-    """
-    rows = list(rows)
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    table = {column: [row.get(column) for row in rows] for column in columns}
-    try:
-        dataset = Dataset.from_dict(table, on_mixed_types="use_json")
-        has_nulls = [column for column in columns if any(_has_null_key(cell) for cell in table[column])]
-        if not has_nulls:
-            return dataset
-        features = Features({**dataset.features, **{column: Json() for column in has_nulls}})
-        return Dataset.from_dict(table, features=features)
-    except UnicodeEncodeError:
-        for number, row in enumerate(rows):
-            if (half := find_lone_surrogate(row)) is not None:
-                raise LiftError(surrogate_sentence(f"row {number} (counted from 0)", half)) from None
-        raise
-
-
-def _has_null_key(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return any(item is None or _has_null_key(item) for item in value.values())
-    return isinstance(value, (list, tuple)) and any(
-        _has_null_key(item) for item in value if isinstance(item, (Mapping, list, tuple))
-    )
 
 
 def _check_arguments(source: Any, split: Any, name: Any, limit: Any) -> None:
@@ -115,67 +80,12 @@ def _check_arguments(source: Any, split: Any, name: Any, limit: Any) -> None:
         raise LiftError(f"limit must be at least 1 row, got {limit}.")
 
 
-def _as_list(source: str | Path | Sequence[str | Path]) -> list[str | Path]:
-    return [source] if isinstance(source, (str, Path)) else list(source)
-
-
-def _described(source: str | Path | Sequence[str | Path]) -> str:
-    return ", ".join(str(item) for item in _as_list(source))
-
-
 def is_hub_id(source: str) -> bool:
     """Return whether `load_rows` would look for this name on the Hub, not on disk."""
     if Path(source).exists() or Path(source).suffix.lower() in _FILE_SUFFIXES:
         return False
     owner = source.partition("/")[0] if "/" in source else None
     return _HUB_ID.fullmatch(source) is not None and (owner is None or not Path(owner).is_dir())
-
-
-def _find_paths(item: str | Path) -> list[Path]:
-    path = Path(item).expanduser()
-    if path.exists():
-        return [path]
-    if glob.has_magic(str(path)):
-        found = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
-        if found:
-            return found
-        raise LiftError(f"no file matches {item}; check the pattern and the folder it starts from.")
-    raise LiftError(f"file not found: {item}; check the path (relative paths start at {Path.cwd()}).")
-
-
-def _load_files(paths: list[Path], split: str | None, limit: int | None) -> Dataset:
-    if split not in (None, "train"):
-        raise LiftError(f"{_described(paths)} has no splits, got split={split!r}; leave it out or name another file.")
-    if not paths:
-        raise LiftError("the list of files is empty; name at least one.")
-    parts = [_load_file(path, limit) for path in paths]
-    for path, part in zip(paths, parts, strict=True):
-        if len(part) == 0:
-            raise LiftError(f"{path} has no rows; at least one is needed.")
-    try:
-        return datasets.concatenate_datasets(parts) if len(parts) > 1 else parts[0]
-    except (ValueError, pyarrow.ArrowException) as error:
-        raise LiftError(f"{_described(paths)} differ in the types of their columns: {_first_line(error)}") from error
-
-
-def _load_file(path: Path, limit: int | None) -> Dataset:
-    suffix = path.suffix.lower()
-    if path.is_dir() or suffix not in _READABLE:
-        kind = "a folder" if path.is_dir() else f"of type {suffix or 'unknown'}"
-        raise LiftError(f"{path} must be a file of type {', '.join(_READABLE)}, but it is {kind}; convert it first.")
-    try:
-        if suffix == ".parquet":
-            table = pyarrow.parquet.read_table(path)
-            table.validate(full=True)  # a text that is not UTF-8 would fail only when its row is read
-            return Dataset(table)
-        rows = read_json_lines(path, limit) if suffix == ".jsonl" else read_json(path)
-        return rows_to_dataset(rows)
-    except UnicodeDecodeError as error:
-        raise LiftError(
-            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); convert it first."
-        ) from error
-    except (OSError, OverflowError, pyarrow.ArrowException) as error:
-        raise LiftError(f"{path} cannot be read: {_first_line(error)}") from error
 
 
 def _load_saved(folder: Path, split: str | None) -> Dataset:
@@ -186,7 +96,7 @@ def _load_saved(folder: Path, split: str | None) -> Dataset:
     except IndexError:  # how datasets answers to a data set that was saved with no rows
         return Dataset.from_dict({})
     except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
-        raise LiftError(f"{folder} cannot be read as a saved data set: {_first_line(error)}") from error
+        raise LiftError(f"{folder} cannot be read as a saved data set: {first_line(error)}") from error
     if isinstance(loaded, Dataset) and split not in (None, "train", str(loaded.split)):
         raise LiftError(f"{folder} holds one data set without splits, got split={split!r}; leave it out.")
     return _pick_split(loaded, split, str(folder))
@@ -198,13 +108,13 @@ def _load_from_hub(source: str, name: str | None, split: str | None) -> Dataset:
     except ConnectionError as error:
         raise LiftError(
             f"there is no file or folder {source}, and the Hugging Face Hub could not be asked for such "
-            f"a data set ({_first_line(error)}); give a local file, or allow network access and unset "
+            f"a data set ({first_line(error)}); give a local file, or allow network access and unset "
             "HF_HUB_OFFLINE."
         ) from error
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         raise LiftError(
             f"there is no file or folder {source}, and it could not be loaded from the Hugging Face Hub: "
-            f"{_first_line(error)}"
+            f"{first_line(error)}"
         ) from error
     return _pick_split(loaded, split, source)
 
@@ -219,7 +129,3 @@ def _pick_split(loaded: Dataset | DatasetDict, split: str | None, source: str) -
     if wanted not in loaded:
         raise LiftError(f"{source} has no split {wanted!r}; it has {splits}.")
     return loaded[wanted]
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

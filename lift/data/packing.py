@@ -13,7 +13,8 @@ import pyarrow
 from datasets import Dataset
 from tqdm.auto import tqdm
 
-from lift.data.loading import rows_to_dataset
+from lift.data.response_spans import COLUMN
+from lift.data.row_table import rows_to_dataset
 from lift.errors import LiftError
 
 logger = logging.getLogger(__name__)
@@ -36,8 +37,9 @@ def pack_dataset(
         show_progress: show a bar where it takes longer than a second.
 
     Returns: A Dataset with the columns `input_ids`; `segment_lengths`, `segment_prompt_lengths` and
-        `segment_example_ids`, lists with one number for each example of the row, in its order; and `example_id`, that
-        of the row's first example, which names the row in every random draw.
+        `segment_example_ids`, lists with one number for each example of the row, in its order; `example_id`, that of
+        the row's first example, which names the row in every random draw; and `response_spans`, in tokens of the row,
+        where the rows have such.
 
     Raises: LiftError if a column is missing, or an example is longer than `max_length`.
 
@@ -71,6 +73,7 @@ def pack_dataset(
         "%d examples were packed into %d rows of at most %d tokens, %.0f %% full",
         len(order), len(packed), max_length, 100 * len(tokens) / (max_length * max(len(packed), 1)),
     )  # fmt: skip
+    columns = {COLUMN: _packed_spans(table, lengths, packed)} if COLUMN in table.column_names else {}
     return Dataset(
         pyarrow.table(
             {
@@ -79,9 +82,24 @@ def pack_dataset(
                 "segment_lengths": lists(lengths),
                 "segment_prompt_lengths": lists(table["prompt_length"].to_numpy()),
                 "segment_example_ids": lists(example_ids),
+                **columns,
             }
         )
     )
+
+
+def _packed_spans(table: Any, lengths: Any, packed: list[list[int]]) -> list[list[int]]:
+    """Return the spans of each packed row in its own tokens."""
+    ends = zip(table["prompt_length"].to_pylist(), lengths.tolist(), strict=True)
+    # A row of another data set, which was joined, has one response.
+    of_example = [spans or one for spans, one in zip(table[COLUMN].to_pylist(), ends, strict=True)]
+    found = []
+    for members in packed:
+        starts = np.cumsum([0, *lengths[members]]).tolist()
+        found.append(
+            [start + edge for start, index in zip(starts, members, strict=False) for edge in of_example[index]]
+        )
+    return found
 
 
 def best_fit_decreasing(lengths: Sequence[int], width: int, *, show_progress: bool = False) -> list[list[int]]:
@@ -118,14 +136,3 @@ def is_packed(rows: Any) -> bool:
     if columns is None:
         columns = rows[0] if isinstance(rows, Sequence) and rows else ()
     return "segment_lengths" in columns
-
-
-def segments(row: Mapping[str, Any]) -> list[tuple[int, int, int]]:
-    """Return (start, end, end of the prompt) of each example of a row, packed or not, in tokens of the row."""
-    if "segment_lengths" not in row:
-        return [(0, len(row["input_ids"]), int(row["prompt_length"]))]
-    found, start = [], 0
-    for length, prompt_length in zip(row["segment_lengths"], row["segment_prompt_lengths"], strict=True):
-        found.append((start, start + int(length), start + int(prompt_length)))
-        start += int(length)
-    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Integral
@@ -11,18 +10,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import datasets
 from datasets import Dataset
 
-from lift.data.chat_template import TEMPLATE_DATE, reads_the_clock
+from lift.data.chosen_template import set_chat_template
 from lift.data.columns import find_columns
-from lift.data.formats import PROMPT_BOUNDARIES
-from lift.data.loading import rows_to_dataset
+from lift.data.formats import ASSISTANT_TURNS, PROMPT_BOUNDARIES
 from lift.data.named_formats import check_data_format
-from lift.data.tokenised_rows import REMARKS, TOKENISED, tokenise
+from lift.data.remarks import report
+from lift.data.row_table import rows_to_dataset
+from lift.data.tokenised_rows import COUNTS, REMARKS, tokenise, tokenised_features
 from lift.errors import LiftError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-logger = logging.getLogger(__name__)
 
 
 def prepare_dataset(
@@ -38,6 +36,9 @@ def prepare_dataset(
     vocab_size: int | None = None,
     truncation: Literal["right", "filter"] = "right",
     prompt_boundary: Literal["generation_prompt", "user_turn_newline"] = "generation_prompt",
+    assistant_turns: Literal["last", "all"] = "last",
+    chat_template: str | None = None,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
     num_proc: int | None = None,
     show_progress: bool = True,
 ) -> Dataset:
@@ -66,13 +67,21 @@ def prepare_dataset(
         truncation: "right" cuts a long response at its end; "filter" drops every row that does not fit.
         prompt_boundary: Where a chat template's prompt ends: with the assistant's header ("generation_prompt", what a
             sampler starts from), or before it as in the published code ("user_turn_newline").
+        assistant_turns: Which answers of a conversation are trained: the last, or all of the assistant's, as by TRL's
+            `assistant_only_loss`. What stands between them is context: never masked, never trained.
+        chat_template: A template for the tokenizer, which then has it and saves it: plain, chatml, llada, dream, or a
+            file; by default the tokenizer's own.
+        chat_template_kwargs: Values of variables that the template reads, such as {"enable_thinking": False}; they
+            become its defaults, and are saved in it.
         num_proc: Processes; by default this one.
         show_progress: Show the bar of `datasets`, unless its `disable_progress_bars` was called.
 
     Returns: A Dataset with the columns `input_ids` (list of ids, prompt then response), `prompt_length`
-        (tokens) and `example_id` (row number before any row was dropped).
+        (tokens before the first response) and `example_id` (row number before any row was dropped); with
+        `assistant_turns="all"` also `response_spans`, starts and ends of the responses, one after the other.
 
-    Raises: LiftError if there are no rows, or (naming the row and the remedy) if one cannot be trained on.
+    Raises: LiftError if there are no rows, or (naming the row and the remedy) if one cannot be trained on, or the
+        tokenizer turns more than half of the text into its unknown token.
 
     Source: where a chat template's prompt ends, and where the published code ends it: Q18 in lift/objectives/README.md.
     """
@@ -80,10 +89,18 @@ def prepare_dataset(
         raise LiftError(f"truncation must be 'right' or 'filter', got {truncation!r}.")
     if prompt_boundary not in PROMPT_BOUNDARIES:
         raise LiftError(f"prompt_boundary must be one of {', '.join(PROMPT_BOUNDARIES)}, got {prompt_boundary!r}.")
+    if assistant_turns not in ASSISTANT_TURNS:
+        raise LiftError(f"assistant_turns must be one of {', '.join(ASSISTANT_TURNS)}, got {assistant_turns!r}.")
+    if assistant_turns == "all" and prompt_boundary != "generation_prompt":
+        raise LiftError(
+            f"prompt_boundary={prompt_boundary!r} is the published code's, which trains the last turn: leave it out, "
+            "or assistant_turns='all'."
+        )
     _check_arguments(tokenizer, max_length=max_length, mask_token_id=mask_token_id, vocab_size=vocab_size)
     dataset = rows if isinstance(rows, Dataset) else _from_dictionaries(rows)
     if len(dataset) == 0:
         raise LiftError("the data set has no rows; at least one is needed.")
+    set_chat_template(tokenizer, chat_template, chat_template_kwargs)
     if data_format is not None:
         check_data_format(data_format)
         if (prompt_column, completion_column, messages_column) != (None, None, None):
@@ -100,7 +117,7 @@ def prepare_dataset(
             batched=True,
             with_indices=True,
             remove_columns=dataset.column_names,
-            features=TOKENISED,
+            features=tokenised_features(assistant_turns),
             keep_in_memory=True,
             num_proc=num_proc,
             desc="Tokenising",
@@ -114,46 +131,13 @@ def prepare_dataset(
                 "vocab_size": vocab_size,
                 "truncation": truncation,
                 "prompt_boundary": prompt_boundary,
+                "assistant_turns": assistant_turns,
             },
         )
     if len(tokenised) == 0:
         raise LiftError(f"none of the {len(dataset)} rows fits into max_length={max_length}; raise it.")
-    _report(tokenised, len(dataset), tokenizer, max_length, truncation)
-    return tokenised.remove_columns(list(REMARKS))
-
-
-def _report(
-    tokenised: Dataset, num_rows: int, tokenizer: PreTrainedTokenizerBase, max_length: int, truncation: str
-) -> None:
-    """Say what was done to the rows unasked, and what of them the model will not learn."""
-    count = {remark: sum(tokenised[remark]) for remark in REMARKS}
-    num_changed = count["is_truncated"] if truncation == "right" else num_rows - len(tokenised)
-    if num_changed:
-        done = "truncated" if truncation == "right" else "dropped"
-        logger.info("%d of %d rows were %s to fit max_length=%d", num_changed, num_rows, done, max_length)
-    if reads_the_clock(tokenizer):
-        logger.info(
-            "the chat template writes today's date; it is given %s, in training and sampling, so that rows stay the "
-            "same from day to day", TEMPLATE_DATE.date(),
-        )  # fmt: skip
-    if count["spells_control_tokens"]:
-        logger.warning(
-            "%d of %d rows spell control tokens of the tokenizer in their text; they were encoded as text, since only "
-            "the chat template, or the form of a row, writes control tokens",
-            count["spells_control_tokens"], num_rows,
-        )  # fmt: skip
-    if count["loses_context"]:
-        logger.warning(
-            "%d of %d rows have tools or documents that %s: the model trains without them",
-            count["loses_context"], num_rows,
-            "need a chat template, and this tokenizer has none"
-            if tokenizer.chat_template is None else "the chat template does not write",
-        )  # fmt: skip
-    if count["never_ends"]:
-        logger.warning(
-            "%d of %d answers have no end token, as neither the chat template nor the tokenizer has one: nothing but "
-            "padding teaches the model to stop; set tokenizer.eos_token", count["never_ends"], num_rows,
-        )  # fmt: skip
+    report(tokenised, len(dataset), tokenizer, max_length, truncation)
+    return tokenised.remove_columns([*REMARKS, *COUNTS])
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from lift.data.packing import segments
+from lift.data.response_spans import is_response, segments
 from lift.learnability import ScoreCache, ScoreSource, TokenFrequency
 from lift.training.progress import shows_progress
 
@@ -26,9 +26,11 @@ def score_source_for(trainer: Any, vocab_size: int, pad_token_id: int) -> ScoreS
         prompt_lengths = []
         for row in rows:
             row_ids = np.asarray(row["input_ids"], dtype=np.int32)
-            for start, end, end_of_prompt in segments(row):
-                ids.append(row_ids[start:end])
-                prompt_lengths.append(end_of_prompt - start)
+            is_trained = is_response(row)
+            for start, end, _ in segments(row):
+                part, counts = row_ids[start:end], is_trained[start:end]
+                ids.append(np.concatenate([part[~counts], part[counts]]))  # context may stand between responses
+                prompt_lengths.append(int((~counts).sum()))
         pad = pad_token_id if args.pad_in_loss else None
         return TokenFrequency.count(ids, vocab_size, prompt_lengths, pad_token_id=pad)
     sizes = [(int(row["example_id"]), len(row["input_ids"])) for row in rows] or [(0, 1)]

@@ -31,7 +31,15 @@ _SETTINGS = (
 )  # fmt: skip
 _SPLIT = ("per_device_train_batch_size", "gradient_accumulation_steps", "num_processes")
 _LENGTH = ("max_steps", "num_train_epochs")
-_COLUMNS = ("input_ids", "labels", "prompt_length", "example_id", "segment_lengths", "segment_prompt_lengths")
+_COLUMNS = (
+    "input_ids",
+    "labels",
+    "prompt_length",
+    "example_id",
+    "segment_lengths",
+    "segment_prompt_lengths",
+    "response_spans",
+)
 _MOST_ROWS = 1000  # that are read for the fingerprint, evenly spread
 
 

@@ -47,3 +47,20 @@ def test_rows_have_one_source_and_a_known_format(options, sentence):
 def test_sources_that_go():
     DataArguments(task="sudoku").check_source()
     DataArguments(train_data="rows.jsonl", data_format="gsm8k").check_source()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"chat_template": "alpaca"},
+            "must be one of chatml, dream, llada, plain, or a file with a template, got 'alp",
+        ),
+        ({"chat_template_kwargs": "[1]"}, "chat_template_kwargs must be a mapping, JSON on the command line, got"),
+        ({"chat_template_kwargs": '{"messages": []}'}, "sets variables of the template, and 'messages' is none"),
+    ],
+)
+def test_a_chat_template_is_looked_at_before_anything_is_loaded(options, message):
+    with pytest.raises(LiftError, match=message):
+        DataArguments(train_data=["rows.jsonl"], **options)
+    DataArguments(train_data=["rows.jsonl"], chat_template="plain", chat_template_kwargs='{"a": null}')

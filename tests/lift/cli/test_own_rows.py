@@ -7,10 +7,11 @@ import json
 
 import pytest
 from rich.console import Console
-from transformers import TrainingArguments
+from transformers import AutoTokenizer, TrainingArguments
 
 from lift.cli.arguments import DataArguments, ModelArguments
 from lift.cli.own_rows import open_rows
+from lift.data import encode_prompt
 from lift.errors import LiftError
 from tests.lift.support.tiny import tiny_config
 
@@ -36,6 +37,33 @@ def test_the_last_rows_are_held_out(tmp_path, model_folder, rows_file):
     )
     task = open_rows(data, model, config)
     assert (prompts(task.train), prompts(task.eval)) == (asked[:5], asked[:2])
+
+
+def test_rows_come_from_several_files_and_a_pattern(tmp_path, model_folder, rows_file):
+    lines = [json.loads(line) for line in rows_file.read_text().splitlines()]
+    for name, part in {"a.csv": lines[:5], "b.csv": lines[5:8]}.items():
+        (tmp_path / name).write_text("answer,question\n" + "".join(f"{r['answer']},{r['question']}\n" for r in part))
+    model, config = ModelArguments(model_name_or_path=str(model_folder)), tiny_config(tmp_path / "out", max_length=40)
+    asked = [[2 + int(c) for c in row["question"]] for row in lines]
+    data = DataArguments(train_data=[str(rows_file), str(tmp_path / "*.csv")], eval_data=[str(rows_file)], **COLUMNS)
+    task = open_rows(data, model, config)
+    assert prompts(task.train) == asked + asked[:8] and prompts(task.eval) == asked
+    assert task.description == f"{rows_file}, {tmp_path}/*.csv"
+
+
+def test_a_chosen_template_is_the_tokenizers_own_and_is_sampled_with(tmp_path, model_folder, rows_file):
+    (template := tmp_path / "mine.jinja").write_text(
+        "{% for m in messages %}{{ '[PAD]' if is_loud and loop.first }}{{ m.content }}{% endfor %}{{ '' if add_generation_prompt }}"
+    )
+    data = DataArguments(
+        train_data=str(rows_file), chat_template=str(template), chat_template_kwargs='{"is_loud": true}', **COLUMNS
+    )
+    task = open_rows(data, ModelArguments(model_name_or_path=str(model_folder)), tiny_config(tmp_path, max_length=40))
+    task.tokenizer.save_pretrained(tmp_path / "saved")
+    row = json.loads(rows_file.read_text().splitlines()[0])
+    prompt = encode_prompt(row["question"], AutoTokenizer.from_pretrained(tmp_path / "saved"))
+    assert prompt == [0] + [2 + int(c) for c in row["question"]]
+    assert task.train[0]["input_ids"][: task.train[0]["prompt_length"]] == prompt
 
 
 def test_a_single_row_cannot_be_split(tmp_path, model_folder, rows_file):

@@ -184,7 +184,7 @@ def test_bad_conversations_name_the_row(chat_tokenizer: PreTrainedTokenizerFast)
 
 def test_messages_need_a_template(bert_tokenizer: PreTrainedTokenizerFast) -> None:
     turns = [message("user", "two"), message("assistant", "four")]
-    remedy = r"row 3: a list of messages needs a chat template .*; set tokenizer\.chat_template, or give strings"
+    remedy = r"row 3: a list of messages needs a chat template .*; pass --chat_template plain, set tokenizer\.chat_template, or give strings"
     with pytest.raises(LiftError, match=remedy):
         encode_row({"messages": turns}, MESSAGES, bert_tokenizer, "row 3")
     with pytest.raises(LiftError, match=remedy):

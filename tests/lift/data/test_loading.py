@@ -126,9 +126,9 @@ def test_reads_json_lines_under_the_suffix_of_json(tmp_path: Path) -> None:
         ("a.jsonl", b'{"p": 99999999999999999999}', r"a\.jsonl cannot be read: "),
         ("a.parquet", b"not parquet", r"a\.parquet cannot be read: "),
         (
-            "a.csv",
+            "a.txt",
             b"p,c\n1,2\n",
-            r"a\.csv must be a file of type \.jsonl, \.json, \.parquet, but it is of type \.csv",
+            r"a\.txt must be a file of type \.jsonl, \.json, \.csv, \.tsv, \.parquet, .*, but it is of type \.txt",
         ),
         ("rows", b"{}", r"rows must be a file of type .*, but it is of type unknown"),
         ("a.jsonl", b"", r"a\.jsonl has no rows"),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import PreTrainedTokenizerFast
+from transformers import AddedToken, PreTrainedTokenizerFast
 
 from lift.data import DATA_FORMATS, load_rows, prepare_dataset
 from lift.data.named_formats import apply_data_format
@@ -161,6 +161,8 @@ def test_a_bad_row_is_one_sentence_with_row_field_and_format(name: str, row: dic
 def test_rows_of_a_format_become_ids(chat_tokenizer: PreTrainedTokenizerFast) -> None:
     """The prompt of a user's turn is exact, and the other columns are gone."""
     rows = [{"question": "two plus two", "answer": "four #### five", "other": i} for i in range(2)]
+    instruction = apply_data_format("gsm8k", rows[0], "row 0")["prompt"].split()
+    chat_tokenizer.add_tokens([AddedToken(w, single_word=True) for w in instruction if w not in chat_tokenizer.vocab])
     prepared = prepare_dataset(rows, chat_tokenizer, max_length=64, data_format="gsm8k")
     text = apply_data_format("gsm8k", rows[0], "row 0")
     assert prepared.to_list()[1] == {

@@ -59,7 +59,11 @@ def test_the_large_presets_are_the_published_recipe(name, tmp_path):
     assert {key: getattr(config, key) for key in PAPER} == PAPER
     assert config.per_device_train_batch_size * config.gradient_accumulation_steps == 8
     options = vars(data) | vars(config)
-    assert [options[name] for name in ("train_data", "data_format", "max_length")] == ["simplescaling/s1k", "s1k", 4096]
+    assert [options[name] for name in ("train_data", "data_format", "max_length")] == [
+        ["simplescaling/s1k"],
+        "s1k",
+        4096,
+    ]
     assert not config.gradient_checkpointing and not config.reference_quirks
     # 990 rows, 10 of them held out: evaluation, saving and the best checkpoint happen within the run.
     assert config.eval_steps < config.num_train_epochs * 980 // 8

@@ -57,6 +57,16 @@ def test_frequencies_are_those_of_the_responses_and_of_padding_where_it_is_train
     torch.testing.assert_close(source.log_frequency.double(), truth, rtol=1e-6, atol=0)
 
 
+def test_frequencies_leave_out_the_context_between_responses():
+    rows = [
+        {"input_ids": [7, 1, 7, 2, 2], "prompt_length": 1, "response_spans": [1, 2, 3, 5], "example_id": 0},
+        {"input_ids": [7, 7, 3], "prompt_length": 2, "response_spans": [2, 3], "example_id": 1},
+    ]
+    counts = torch.tensor([2, 1, 2, 1, 0, 0, 0, 0])  # two pads of the shorter row among them
+    source = source_for("frequency", rows, pad_in_loss=True)
+    torch.testing.assert_close(source.log_frequency, ((counts + 1) / (6 + 8)).log())
+
+
 @needs_packing
 def test_frequencies_of_packed_rows_are_those_of_their_examples():
     packed = source_for("frequency", pack_dataset(uneven_rows(), max_length=40))
