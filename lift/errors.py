@@ -8,3 +8,11 @@ class LiftError(ValueError):
 
     The command line prints the sentence without a traceback and ends with exit status 2.
     """
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended what was under way; the command line ends with `status`, 128 and the signal's number."""
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.status = 128 + signal

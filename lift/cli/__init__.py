@@ -27,16 +27,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     What goes wrong before the first optimiser step is one sentence on stderr; with LIFT_DEBUG=1 in the environment, the
     traceback stands above it. What goes wrong later is a traceback.
 
-    Returns: 0; 2 after a sentence; 130 when interrupted; 141 where nobody reads the output any more, as of a command
-        that SIGPIPE ends.
+    Returns: 0; 2 after a sentence; 130 after SIGINT (Ctrl-C) and 143 after SIGTERM, also where a training has stopped
+        with a checkpoint; 141 where nobody reads the output any more, as of a command that SIGPIPE ends.
     """
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     program = f"lift {words[0]}" if words[0] in _COMMANDS else "lift"
     try:
         _answer(words)
         _flush()
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as interrupt:
+        return getattr(interrupt, "status", 130)
     except BrokenPipeError:
         return 141
     except Exception as error:

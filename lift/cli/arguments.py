@@ -134,7 +134,7 @@ def _as_list(source: str | list[str] | None) -> list[str] | None:
 
 @dataclass
 class RunArguments:
-    """How this run treats its output folder."""
+    """How this run treats its output folder, and when it ends before its last step."""
 
     overwrite_output_dir: bool = option(False, "Delete output_dir, with all an earlier run left there, and start anew.")
     dry_run: bool = option(
@@ -142,3 +142,13 @@ class RunArguments:
         "Load everything and show what would be trained: lengths, rows as the model sees them, steps and memory; train "
         "nothing, write nothing. output_dir may be left out.",
     )
+    early_stopping_patience: int | None = option(
+        None,
+        "Stop when this many evaluations in a row brought no better metric_for_best_model, and go back to the best "
+        "checkpoint. Unless they are set, the metric is eval_loss, load_best_model_at_end is true, and each evaluation "
+        "has its checkpoint.",
+        within="[1, inf)",
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self, RunArguments)

@@ -15,6 +15,7 @@ def run(arguments: Sequence[str]) -> None:
 
     Raises:
         LiftError: bad input, before anything is written; what is wrong with a flag is said before torch is loaded.
+        Interrupted: a signal stopped the run, with a checkpoint, or before its first step.
     """
     if "--help-all" in arguments:
         return show_help(everything=True)
@@ -29,6 +30,8 @@ def run(arguments: Sequence[str]) -> None:
 
     from lift.cli.first_step import first_step
     from lift.cli.training_run import train
+    from lift.errors import Interrupted
+    from lift.training.stopping import StopOnSignal
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()  # saving and loading take a moment only
@@ -40,8 +43,11 @@ def run(arguments: Sequence[str]) -> None:
         from lift.cli.dry_run import dry_run
 
         return dry_run(parsed)
+    stop = StopOnSignal()
     with first_step(Path(str(parsed.config.output_dir))) as watch:
-        train(parsed, callbacks=[watch])
+        train(parsed, callbacks=[watch], stop=stop)
     processes = PartialState()
     processes.wait_for_everyone()  # a launcher may stop the others where one that left early aborts
     processes.destroy_process_group()
+    if stop.stopped_at is not None:
+        raise Interrupted(stop.signal)

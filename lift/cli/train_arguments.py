@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lift.cli.arguments import DataArguments, ModelArguments, RunArguments
+from lift.cli.evaluation_plan import plan_evaluations
 from lift.cli.field_parser import FieldParser
 from lift.cli.output_folder import where_to_start
 from lift.cli.parser import SentenceParser
@@ -69,6 +70,7 @@ def check_quickly(arguments: Sequence[str]) -> None:
     values = read.values
     _make(ModelArguments, values).check_model()
     _make(DataArguments, values).check_source()
+    _make(RunArguments, values)
     _make_task(read)
     _make(LiftOptions, values).resolve_options()
     _make(BatchOptions, values).check_batch_options()
@@ -134,6 +136,7 @@ def _read(arguments: Sequence[str], config: type[Any]) -> _Read:
         raise LiftError("no output folder: pass --output_dir FOLDER.")
     flags = {word.partition("=")[0].lstrip("-").replace("-", "_") for word in words if word.startswith("--")}
     given = frozenset(flags | {setting.key for setting in settings if setting.value is not None})
+    plan_evaluations(values, given)
     return _Read(values, given, task, parser)
 
 

@@ -26,23 +26,30 @@ from lift.models.lora import add_lora, is_adapter
 from lift.tasks import Metrics, Task, open_task
 from lift.training import LiftConfig, LiftTrainer
 from lift.training.best_metric import check_comparison
+from lift.training.early_stopping import EarlyStopping
 from lift.training.loss_curve import loss_curve
+from lift.training.stopping import StopOnSignal
 
-_SHOWN = (".json", ".jsonl", ".png", ".safetensors", ".yaml")
+_SHOWN = (".jinja", ".json", ".jsonl", ".png", ".safetensors", ".yaml")
 
 
-def train(arguments: TrainArguments, *, callbacks: Sequence[TrainerCallback] = ()) -> Metrics:
+def train(
+    arguments: TrainArguments, *, callbacks: Sequence[TrainerCallback] = (), stop: StopOnSignal | None = None
+) -> Metrics:
     """Train, evaluate before and after, and leave model, tokenizer, records, metrics and pictures in output_dir.
 
     Args:
         arguments: what to do.
         callbacks: of the Trainer, beside its own.
+        stop: what a signal stops the training through. A stopped run is left as it is, with its checkpoint.
 
-    Returns: the metrics.
+    Returns: the metrics; those before training alone of a stopped run.
 
     Raises:
         LiftError: bad input, before anything is written.
+        Interrupted: a signal before the first step, or a second one.
     """
+    stop = StopOnSignal() if stop is None else stop
     config, output = arguments.config, Path(str(arguments.config.output_dir))
     checkpoint = where_to_start(
         output, resume_from=config.resume_from_checkpoint, may_overwrite=arguments.run.overwrite_output_dir
@@ -51,7 +58,7 @@ def train(arguments: TrainArguments, *, callbacks: Sequence[TrainerCallback] = (
         quiet=not config.should_log, highlight=False, width=None if sys.stdout and sys.stdout.isatty() else 100
     )
     records = RunRecords(arguments, output, checkpoint)
-    task, trainer = open_trainer(arguments, [*records.callbacks, *callbacks])
+    task, trainer = open_trainer(arguments, [*records.callbacks, *callbacks, stop])
     console.print(
         f"[bold]{config.method}[/bold] on {task.description}: {model_size(trainer.model)}, "
         f"{len(task.train):,} rows to train on, {len(task.eval):,} to evaluate on"
@@ -62,17 +69,21 @@ def train(arguments: TrainArguments, *, callbacks: Sequence[TrainerCallback] = (
     before = records.before()
 
     def evaluate_before() -> None:
+        console.print("evaluating before training ...")
         before.update(_evaluate(trainer, task, records))
         console.print(f"before training: {task.sentence(before)}")
 
-    if before:
-        console.print(f"before training: {task.sentence(before)}")
-    elif trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        trainer.add_callback(_WhenTrainingBegins(evaluate_before))  # they shard the model when training starts
-    else:
-        evaluate_before()
-    with records.kept_from_first_step():
+    with stop, records.kept_from_first_step():
+        if before:
+            console.print(f"before training: {task.sentence(before)}")
+        elif trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+            trainer.add_callback(_WhenTrainingBegins(evaluate_before))  # they shard the model when training starts
+        else:
+            evaluate_before()
         result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if stop.stopped_at is not None:
+        console.print(f"stopped at step {stop.stopped_at}: go on with --resume_from_checkpoint true")
+        return {"before": before}
     after = _evaluate(trainer, task, records)
     if trainer.is_fsdp_enabled:
         trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")  # shards are not written here
@@ -127,6 +138,8 @@ def open_trainer(arguments: TrainArguments, callbacks: Sequence[TrainerCallback]
         processing_class=task.tokenizer,
         callbacks=list(callbacks),
     )
+    if arguments.run.early_stopping_patience is not None:
+        trainer.add_callback(EarlyStopping(arguments.run.early_stopping_patience))
     return task, trainer
 
 

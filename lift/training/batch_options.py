@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lift.errors import LiftError
-from lift.fields import check_fields, option
+from lift.fields import check_choice, check_fields, option
+
+EVALUATION_SHARE = 0.1
+"""Of a run's steps, between two evaluations by default: their number does not grow with the run."""
 
 
 @dataclass
@@ -50,12 +53,29 @@ class TrainerDefaults:
     )
     disable_tqdm: bool | None = option(False, "Show no progress bar.")
     logging_nan_inf_filter: bool = option(False, "False, so that a loss that is not finite is seen and stops the run.")
+    logging_steps: float = option(
+        10, "Optimiser steps between two log entries; below 1, a share of the run's.", within="(0, inf)"
+    )
+    logging_first_step: bool = option(True, "Log the first step too, so that the shortest run shows a loss.")
+    eval_strategy: Literal["no", "steps", "epoch"] | None = option(
+        None,
+        "When to evaluate as training goes: no, every eval_steps steps, or after each epoch. By default lift train "
+        "takes steps (beside load_best_model_at_end and save_strategy=epoch, epoch), and a LiftConfig no.",
+    )
+    eval_steps: float | None = option(
+        None,
+        "Optimiser steps between two evaluations; below 1, a share of the run's. By default 0.1, and with "
+        "load_best_model_at_end, save_steps where that is set.",
+        within="(0, inf)",
+    )
 
     def check_defaults(self) -> None:
         """Check the fields of this class.
 
         Raises:
-            LiftError: remove_unused_columns is set.
+            LiftError: remove_unused_columns is set, or eval_strategy is none that there is.
         """
+        if self.eval_strategy is not None:
+            check_choice("eval_strategy", self.eval_strategy, ("no", "steps", "epoch"))
         if self.remove_unused_columns:
             raise LiftError("remove_unused_columns must be False: the collator needs prompt_length and example_id.")

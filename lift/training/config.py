@@ -12,12 +12,12 @@ from lift.errors import LiftError
 from lift.models.transformers_versions import set_checkpointing_options, take_old_checkpointing_names
 from lift.objectives import METHODS, LiftOptions
 from lift.training.argument_ranges import check_training_arguments
-from lift.training.batch_options import BatchOptions, TrainerDefaults
+from lift.training.batch_options import EVALUATION_SHARE, BatchOptions, TrainerDefaults
 from lift.training.unsupported import check_supported
 
 
 @dataclass
-class LiftConfig(BatchOptions, TrainerDefaults, LiftOptions, TrainingArguments):
+class LiftConfig(BatchOptions, TrainerDefaults, LiftOptions, TrainingArguments):  # type: ignore[misc]
     """`transformers.TrainingArguments`, some of them with other defaults, plus `LiftOptions` and `BatchOptions`.
 
     Raises:
@@ -30,6 +30,8 @@ class LiftConfig(BatchOptions, TrainerDefaults, LiftOptions, TrainingArguments):
             self._join_processes_on_cpu()
         take_old_checkpointing_names(self)
         check_training_arguments(self)
+        self.check_defaults()
+        self._plan_evaluations()
         super().__post_init__()
         if self.gradient_checkpointing:
             self._make_checkpointing_non_reentrant()
@@ -41,8 +43,14 @@ class LiftConfig(BatchOptions, TrainerDefaults, LiftOptions, TrainingArguments):
             raise LiftError(
                 f"method={self.method!r} weighs a token by its row's context, and packing would mix in other examples'."
             )
-        self.check_defaults()
         check_supported(self)
+
+    def _plan_evaluations(self) -> None:
+        """transformers would evaluate as often as it logs, and takes the best checkpoint only of evaluated ones."""
+        self.eval_strategy = self.eval_strategy or "no"
+        if self.eval_strategy == "steps" and self.eval_steps is None:
+            goes_back = self.load_best_model_at_end and self.save_strategy == "steps"
+            self.eval_steps = self.save_steps if goes_back else EVALUATION_SHARE
 
     def _join_processes_on_cpu(self) -> None:
         """Without this, processes that a launcher started on a machine without GPUs would each train on their own."""

@@ -9,8 +9,12 @@ from typing import Any
 
 from tqdm.auto import tqdm
 from transformers import TrainerCallback
+from transformers.trainer_utils import has_length
 
 from lift.objectives import MODES
+
+# Without percentage and steps per second, which leave no room for the rest in 80 columns.
+_FORMAT = "{desc} |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 
 def shows_progress(args: Any) -> bool:
@@ -45,16 +49,22 @@ class Speed:
 
 
 class TrainingProgress(TrainerCallback):
-    """One bar for the steps, with the last logged loss, mode shares and speed beside it."""
+    """A bar for the steps and, while it lasts, one for an evaluation, which leaves a line above.
+
+    Beside the steps stand the last logged loss (nats), the shares of easy, middle and hard rows (%) and the tokens per
+    second, all within 80 columns.
+    """
 
     def __init__(self) -> None:
         self._bar: Any = None
+        self._evaluation_bar: Any = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero:
             self._bar = tqdm(
-                total=state.max_steps, initial=state.global_step, desc=args.method, unit="step", dynamic_ncols=True
-            )
+                total=state.max_steps, initial=state.global_step, desc=args.method, bar_format=_FORMAT,
+                dynamic_ncols=True,
+            )  # fmt: skip
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self._bar is not None:
@@ -66,6 +76,30 @@ class TrainingProgress(TrainerCallback):
             if shown:
                 self._bar.set_postfix_str(shown)
 
+    def on_prediction_step(
+        self, args: Any, state: Any, control: Any, eval_dataloader: Any = None, **kwargs: Any
+    ) -> None:
+        if not state.is_world_process_zero or not has_length(eval_dataloader):
+            return
+        if self._evaluation_bar is None:
+            self._evaluation_bar = tqdm(
+                total=len(eval_dataloader), desc="evaluating", bar_format=_FORMAT, leave=False, dynamic_ncols=True
+            )
+        self._evaluation_bar.update(1)
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: dict[str, float] | None = None, **kwargs: Any
+    ) -> None:
+        self.on_predict(args, state, control)
+        if self._bar is not None:
+            for line in _evaluation_lines(state, metrics or {}):
+                tqdm.write(line, file=self._bar.fp)  # not to stdout, whose reader may have left
+
+    def on_predict(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
+        if self._evaluation_bar is not None:
+            self._evaluation_bar.close()
+            self._evaluation_bar = None
+
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self._bar is not None:
             self._bar.close()
@@ -73,11 +107,23 @@ class TrainingProgress(TrainerCallback):
 
 
 def _postfix(logs: dict[str, float]) -> str:
+    """Return such as "loss 1.234, e50 m30 h20, 12k tok/s"."""
     parts = []
     if "loss" in logs:
-        parts.append(f"loss {logs['loss']:.3f}")
+        parts.append(f"loss {logs['loss']:#.4g}")
     if "easy" in logs:
-        parts.append("easy/middle/hard " + "/".join(f"{100 * logs[name]:.0f}" for name in MODES) + " %")
+        parts.append(" ".join(f"{name[0]}{100 * logs[name]:.0f}" for name in MODES))
     if "tokens_per_second" in logs:
-        parts.append(f"{logs['tokens_per_second']:,.0f} tok/s")
+        speed = logs["tokens_per_second"]
+        parts.append(f"{speed:.0f} tok/s" if speed < 9999.5 else f"{speed / 1000:.0f}k tok/s")
     return ", ".join(parts)
+
+
+def _evaluation_lines(state: Any, metrics: dict[str, float]) -> Iterator[str]:
+    """Yield such as "step 40: held-out 7.31, best" for each evaluated set; its own entry ends `state.log_history`."""
+    for name, loss in metrics.items():
+        if not (name.startswith("eval_") and name.endswith("loss")):
+            continue
+        rows = name.removeprefix("eval_").removesuffix("loss").removesuffix("_")
+        is_best = all(loss < entry[name] for entry in state.log_history[:-1] if name in entry)
+        yield f"step {state.global_step}: held-out {rows + ' ' if rows else ''}{loss:.4g}{', best' if is_best else ''}"

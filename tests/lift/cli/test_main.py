@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 import lift_kernels
 from lift.cli import main
+from lift.errors import Interrupted
 from tests.lift.cli.support import heavy_imports
 
 
@@ -52,6 +54,8 @@ def test_an_unknown_command_is_refused(capsys):
             "transformers is not installed: pip install 'lift-kernels[train]'",
         ),
         (KeyboardInterrupt(), 130, ""),
+        (Interrupted(signal.SIGINT), 130, ""),
+        (Interrupted(signal.SIGTERM), 143, ""),
     ],
 )
 def test_what_a_command_raises_becomes_an_exit_status(monkeypatch, capsys, error, status, words):

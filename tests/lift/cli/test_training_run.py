@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
 
+import pytest
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
+from lift import LiftTrainer
 from lift.cli import main
+from lift.training.checkpoints import newest_checkpoint
 from tests.lift.cli.support import TINY_RUN
 from tests.transformers_version import needs_packing
 
@@ -82,3 +90,75 @@ def test_published_puzzles_are_kept_out_and_scored(tmp_path, shared_dir):
     assert main(["train", *TINY_RUN, "--test_puzzles", str(published), "--output_dir", str(out)]) == 0
     scores = json.loads((out / "metrics.json").read_text())["after"]["published"]
     assert {"valid", "exact"} <= scores.keys() and scores["by_blanks"]["8"][1] == 250
+
+
+def test_a_short_run_shows_losses_and_evaluations_by_default(tmp_path, model_folder, rows_file, capfd):
+    arguments = [
+        "train", "--model_name_or_path", str(model_folder), "--train_data", str(rows_file), "--prompt_column", "question",
+        "--completion_column", "answer", "--max_length", "40", "--num_eval_rows", "3", "--output_dir",
+        str(tmp_path / "out"), "--max_steps", "3", "--save_strategy", "no",
+    ]  # fmt: skip
+    assert main(arguments) == 0
+    shown = capfd.readouterr()
+    assert "evaluating before training ..." in shown.out
+    assert "step 3: held-out" in shown.err and "loss " in shown.err
+    stop = [
+        "--early_stopping_patience",
+        "1",
+        "--learning_rate",
+        "0",
+        "--max_steps",
+        "9",
+        "--overwrite_output_dir",
+        "true",
+    ]
+    assert main([*arguments[:-2], *stop]) == 0
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["steps"] == 2
+    assert "stopped early at step 2 of 9" in " ".join(capfd.readouterr().err.split())
+
+
+def test_ctrl_c_stops_a_real_run_with_a_checkpoint_and_a_word_on_how_to_go_on(tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "lift.cli", "train", *TINY_RUN, "--max_steps", "100000", "--output_dir", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+    shown = b""
+    try:
+        while b"loss " not in shown:  # steps are being taken
+            chunk = process.stderr.read(4096)
+            assert chunk, shown.decode()
+            shown += chunk
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+        process.wait()
+    step = int(re.search(r"stopped at step (\d+): go on with --resume_from_checkpoint true\n", said.decode())[1])
+    assert process.returncode == 130 and "after training" not in said.decode()
+    assert newest_checkpoint(out) == out / f"checkpoint-{step}" and not (out / "metrics.json").exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_the_evaluation_before_training_leaves_nothing(tmp_path, number, status, monkeypatch, capsys):
+    def evaluate(self, *args, **kwargs):
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(LiftTrainer, "evaluate", evaluate)
+    assert main(["train", *TINY_RUN, "--output_dir", str(tmp_path / "a" / "out")]) == status
+    assert not (tmp_path / "a").exists() and "stopped" not in capsys.readouterr().out
+
+
+def test_a_stopped_run_has_the_exit_status_of_its_signal_and_goes_on(tmp_path, monkeypatch, capsys):
+    step = LiftTrainer.training_step
+
+    def training_step(self, *args, **kwargs):
+        if self.state.global_step == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, *args, **kwargs)
+
+    call = ["train", *TINY_RUN, "--output_dir", str(tmp_path / "out")]
+    with monkeypatch.context() as patch:
+        patch.setattr(LiftTrainer, "training_step", training_step)
+        assert main(call) == 143
+    assert "stopped at step 2: go on with --resume_from_checkpoint true" in capsys.readouterr().out
+    assert main([*call, "--resume_from_checkpoint", "true"]) == 0
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["steps"] == 3

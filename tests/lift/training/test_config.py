@@ -84,6 +84,23 @@ def test_processes_without_an_accelerator_find_each_other(tmp_path, monkeypatch)
         assert (args.use_cpu, args.ddp_backend) == wanted
 
 
+@pytest.mark.parametrize(
+    ("options", "eval_steps"),
+    [
+        ({}, 0.1),
+        ({"eval_steps": 7}, 7),
+        ({"logging_steps": 3}, 0.1),
+        ({"load_best_model_at_end": True, "save_strategy": "steps"}, 500),
+        ({"load_best_model_at_end": True, "save_strategy": "steps", "save_steps": 30}, 30),
+        ({"load_best_model_at_end": True, "save_strategy": "steps", "save_steps": 30, "eval_steps": 10}, 10),
+    ],
+    ids=str,
+)
+def test_evaluations_in_steps_are_as_frequent_as_asked_or_ten_to_a_run(tmp_path, options, eval_steps):
+    assert tiny_config(tmp_path, eval_strategy="steps", **options).eval_steps == eval_steps
+    assert tiny_config(tmp_path).eval_strategy == "no"
+
+
 def test_what_stands_otherwise_than_in_transformers(tmp_path):
     config = LiftConfig(str(tmp_path), use_cpu=True)
     assert (config.max_length, config.pad_to, config.pad_to_multiple_of, config.packing) == (

@@ -70,7 +70,13 @@ class Watched:
 
 def test_the_loss_is_checked_before_a_log_entry_a_checkpoint_and_the_end(tmp_path):
     """On an accelerator, where it is not looked at each step."""
-    options = {"max_steps": 2, "logging_steps": 2, "save_strategy": "steps", "save_steps": 2}
+    options = {
+        "max_steps": 2,
+        "logging_steps": 2,
+        "logging_first_step": False,
+        "save_strategy": "steps",
+        "save_steps": 2,
+    }
     trainer = make_trainer(tmp_path / "whole", **options)
     trainer._finite_loss = Watched()
     trainer.train()

@@ -72,12 +72,69 @@ def test_the_bar_shows_steps_and_what_was_logged_last(monkeypatch, capfd):
     bar.on_train_end(args, state, None)
     shown = capfd.readouterr().err
     assert "lift3" in shown and "5/8" in shown
-    assert "loss 1.234, easy/middle/hard 50/30/20 %, 12,346 tok/s" in shown
+    assert "loss 1.234, e50 m30 h20, 12k tok/s]" in shown
     other = progress.TrainingProgress()
     other.on_train_begin(args, SimpleNamespace(is_world_process_zero=False), None)
     for call in (other.on_step_end, other.on_log, other.on_train_end):
         call(args, state, None)
     assert capfd.readouterr().err == ""
+
+
+def test_the_bar_fits_80_columns_on_long_runs_too():
+    bar = progress.TrainingProgress()
+    state = SimpleNamespace(is_world_process_zero=True, max_steps=100_000, global_step=99_999)
+    bar.on_train_begin(SimpleNamespace(method="middle"), state, None)
+    bar.on_log(
+        None,
+        state,
+        None,
+        logs={"loss": 12.3456, "easy": 0.34, "middle": 0.33, "hard": 0.33, "tokens_per_second": 99500},
+    )
+    ten_hours = bar._bar.format_dict | {"ncols": 80, "elapsed": 35999.0, "initial": 0}
+    shown = bar._bar.format_meter(**ten_hours)
+    bar.on_train_end(None, state, None)
+    assert len(shown) <= 80 and shown.startswith("middle |") and shown.endswith("e34 m33 h33, 100k tok/s]"), shown
+
+
+@pytest.mark.parametrize(("speed", "shown"), [(7.4, "7"), (9999, "9999"), (9999.5, "10k"), (1_234_567, "1235k")])
+def test_speeds_are_short(speed, shown):
+    assert progress._postfix({"tokens_per_second": speed}) == f"{shown} tok/s"
+
+
+def test_an_evaluation_has_a_bar_while_it_lasts_and_leaves_a_line(tmp_path, capfd):
+    trainer = LiftTrainer(
+        model=tiny_model(), processing_class=sudoku.build_tokenizer(), train_dataset=uneven_rows(),
+        eval_dataset=uneven_rows(10),
+        args=tiny_config(
+            tmp_path, disable_tqdm=False, eval_strategy="steps", eval_steps=1, per_device_eval_batch_size=4,
+            max_steps=3, learning_rate=0.3,
+        ),
+    )  # fmt: skip
+    before = trainer.evaluate()
+    shown = capfd.readouterr()
+    assert "evaluating |" in shown.err and "0/3" in shown.err and "held-out" not in shown.err
+    assert shown.err.rpartition("\r")[2].strip() == "" and before["eval_loss"] > 0  # the bar is gone
+    trainer.train()
+    losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    shown = capfd.readouterr().err.replace("\r", "\n").splitlines()
+    lines = [line for line in shown if "held-out" in line]
+    expected = [
+        f"step {i + 1}: held-out {loss:.4g}{', best' if loss == min(losses[: i + 1]) else ''}"
+        for i, loss in enumerate(losses)
+    ]
+    assert len(losses) == 3 and lines == expected
+    assert any(line.startswith("evaluating |") for line in shown)
+
+
+def test_the_line_of_an_evaluation_names_its_set_and_whether_it_is_the_best_so_far():
+    history = [{"eval_loss": 2.0, "eval_hard_loss": 5.0}, {"loss": 1.0}, {"eval_hard_loss": 4.0}, {"eval_loss": 1.5}]
+    state = SimpleNamespace(global_step=40, log_history=history)
+    lines = progress._evaluation_lines
+    assert list(lines(state, {"eval_loss": 1.5, "eval_runtime": 3.0})) == ["step 40: held-out 1.5, best"]
+    state.log_history = [*history, {"eval_loss": 1.5}]
+    assert list(lines(state, {"eval_loss": 1.5})) == ["step 40: held-out 1.5"]  # no better
+    state.log_history = [*history, {"eval_hard_loss": 3.14159}]
+    assert list(lines(state, {"eval_hard_loss": 3.14159})) == ["step 40: held-out hard 3.142, best"]
 
 
 @pytest.fixture(autouse=True)
