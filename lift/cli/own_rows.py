@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from datasets import Dataset
 
 from lift.cli.arguments import DataArguments, ModelArguments
 from lift.cli.loading import load_config, load_tokenizer
-from lift.data import is_hub_id, load_rows, prepare_dataset, resolve_mask_token_id
+from lift.data import frame_of_rows, is_hub_id, load_rows, prepare_dataset, resolve_mask_token_id
 from lift.data.chosen_template import set_chat_template
 from lift.errors import LiftError
 from lift.models import resolve_package_path
@@ -36,6 +37,7 @@ class OwnRows:
     tokenizer: PreTrainedTokenizerBase
     train: Dataset
     eval: Dataset
+    record: Mapping[str, str]
 
     def score(self, model: Any) -> Metrics:
         """Return nothing beyond the evaluation loss."""
@@ -92,7 +94,8 @@ def open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) ->
             show_progress=shows_progress(config),
         )
 
-    return OwnRows(", ".join(data.train_data or []), tokenizer, train=prepare(rows), eval=prepare(eval_rows))
+    frame = frame_of_rows(rows, data.data_format, data.prompt_column, data.completion_column, data.messages_column)
+    return OwnRows(", ".join(data.train_data or []), tokenizer, prepare(rows), prepare(eval_rows), frame.record)
 
 
 def _num_held_out(data: DataArguments, num_rows: int) -> int:

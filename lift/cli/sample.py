@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lift.cli.parser import SentenceParser
 from lift.errors import LiftError
 from lift.sampling.schedule import plan_blocks
 
+if TYPE_CHECKING:
+    from lift.data import PromptFrame
+
 logger = logging.getLogger(__name__)
+
+_DESCRIPTION = (
+    "Complete prompts by low-confidence remasking. Answers go to stdout, one a line where they hold no newline; what is "
+    "said of them goes to stderr, such as a Sudoku's grid and whether it is valid."
+)
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Print the completion of each prompt.
+    """Print the completion of each prompt, a line each, and what there is to say of it to stderr.
 
     Raises:
         LiftError: bad input, or a model that cannot be loaded.
     """
-    parser = SentenceParser(prog="lift sample", description="Complete prompts by low-confidence remasking.")
+    parser = SentenceParser(prog="lift sample", description=_DESCRIPTION)
     parser.add_argument(
         "--model", required=True, help="folder or Hub id of a trained model and its tokenizer, or an adapter's folder"
     )
     parser.add_argument("--prompt", required=True, action="append", help="a prompt; may be given several times")
+    parser.add_argument(
+        "--system",
+        metavar="TEXT",
+        default=None,
+        help="text in front of each prompt, as in training; by default the training's, '' for none",
+    )
     parser.add_argument(
         "--gen_length",
         type=int,
@@ -56,11 +70,14 @@ def run(arguments: Sequence[str]) -> None:
 
     import torch
     import transformers
+    from rich.console import Console
 
     from lift.cli.arguments import ModelArguments
     from lift.cli.loading import build_model, load_generation_config, load_tokenizer
-    from lift.data import cut_at_end, end_token_ids, resolve_mask_token_id, unknown_token_ids
+    from lift.data import PromptFrame, cut_at_end, end_token_ids, resolve_mask_token_id, unknown_token_ids
+    from lift.models.training_record import training_record
     from lift.sampling import generate
+    from lift.tasks import show_answer
     from lift_kernels import apply_lift_kernels
     from lift_kernels.models import vocab_size_of
 
@@ -77,10 +94,20 @@ def run(arguments: Sequence[str]) -> None:
     mask_token_id = resolve_mask_token_id(tokenizer, options.mask_token_id, config=model.config, vocab_size=vocab_size)
     unknown_ids = unknown_token_ids(tokenizer, vocab_size)
     end_ids = end_token_ids(tokenizer, load_generation_config(model_arguments))
+    record = training_record(model)
+    frame = PromptFrame.from_record(record)
+    if options.system is not None:
+        frame = PromptFrame(options.system, frame.role if frame.system else "system")
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if frame.system and options.system is None:
+        console.print(
+            f"as in training, each prompt follows the text {frame.system.strip()!r:.60} (--system '' for none)",
+            markup=False,
+        )
     try:
         apply_lift_kernels(model)
         for prompt in options.prompt:
-            prompt_ids = _encode(prompt, tokenizer)
+            prompt_ids = _encode(prompt, tokenizer, frame)
             ids = generate(
                 model,
                 torch.tensor([prompt_ids], dtype=torch.int64, device=model.device),
@@ -91,16 +118,22 @@ def run(arguments: Sequence[str]) -> None:
                 suppress_ids=unknown_ids,
             )
             response_ids = cut_at_end(ids[0, len(prompt_ids) :].tolist(), end_ids)
-            print(tokenizer.decode(response_ids, skip_special_tokens=True))
+            answer = tokenizer.decode(response_ids, skip_special_tokens=True)
+            print(answer, flush=True)
+            if not answer:
+                logger.warning(
+                    "the answer to %.80r is empty: the model wrote nothing but padding or end tokens", prompt
+                )
+            show_answer(record.get("task"), console, prompt, answer)
     except ValueError as error:
         raise LiftError(str(error)) from None
 
 
-def _encode(prompt: str, tokenizer: Any) -> list[int]:
+def _encode(prompt: str, tokenizer: Any, frame: PromptFrame) -> list[int]:
     """Return the ids of a prompt; say so where some of its characters are lost."""
     from lift.data import encode_prompt
 
-    prompt_ids = encode_prompt(prompt, tokenizer)
+    prompt_ids = encode_prompt(prompt, tokenizer, frame)
     if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in prompt_ids:
         logger.warning(
             "the tokenizer does not know parts of the prompt %.80r: the model reads %s there",

@@ -23,6 +23,7 @@ from lift.cli.run_records import RunRecords
 from lift.cli.train_arguments import TrainArguments
 from lift.errors import LiftError
 from lift.models.lora import add_lora, is_adapter
+from lift.models.training_record import record_training
 from lift.tasks import Metrics, Task, open_task
 from lift.training import LiftConfig, LiftTrainer
 from lift.training.best_metric import check_comparison
@@ -130,6 +131,7 @@ def open_trainer(arguments: TrainArguments, callbacks: Sequence[TrainerCallback]
     model = build_model(arguments.model, task.tokenizer, seed=config.seed)
     if arguments.model.use_peft:
         model = add_lora(model, arguments.model)
+    record_training(model, task.record)
     trainer = LiftTrainer(
         model=model,
         args=config,

@@ -15,14 +15,17 @@ if TYPE_CHECKING:
     from lift.data.named_formats import DATA_FORMATS
     from lift.data.packing import is_packed, pack_dataset
     from lift.data.preparation import prepare_dataset
+    from lift.data.prompt_frame import PromptFrame, frame_of_rows
     from lift.data.special_tokens import resolve_mask_token_id, resolve_pad_token_id, unknown_token_ids
 
 __all__ = [
     "DATA_FORMATS",
     "MaskedDiffusionCollator",
+    "PromptFrame",
     "cut_at_end",
     "encode_prompt",
     "end_token_ids",
+    "frame_of_rows",
     "is_hub_id",
     "is_packed",
     "load_rows",

@@ -12,7 +12,8 @@ from lift.data.chat_template import render, template_text
 from lift.data.columns import Columns
 from lift.data.control_tokens import ControlTokens
 from lift.data.conversation import read_conversation
-from lift.data.messages import read_context, strip_end, turns
+from lift.data.messages import read_context, strip_end
+from lift.data.prompt_frame import PromptFrame
 from lift.data.response_spans import Span
 from lift.errors import LiftError
 
@@ -82,20 +83,31 @@ def encode_every_answer(
     return encode_assistant_turns([*prompt, *completion], context, tokenizer, control, where)
 
 
-def encode_prompt(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+def encode_prompt(
+    text: str,
+    tokenizer: PreTrainedTokenizerBase,
+    frame: PromptFrame = PromptFrame(),  # noqa: B008 (it is frozen)
+) -> list[int]:
     """Return the ids that a prompt has in training: a user turn of the chat template, or with its special tokens.
+
+    Args:
+        text: the prompt.
+        tokenizer: the model's.
+        frame: the text that stood in front of every prompt in training.
 
     Raises: LiftError if the tokenizer or its template cannot take the text.
     """
     where, control = "the prompt", ControlTokens(tokenizer)
     if tokenizer.chat_template is None:
-        ids = _encode_plain_prompt(text, tokenizer, control, where)
+        ids = _encode_plain_prompt(frame.text(text), tokenizer, control, where)
     else:
-        messages = turns(control.mark(text) if control.spelled_in(text) else text, "user", where)
+        messages = frame.messages(text)
+        messages = control.mark(messages) if control.spelled_in(messages) else messages
         ids = control.encode_template(render(messages, tokenizer, where, context={}, is_prompt=True), where)
     if control.num_as_text:
         logger.warning(
-            "the prompt spells %s, a control token of the tokenizer; it was encoded as text", control.spelled_in(text)
+            "the prompt spells %s, a control token of the tokenizer; it was encoded as text",
+            control.spelled_in(frame.text(text)),
         )
     return ids
 

@@ -86,6 +86,9 @@ DATA_FORMATS: Mapping[str, Callable[[Row], dict[str, Any]]] = {
     "prompt-completion": prompt_completion,
 }
 
+FRAMED_FORMATS = tuple(name for name in DATA_FORMATS if name not in ("messages", "prompt-completion"))
+"""Those that put `SYSTEM_PROMPT` in front of each question."""
+
 
 def check_data_format(name: str) -> None:
     """Raise LiftError, with the list of names, unless `name` is one of `DATA_FORMATS`."""

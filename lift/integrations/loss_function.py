@@ -20,7 +20,7 @@ from lift.data.special_tokens import check_padding_is_no_mask
 from lift.errors import LiftError
 from lift.integrations.labelled_rows import LabelledRowsCollator
 from lift.models.attention import attention_arguments
-from lift.models.mask_token import record_mask_token
+from lift.models.training_record import record_mask_token
 from lift.objectives import METHODS, LiftOptions, step_seed
 from lift.training.batch_builder import BatchBuilder, label_arguments
 from lift.training.checks import check_one_gpu

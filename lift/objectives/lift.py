@@ -66,7 +66,21 @@ def lift_batch(
     """Mask at rate t + rho, keep the tokens that are learnable now, and put the others back.
 
     `score(input_ids, labels, order)` returns the log-probability (B, L) of each masked token, without gradient; rows
-    whose order is MIDDLE are kept at random and need none. `min_keep`: see `num_to_keep`.
+    whose order is MIDDLE are kept at random and need none. `min_keep`: see `num_to_keep`. `example_id` names a row in
+    its random draws, so that they do not depend on the batch it is in; `seed` is the step's.
+
+    Example, of a model that `apply_lift_kernels` patched:
+        >>> seed = step_seed(42, step)
+        >>> u, v = draw_uniforms(seed, example_id)
+        >>> t, rho = diffusion_time(u), overmask_rate(u, v)
+        >>> def score(input_ids, labels, order):
+        ...     with torch.no_grad():
+        ...         return model(input_ids=input_ids, labels=labels, return_token_stats=True).token_stats.log_prob
+        >>> names = {"mask_token_id": mask_token_id, "seed": seed, "example_id": example_id}
+        >>> taken = lift_batch(clean_ids, is_response, t, rho, choose_order(t, "lift3"), score, **names)
+        >>> model(**taken.batch._asdict()).loss.backward()
+
+    Source: LIFT (arXiv 2605.22939).
     """
     corrupted = corrupt_tokens(
         clean_ids, timestep + rho, mask_token_id=mask_token_id, seed=seed, maskable=maskable, row_ids=example_id

@@ -1,6 +1,6 @@
 """Tasks that make their own data and check their own answers, by name. A task is imported only when it is chosen.
 
-Adding one is a folder `lift/tasks/NAME` with the two modules that `lift.tasks.registry` names, and its name in `TASKS`.
+Adding one is a folder `lift/tasks/NAME` with the modules that `lift.tasks.registry` names, and its name in `TASKS`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from lift.lazy_face import lazy_face
 
 if TYPE_CHECKING:
     from lift.tasks.protocol import Metrics, Task
-    from lift.tasks.registry import TASKS, open_task, task_arguments, tasks_with_flag
+    from lift.tasks.registry import TASKS, open_task, show_answer, task_arguments, tasks_with_flag
 
 __all__ = [
     "TASKS",
     "Metrics",
     "Task",
     "open_task",
+    "show_answer",
     "task_arguments",
     "tasks_with_flag",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,6 +30,10 @@ class Task(Protocol):
 
     eval: Dataset
     """Rows for the evaluation loss, none of which is among those to train on."""
+
+    record: Mapping[str, str]
+    """What the model keeps of its training for `lift sample`: `system` and `system_role`, the text in front of every
+    prompt (`lift.data.PromptFrame`), and `task`, the name of a built-in one."""
 
     def score(self, model: Any) -> Metrics:
         """Return what the model can do beyond its evaluation loss; every process of a launch calls it alike."""

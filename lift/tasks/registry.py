@@ -1,7 +1,8 @@
-"""The built-in tasks by name, and the two modules that the folder of each must hold:
+"""The built-in tasks by name, and the modules that the folder of each must hold:
 
 arguments.py    `Arguments`, a dataclass of the flags that only this task has; it imports no torch, for the help
 run.py          `open_task(arguments, config)`, which returns a `Task`
+answer.py       `show_answer(console, prompt, answer)`, which shows and checks what a trained model wrote
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from lift.errors import LiftError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from lift.tasks.protocol import Task
     from lift.training import LiftConfig
 
@@ -42,6 +45,12 @@ def open_task(name: str, arguments: Any, config: LiftConfig) -> Task:
     """
     _check(name)
     return import_module(f"lift.tasks.{name}.run").open_task(arguments, config)
+
+
+def show_answer(name: str | None, console: Console, prompt: str, answer: str) -> None:
+    """Show and check an answer of a model that was trained on a task; nothing where `name` is none of `TASKS`."""
+    if name in TASKS:
+        import_module(f"lift.tasks.{name}.answer").show_answer(console, prompt, answer)
 
 
 def tasks_with_flag(flag: str) -> list[str]:

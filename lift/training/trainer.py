@@ -16,7 +16,7 @@ from lift.data.special_tokens import check_padding_is_no_mask, resolve_mask_toke
 from lift.errors import LiftError
 from lift.models.attention import attention_arguments
 from lift.models.gradient_checkpointing import enable_gradient_checkpointing
-from lift.models.mask_token import record_mask_token
+from lift.models.training_record import record_mask_token
 from lift.models.transformers_versions import keep_tensorboard_in_output_dir
 from lift.objectives import DenoisingBatch, Draws, StepCounts, TrainingBatch, normalise, step_seed
 from lift.training.batch_builder import BatchBuilder, label_arguments

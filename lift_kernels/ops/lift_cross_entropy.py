@@ -81,6 +81,19 @@ def lift_cross_entropy(
         ValueError, TypeError: an argument's shape, dtype, device or value does not fit; the message names it.
         RuntimeError: as in `linear_cross_entropy`.
 
+    Example, of two rows with 4 masked tokens each; the first keeps its easiest, the second its hardest:
+        >>> t, rho = torch.tensor([0.8, 0.2]), torch.tensor([0.2, 0.3])
+        >>> labels = torch.tensor([[5, 3, 9, 7, -100, -100], [-100, -100, 2, 8, 8, 1]])
+        >>> num_keep = ((labels != -100).sum(1) * t / (t + rho)).round().long()
+        >>> order, example_id = torch.tensor([1, -1]), torch.tensor([1041, 7])
+        >>> hidden_states, weight = torch.randn(2, 6, 8, requires_grad=True), torch.randn(10, 8)
+        >>> loss, kept = lift_cross_entropy(
+        ...     hidden_states, weight, labels, t, num_keep, order, seed=0, row_ids=example_id, return_learnability=True
+        ... )
+        >>> kept.sum(1)
+        tensor([3, 2])
+        >>> loss.backward()
+
     Source: the one-forward objective of LIFT (arXiv 2605.22939); "soft" is this package's smooth form of it.
     """
     hidden_states, weight, bias = head_inputs(_OP, hidden_states, weight, bias)

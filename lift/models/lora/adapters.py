@@ -11,7 +11,7 @@ from torch import nn
 from lift.errors import LiftError
 from lift.models.lora.required import require
 from lift.models.lora.wrapping import parameter_owners
-from lift.models.mask_token import restore_mask_token
+from lift.models.training_record import restore_record
 from lift.models.transformers_versions import without_renaming_notice
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -55,7 +55,7 @@ def load_adapter(model: nn.Module, folder: str | Path) -> Any:
             adapted = PeftModel.from_pretrained(model, str(folder))
     except (ValueError, RuntimeError, KeyError) as error:
         raise LiftError(f"the adapter {folder} does not fit its base model: {' '.join(str(error).split())}") from None
-    restore_mask_token(adapted, folder)
+    restore_record(adapted, folder)
     return adapted
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,7 @@ class SudokuTask:
     eval: Dataset
     test: list[Puzzle]
     published: list[Puzzle]
+    record: Mapping[str, str] = field(default_factory=lambda: {"task": "sudoku"})
 
     def score(self, model: Any) -> Metrics:
         """Solve the held-out and the published puzzles."""

@@ -139,8 +139,55 @@ def test_prompts_that_cannot_be_completed_are_one_sentence(tmp_path, capsys):
 
 
 def test_it_is_said_where_the_tokenizer_does_not_know_the_prompt(tmp_path, capsys, caplog):
-    folder = save_scripted(tmp_path, "q")
+    folder = save_scripted(tmp_path, "qabcdefgh")
     sampled(folder, capsys, prompt="q")
     assert not caplog.messages
     sampled(folder, capsys, prompt="q\N{SNOWMAN}")
     assert "the tokenizer does not know parts of the prompt 'q\N{SNOWMAN}': the model reads [UNK]" in caplog.messages[0]
+
+
+def set_record(folder, **record):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"lift": record}))
+
+
+@pytest.mark.parametrize(("role", "length"), [("user", 5), ("system", 5)])
+def test_the_text_in_front_of_the_prompts_is_that_of_the_training(tmp_path, capsys, role, length):
+    """The model writes a letter by its position, so the first says how long the prompt was."""
+    folder = save_scripted(tmp_path, "abcdefghijklmnop")
+    assert sampled(folder, capsys).startswith("b")
+    set_record(folder, system="xy", system_role=role)
+    assert sampled(folder, capsys) == "fghijk"  # x y \\n \\n q, without a chat template
+    assert sampled(folder, capsys, "--system", "xyz") == "ghijkl"
+    assert sampled(folder, capsys, "--system", "") == "bcdefg"
+    main(["sample", "--model", str(folder), "--prompt", "q", "--gen_length", "6"])
+    assert "each prompt follows the text 'xy' (--system '' for none)" in capsys.readouterr().err
+
+
+def test_a_chat_template_gets_the_text_where_the_training_had_it(tmp_path, capsys):
+    folder = save_scripted(tmp_path, "abcdefghijklmnop", chat_template=TEMPLATE)
+    assert sampled(folder, capsys) == "defghi"  # <user> q <assistant>
+    set_record(folder, system="xy", system_role="user")
+    assert sampled(folder, capsys) == "hijklm"  # <user> x y \\n \\n q <assistant>
+    set_record(folder, system="xy", system_role="system")
+    assert sampled(folder, capsys) == "ghijkl"  # its turn, x, y, <user> q <assistant>
+    set_record(folder)
+    assert sampled(folder, capsys, "--system", "xyz") == "hijklm"
+
+
+def test_an_answer_without_a_word_is_said_to_be_empty(tmp_path, capsys, caplog):
+    assert sampled(save_scripted(tmp_path / "ended", ["q", "[EOS]", *"abxyz"]), capsys) == ""
+    assert sampled(save_scripted(tmp_path / "padded", ["q", *["[PAD]"] * 6]), capsys) == ""
+    assert len(caplog.messages) == 2
+    assert caplog.messages[0] == "the answer to 'q' is empty: the model wrote nothing but padding or end tokens"
+
+
+def test_a_model_of_a_task_shows_its_answer_beside_the_output(model_folder, capsys):
+    set_record(model_folder, task="sudoku")
+    assert main(["sample", "--model", str(model_folder), "--prompt", "0204300000100003"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.count("\n") == 1 and len(captured.out.strip()) == 16
+    assert captured.err.startswith("╭──────┬──────╮\n") and "\nnot valid: " in captured.err
+    set_record(model_folder)
+    assert main(["sample", "--model", str(model_folder), "--prompt", "0204300000100003"]) == 0
+    assert capsys.readouterr().err == ""

@@ -10,12 +10,13 @@ import subprocess
 import sys
 
 import pytest
-from transformers import AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoModelForMaskedLM, AutoTokenizer, ModernBertConfig, ModernBertForMaskedLM
 
 from lift import LiftTrainer
 from lift.cli import main
 from lift.training.checkpoints import newest_checkpoint
-from tests.lift.cli.support import TINY_RUN
+from tests.lift.cli.support import TINY_MODEL, TINY_RUN
+from tests.lift.support.tiny import prose_tokenizer
 from tests.transformers_version import needs_packing
 
 
@@ -44,8 +45,11 @@ def test_a_task_run_leaves_model_metrics_and_pictures(tmp_path, capsys):
     assert "is not empty: choose another, continue with --resume_from_checkpoint true" in capsys.readouterr().err
     assert main(["train", *TINY_RUN, "--output_dir", str(out), "--overwrite_output_dir", "true"]) == 0
 
+    capsys.readouterr()
     assert main(["sample", "--model", str(out), "--prompt", "0204300000100003"]) == 0
-    sampled = capsys.readouterr().out.strip().splitlines()[-1]
+    captured = capsys.readouterr()
+    assert "╭──────┬──────╮" in captured.err and "valid" in captured.err
+    sampled = captured.out.strip().splitlines()[-1]
     assert len(sampled) == 16 and set(sampled) <= set("01234")
 
 
@@ -68,6 +72,23 @@ def test_own_rows_train_in_every_method_and_resume(tmp_path, model_folder, rows_
     assert main([*arguments, *more, "--output_dir", str(tmp_path / "more")]) == 0
     shown = "".join(capsys.readouterr().err.split())  # it is broken anywhere
     assert "checkpoint-3isnottheonethatwroteit,asthesediffer:seed42->9." in shown
+
+
+def test_the_text_of_a_data_format_is_in_front_of_sampled_prompts_too(tmp_path, capsys):
+    tokenizer, folder, out = prose_tokenizer(), tmp_path / "model", tmp_path / "out"
+    tokenizer.mask_token = "[MASK]"
+    model = ModernBertForMaskedLM(ModernBertConfig(**(TINY_MODEL | {"vocab_size": len(tokenizer), "pad_token_id": 0})))
+    for part in (model, tokenizer):
+        part.save_pretrained(folder)
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"question": "2+2?", "answer": "add #### 4"}\n' * 6)
+    arguments = ["--model_name_or_path", str(folder), "--train_data", str(rows), "--data_format", "gsm8k"]
+    more = ["--max_length", "300", "--num_eval_rows", "2", "--max_steps", "1", "--save_steps", "1"]
+    assert main(["train", *arguments, *more, "--output_dir", str(out)]) == 0
+    for saved in (out, out / "checkpoint-1"):
+        capsys.readouterr()
+        assert main(["sample", "--model", str(saved), "--prompt", "2+2?", "--gen_length", "1"]) == 0
+        assert "each prompt follows the text 'Respond in the following format" in capsys.readouterr().err
 
 
 @needs_packing

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 
 from lift.errors import LiftError
-from lift.tasks import TASKS, Task, open_task, task_arguments, tasks_with_flag
+from lift.tasks import TASKS, Task, open_task, show_answer, task_arguments, tasks_with_flag
 from tests.lift.support.tiny import tiny_config
 
 MEMBERS = {name for name in {*vars(Task), *Task.__annotations__} if not name.startswith("_")}
@@ -32,9 +34,10 @@ def test_each_task_opens_as_the_protocol_says(name, tmp_path):
     arguments = task_arguments(name)
     few = {field.name: 5 for field in dataclasses.fields(arguments) if isinstance(field.default, int)}
     task = open_task(name, arguments(**few), tiny_config(tmp_path))
-    assert MEMBERS == {"description", "tokenizer", "train", "eval", "score", "sentence", "report", "draw"}
+    assert MEMBERS == {"description", "tokenizer", "train", "eval", "score", "sentence", "report", "draw", "record"}
     assert all(hasattr(task, member) for member in MEMBERS)
     assert {"input_ids", "prompt_length"} <= set(task.train.column_names)
+    assert task.record["task"] == name
     trained_on = {tuple(ids) for ids in task.train["input_ids"]}
     assert not trained_on & {tuple(ids) for ids in task.eval["input_ids"]}
 
@@ -43,6 +46,14 @@ def test_an_unknown_task_is_refused(tmp_path):
     for call in (lambda: task_arguments("chess"), lambda: open_task("chess", None, tiny_config(tmp_path))):
         with pytest.raises(LiftError, match="unknown task 'chess': use one of sudoku"):
             call()
+
+
+def test_an_answer_is_shown_by_its_task_and_by_no_other():
+    console = Console(file=io.StringIO())
+    for name in (None, "chess", "sudoku"):
+        assert console.file.getvalue() == ""
+        show_answer(name, console, "0234341221434321", "1234341221434321")
+    assert console.file.getvalue().endswith("\nvalid\n")
 
 
 def test_a_flag_leads_to_its_tasks():

@@ -1,4 +1,4 @@
-"""The mask token of a training stays with the model: in its configuration, and beside an adapter."""
+"""What a sampler must know of a training stays with the model: in its configuration, and beside an adapter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from peft import PeftModel
 from lift import LiftError, LiftOptions
 from lift.integrations import LiftLoss
 from lift.models.lora import LoraArguments, add_lora, load_adapter, merge_adapter
-from lift.models.mask_token import record_mask_token, restore_mask_token
+from lift.models.training_record import record_mask_token, record_training, restore_record, training_record
 from lift.tasks import sudoku
 from tests.lift.support.tiny import tiny_model
 from tests.lift.support.trainers import make_trainer
@@ -81,9 +81,41 @@ def test_the_loss_function_for_other_trainers_keeps_it_too():
 
 def test_a_folder_without_a_record_says_nothing_and_a_broken_one_is_a_sentence(tmp_path):
     model = tiny_model()
-    restore_mask_token(model, tmp_path)
+    restore_record(model, tmp_path)
     assert getattr(model.config, "mask_token_id", None) is None
     for content in ("", "[]", '{"mask_token_id": null}', "{}"):
         (tmp_path / "lift.json").write_text(content)
         with pytest.raises(LiftError, match=r"lift\.json cannot be read .*: delete it, and pass --mask_token_id"):
-            restore_mask_token(model, tmp_path)
+            restore_record(model, tmp_path)
+
+
+RECORD = {"system": "be kind", "system_role": "user", "task": "sudoku"}
+
+
+def test_how_the_prompts_looked_is_saved_with_a_model_and_with_an_adapter(tmp_path):
+    model = tiny_model()
+    record_training(model, RECORD)
+    model.save_pretrained(tmp_path / "whole")
+    assert training_record(type(model).from_pretrained(tmp_path / "whole")) == RECORD
+    adapted = adapter()
+    record_training(adapted, RECORD)
+    make_trainer(tmp_path, adapted).save_model(tmp_path / "adapter")
+    assert training_record(load_adapter(tiny_model(), tmp_path / "adapter")) == RECORD
+    merge_adapter(tiny_model(), tmp_path / "adapter").save_pretrained(tmp_path / "merged")
+    assert json.loads((tmp_path / "merged" / "config.json").read_text())["lift"] == RECORD
+
+
+def test_the_record_of_an_earlier_training_goes():
+    model = tiny_model()
+    record_training(model, {})
+    assert not hasattr(model.config, "lift") and training_record(model) == {}
+    record_training(model, RECORD)
+    record_training(model, {})
+    assert training_record(model) == {}
+
+
+def test_a_field_of_that_name_that_is_no_record_says_nothing():
+    model = tiny_model()
+    for value in ("text", 3, {"system": 3}):
+        model.config.lift = value
+        assert training_record(model) == {}

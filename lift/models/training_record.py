@@ -1,8 +1,13 @@
-"""Keep the mask token that a model was trained with beside its weights, where samplers look for it."""
+"""Keep what a sampler must know of a training with the model: in its configuration, and beside an adapter.
+
+The mask token is the configuration's `mask_token_id`, where samplers look for it. The rest is its field `lift`, a
+mapping of strings: `system` and `system_role`, the text in front of each prompt, and `task`, a built-in one.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from types import MethodType
 from typing import Any
@@ -13,6 +18,7 @@ from lift_kernels.models import unwrap_model
 
 # Beside an adapter, which is saved without the configuration of its base.
 ADAPTER_RECORD = "lift.json"
+_FIELD = "lift"
 
 
 def record_mask_token(model: Any, mask_token_id: int) -> None:
@@ -22,8 +28,21 @@ def record_mask_token(model: Any, mask_token_id: int) -> None:
         model.save_pretrained = MethodType(save_pretrained, model)
 
 
-def restore_mask_token(model: Any, folder: str | Path) -> None:
-    """Give a model the mask token that the adapter in `folder` was trained with, where the folder says so.
+def record_training(model: Any, record: Mapping[str, str]) -> None:
+    """Write how the prompts of the training looked into the model's configuration, in place of what is there."""
+    config = unwrap_model(model).config
+    if record or getattr(config, _FIELD, None):
+        setattr(config, _FIELD, dict(record))
+
+
+def training_record(model: Any) -> dict[str, str]:
+    """Return what `record_training` wrote, or what the model was saved with; empty where nothing is known."""
+    record = getattr(unwrap_model(model).config, _FIELD, None)
+    return {str(k): v for k, v in record.items() if isinstance(v, str)} if isinstance(record, Mapping) else {}
+
+
+def restore_record(model: Any, folder: str | Path) -> None:
+    """Give a model what the training of the adapter in `folder` recorded, where the folder says so.
 
     Raises:
         LiftError: the folder's record cannot be read.
@@ -32,19 +51,21 @@ def restore_mask_token(model: Any, folder: str | Path) -> None:
     if not path.is_file():
         return
     try:
-        mask_token_id = int(json.loads(path.read_text("utf-8"))["mask_token_id"])
+        record = json.loads(path.read_text("utf-8"))
+        mask_token_id = int(record["mask_token_id"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LiftError(
             f"{path} cannot be read ({type(error).__name__}): delete it, and pass --mask_token_id instead."
         ) from None
     record_mask_token(model, mask_token_id)
+    record_training(model, {name: value for name, value in record.items() if isinstance(value, str)})
 
 
 def save_pretrained(self: Any, save_directory: str, *args: Any, **kwargs: Any) -> Any:
     """Stand in for the method of an instance, under its name: a deep copy has its own, a pickled one its class's."""
     result = type(self).save_pretrained(self, save_directory, *args, **kwargs)
     if kwargs.get("is_main_process", True):
-        record = {"mask_token_id": int(unwrap_model(self).config.mask_token_id)}
+        record = {"mask_token_id": int(unwrap_model(self).config.mask_token_id), **training_record(self)}
         with atomic_write(Path(save_directory) / ADAPTER_RECORD) as file:
             file.write(json.dumps(record).encode() + b"\n")
     return result
