@@ -1,4 +1,4 @@
-"""The examples of docs/integrations.md run as they stand, on a tiny model; dLLM's on the stand-in of its trainer."""
+"""The examples of docs/integrations.md run as they stand on a tiny BERT, with two kinds of tokenizer; dLLM's on the stand-in of its trainer."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import DataCollatorForSeq2Seq
+from datasets import Dataset
+from transformers import BertConfig, BertForMaskedLM, DataCollatorForSeq2Seq
 
-from lift.tasks import sudoku
+from lift.data import prepare_dataset
 from tests.lift.support import mdlm_stand_in
-from tests.lift.support.labelled import RUN, labelled_rows, prompts_and_completions, tokenizer_with_end
-from tests.lift.support.tiny import tiny_model
+from tests.lift.support.labelled import RUN
+from tests.lift.support.tokenizers import bert_like, byte_level
 
 GUIDE = Path(__file__).resolve().parents[1] / "docs" / "integrations.md"
 SECTIONS = dict(re.findall(r"^## ([^\n]*)\n.*?```python\n(.*?)```", GUIDE.read_text(), re.DOTALL | re.MULTILINE))
@@ -22,19 +23,39 @@ SECTIONS = dict(re.findall(r"^## ([^\n]*)\n.*?```python\n(.*?)```", GUIDE.read_t
 SHORTENED = ", ".join(f"{name}={value!r}" for name, value in (RUN | {"max_steps": 2, "learning_rate": 1e-3}).items())
 
 
-@pytest.fixture
-def names(tmp_path, monkeypatch) -> dict[str, object]:
+TOKENIZERS = {"bert": bert_like, "byte-level": byte_level}
+
+
+@pytest.fixture(params=TOKENIZERS)
+def names(request, tmp_path, monkeypatch) -> dict[str, object]:
+    """What the page's examples take, of rows of unequal length."""
     monkeypatch.chdir(tmp_path)
-    tokenizer = tokenizer_with_end()
-    puzzles = sudoku.generate_puzzles(8, seed=0)
-    input_ids = torch.tensor(tokenizer([p.clues + p.solution for p in puzzles])["input_ids"])
+    tokenizer = TOKENIZERS[request.param]()
+    texts = [{"prompt": f"how many are {a} and {b}", "completion": f" they are {a * b * '1'}"}
+             for a in range(5) for b in range(4)]  # fmt: skip
+    rows = prepare_dataset(texts, tokenizer, max_length=64)
+    labelled = Dataset.from_list(
+        [{"input_ids": ids, "labels": [-100] * start + ids[start:]}
+         for ids, start in zip(rows["input_ids"], rows["prompt_length"], strict=True)]
+    )  # fmt: skip
+    padded = tokenizer.pad({"input_ids": list(rows["input_ids"])}, return_tensors="pt")["input_ids"]
     return {
-        "model": tiny_model(), "tokenizer": tokenizer, "mask_token_id": tokenizer.mask_token_id, "step": 0,
-        "input_ids": input_ids, "is_response": (torch.arange(32) >= 16).expand(input_ids.shape),
-        "dataset": prompts_and_completions(), "labelled_rows": labelled_rows(),
-        "tokenized_rows": labelled_rows().select_columns(["input_ids"]),
+        "model": tiny_model(len(tokenizer), tokenizer.pad_token_id), "tokenizer": tokenizer, "step": 0,
+        "mask_token_id": tokenizer.mask_token_id, "input_ids": padded,
+        "is_response": torch.arange(padded.shape[1]) >= torch.tensor(list(rows["prompt_length"]))[:, None],
+        "dataset": Dataset.from_list(texts), "labelled_rows": labelled,
+        "tokenized_rows": labelled.select_columns(["input_ids"]),
         "collator": DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=tokenizer.pad_token_id),
     }  # fmt: skip
+
+
+def tiny_model(vocab_size: int, pad_token_id: int) -> BertForMaskedLM:
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=vocab_size, pad_token_id=pad_token_id, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, max_position_embeddings=64,
+    )  # fmt: skip
+    return BertForMaskedLM(config)
 
 
 def run(section: str, names: dict[str, object], more: str = "") -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lift.data.response_spans import is_response
 from lift.data.row_columns import row_lengths
 from lift.tasks import Task
 
@@ -26,10 +27,10 @@ def percentiles(numbers: Numbers) -> list[int]:
 
 
 def lengths_of(rows: Any) -> tuple[Numbers, Numbers]:
-    """Return the tokens of each row and of its response."""
+    """Return the tokens of each row and of its responses."""
     whole = row_lengths(rows)
     assert whole is not None  # prepare_dataset has made these rows
-    return whole, whole - np.asarray(rows["prompt_length"], dtype=np.int64)
+    return whole, np.array([is_response(row).sum() for row in rows], dtype=np.int64)
 
 
 def loss_to_max_length(task: Task, max_length: int, truncation: str, open_without_limit: Callable[[], Task]) -> str:

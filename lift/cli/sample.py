@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _DESCRIPTION = (
-    "Complete prompts by low-confidence remasking. Answers go to stdout, one a line where they hold no newline; what is "
-    "said of them goes to stderr, such as a Sudoku's grid and whether it is valid."
+    "Complete prompts by low-confidence remasking. Answers go to stdout, one a line where they hold no newline; what "
+    "is said of them, such as a Sudoku's grid and whether it is valid, goes to stderr."
 )
 
 

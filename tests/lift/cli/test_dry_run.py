@@ -47,26 +47,12 @@ def test_a_dry_run_meets_refusals_and_leaves_an_output_folder_alone(tmp_path, ow
     (tmp_path / "out" / "mine").write_text("x")
     assert main([*own, "--dry_run", "true", "--output_dir", str(tmp_path / "out"), "--truncation", "filter"]) == 2
     assert "none of the 6 rows fits into max_length=30" in capsys.readouterr().err
-    assert (
-        main(
-            [
-                *own,
-                "--dry_run",
-                "true",
-                "--output_dir",
-                str(tmp_path / "out" / "new"),
-                "--gradient_checkpointing",
-                "true",
-            ]
-        )
-        == 0
-    )
+    elsewhere = ["--output_dir", str(tmp_path / "out" / "new"), "--gradient_checkpointing", "true"]
+    assert main([*own, "--dry_run", "true", *elsewhere]) == 0
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
     assert main(own) == 2 and "no output folder: pass --output_dir" in capsys.readouterr().err
-    assert (
-        main(["train", *TINY_RUN, "--dry_run", "--dataloader_drop_last", "true", "--per_device_train_batch_size", "99"])
-        == 2
-    )
+    no_batch = ["--dataloader_drop_last", "true", "--per_device_train_batch_size", "99"]
+    assert main(["train", *TINY_RUN, "--dry_run", *no_batch]) == 2
 
 
 @pytest.mark.parametrize("options", [{"max_steps": 7}, {"max_steps": -1, "num_train_epochs": 1.5}, {"max_steps": -1}])

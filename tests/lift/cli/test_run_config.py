@@ -93,6 +93,7 @@ def test_it_holds_what_preset_file_and_flags_say_and_nothing_else(tmp_path):
     assert preset.pop("seed") == 42  # null in a file is the default
     assert kept == preset | {
         "warmup_steps": 7, "time_scaling": False, "max_grad_norm": 2, "logging_steps": 500, "output_dir": str(tmp_path / "out"),
+        "train_data": [preset["train_data"]],
     }  # fmt: skip
     assert "logging_steps: 500\n" in text and "learning_rate: 0.0003\n" in text
     assert text.splitlines()[1] == f"#   lift train {' '.join(arguments.command)}"

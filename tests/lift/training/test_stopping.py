@@ -50,16 +50,15 @@ def run(tmp_path, *callbacks, resume: bool = False, **options) -> tuple[LiftTrai
     return trainer, stop
 
 
-@pytest.mark.parametrize("number", HANDLED)
 @pytest.mark.parametrize(
-    ("options", "step"),
+    ("number", "options", "step"),
     [
-        ({}, 3),
-        ({"gradient_accumulation_steps": 2}, 1),
-        ({"eval_strategy": "steps", "eval_steps": 2}, 2),
-        ({"eval_strategy": "epoch", "save_strategy": "epoch"}, 3),
-        ({"eval_strategy": "epoch"}, 4),
-        (NEVER_BETTER, 3),
+        (signal.SIGINT, {}, 3),
+        (signal.SIGTERM, {"gradient_accumulation_steps": 2}, 1),
+        (signal.SIGINT, {"eval_strategy": "steps", "eval_steps": 2}, 2),
+        (signal.SIGTERM, {"eval_strategy": "epoch", "save_strategy": "epoch"}, 3),
+        (signal.SIGINT, {"eval_strategy": "epoch"}, 4),
+        (signal.SIGTERM, NEVER_BETTER, 3),
     ],
     ids=["mid-epoch", "accumulated", "evaluation due", "epochs: mid-epoch", "epochs: end of epoch", "best"],
 )
