@@ -72,11 +72,8 @@ clean: ## remove what the targets made, but not .venv, .venv-transformers4 and .
 
 # .unfinished outlives a set-up that was killed: such a .venv may hold half a package that pip would trust, so it goes.
 # A set-up that pip itself refused leaves a sound .venv, which the next try may reuse.
-# CONSTRAINTS names files of which the first that pins a package wins.
-$(READY): CONSTRAINTS := constraints.txt
-$(READY4): CONSTRAINTS := constraints-transformers4.txt constraints.txt
-$(READY4): constraints-transformers4.txt
-$(READY) $(READY4): pyproject.toml constraints.txt
+# Without bytecode, which Python writes for what it imports: compiling all of torch and its neighbours takes a minute.
+$(READY): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo "make: $(PYTHON) was not found; install Python 3.11 or newer, or name yours: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -87,12 +84,23 @@ $(READY) $(READY4): pyproject.toml constraints.txt
 	@if [ -e $(@D)/.unfinished ]; then rm -rf $(@D); fi
 	@rm -f $@; mkdir -p $(@D); touch $(@D)/.unfinished
 	@$(@D)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(@D)
-	@awk -F '==' '!seen[$$1]++' $(CONSTRAINTS) > $(@D)/constraints.txt
-	@$(@D)/bin/python -m pip install --quiet --no-input --disable-pip-version-check \
-	  --constraint $(@D)/constraints.txt --editable '.[train,plot,dev]' || { \
+	@$(@D)/bin/python -m pip install --quiet --no-input --disable-pip-version-check --no-compile \
+	  --constraint constraints.txt --editable '.[train,plot,dev]' || { \
 	  rm -f $(@D)/.unfinished; echo "make: the set-up failed: see pip's message above, then run make again" >&2; exit 1; }
 	@mv $(@D)/.unfinished $@; touch $@
 	@echo "$(@D) is ready."
+
+# The packages of .venv, behind those that depend on transformers' major version: site adds the folder that a .pth names.
+$(READY4): constraints-transformers4.txt | $(READY)
+	@echo "Setting up $(@D) with transformers 4.57 before the packages of $(VENV), this once ..."
+	@rm -rf $(@D)
+	@$(BIN)/python -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --no-input --disable-pip-version-check --no-compile \
+	  --no-deps --requirement constraints-transformers4.txt
+	@packages='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	  echo "import site; site.addsitedir('$$($(BIN)/python -c "$$packages")')" \
+	  > "$$($(@D)/bin/python -c "$$packages")/behind.pth"
+	@touch $@
 
 $(TRITON_FOLDER)/3.6.0/.ready: NUMPY := numpy==2.3.5
 $(READY_TRITON): | $(READY)
