@@ -19,16 +19,43 @@ class LinearHead(NamedTuple):
     bias: Tensor | None = None  # (V,)
     scale: float = 1.0
     softcap: float | None = None
+    exclude_index: int | None = None  # an entry without probability: its logit is -inf, and its row gets no gradient
 
 
 class RowStats(NamedTuple):
     """Statistics of N rows, each (N,), in nats but for `argmax` (int64)."""
 
-    log_prob: Tensor  # of the target
+    log_prob: Tensor  # of the target; its relative error stays small however near to 0 it is, and so does expm1 of it
     lse: Tensor
     entropy: Tensor
     max_log_prob: Tensor
     argmax: Tensor
+    runner_up_log_prob: Tensor | None = None  # of the second most likely token; None where not asked for
+
+
+class StatsGrad(NamedTuple):
+    """Gradients of a loss for statistics of N rows, each (N,) in the statistics dtype; None where it ignores one."""
+
+    log_prob: Tensor | None = None
+    lse: Tensor | None = None
+    entropy: Tensor | None = None
+
+
+class Draws(NamedTuple):
+    """What names the draws of N rows in the layout of `philox`, and how they are scaled."""
+
+    seed: int
+    row_ids: Tensor  # (N,) int64
+    positions: Tensor  # (N,) int64
+    temperature: float  # 0: none is drawn, and the most likely token taken
+
+
+class SampledRows(NamedTuple):
+    """A token for each of N rows, each (N,): int64, and in the statistics dtype, in nats and at temperature 1."""
+
+    token: Tensor
+    log_prob: Tensor  # of that token; its relative error stays small however near to 0 it is
+    entropy: Tensor
 
 
 class NeedsGrad(NamedTuple):
@@ -50,24 +77,38 @@ class Gradients(NamedTuple):
     hidden_states: Tensor | None = None  # (N, D)
     weight: Tensor | None = None  # (V, D)
     bias: Tensor | None = None  # (V,)
+    # Tensors of the backend's own that `head_gradients` forms weight's and bias' from, which are None then.
+    deferred: tuple[Tensor, ...] | None = None
 
 
 class HeadBackend(Protocol):
     """What computes a linear head's statistics and gradients: a module, as `fallback` and `kernels` have one each.
 
     Every function takes only rows that take part: hidden_states (N, D) and the head in one dtype on one device, targets
-    (N,) int64 in [0, V), N possibly 0. Statistics and token weights are in `statistics_dtype` of that dtype, gradients
-    in `gradient_dtype`, all contiguous and new. Scratch memory stays within `workspace_bytes` (None: the device's
-    default), whose least value is one block of logits; ValueError names it where less is given. Nothing is read back
-    from the device, and the same call twice gives the same bits.
+    (N,) int64 in [0, V) and none of them `exclude_index`, N possibly 0. Statistics and token weights are in
+    `statistics_dtype` of that dtype, gradients in `gradient_dtype`, all contiguous and new. Scratch memory stays within
+    `workspace_bytes` (None: the device's default), whose least value is one block of logits; ValueError names it where
+    less is given. Nothing is read back from the device, and the same call twice gives the same bits.
     """
 
     def take_rows(self, rows: Tensor, index: Tensor) -> Tensor:
         """Return rows[index]: (N, D), (M,) int64 -> (M, D)."""
         ...
 
-    def spread_rows(self, rows: Tensor, index: Tensor, num_rows: int) -> Tensor:
-        """Return (num_rows, D) with rows (M, D) at index (M,), ascending, and 0 elsewhere."""
+    def spread_rows(
+        self,
+        rows: Tensor,
+        index: Tensor,
+        num_rows: int,
+        *,
+        scale: Tensor | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Tensor:
+        """Return (num_rows, D) with scale * rows (M, D) at index (M,), ascending, and 0 elsewhere.
+
+        `scale` is 0-d in the statistics dtype, None for 1. Multiplied in that dtype and rounded once to `dtype`, by
+        default that of the rows.
+        """
         ...
 
     def token_stats(
@@ -78,6 +119,7 @@ class HeadBackend(Protocol):
         *,
         workspace_bytes: int | None,
         all_stats: bool,
+        runner_up: bool = False,
     ) -> RowStats:
         """Return statistics of every row in one product.
 
@@ -95,11 +137,23 @@ class HeadBackend(Protocol):
         *,
         workspace_bytes: int | None,
         all_stats: bool,
+        may_defer: bool = False,
     ) -> tuple[RowStats, Tensor, Gradients]:
         """Return statistics, token weights (N,) and gradients in the fewest products that the workspace allows.
 
         A `token_weight` that is a function is called once, with the log-probabilities (N,) of all rows. The gradients
-        are those of sum_i token_weight_i * nll_i for constant weights; what is not asked for costs no work.
+        are those of sum_i token_weight_i * nll_i for constant weights; what is not asked for costs no work. With
+        `may_defer` a trained head's may come as `Gradients.deferred` instead: no larger than they are, or than they and
+        a float32 sum of them where rows come in several chunks.
+        """
+        ...
+
+    def head_gradients(
+        self, deferred: tuple[Tensor, ...], grad_loss: Tensor, needs_grad: NeedsGrad
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Return grad_loss (0-d, in the statistics dtype) times the gradients of weight and bias, rounded once.
+
+        `deferred` stays as it is, so that a second backward pass finds it.
         """
         ...
 
@@ -118,6 +172,23 @@ class HeadBackend(Protocol):
         """Return the gradients of sum_i token_weight_i * nll_i from the rows' lse and log_prob, each (N,).
 
         The logits are computed again. It may leave lse and log_prob unread.
+        """
+        ...
+
+    def stats_gradients(
+        self,
+        hidden_states: Tensor,
+        head: LinearHead,
+        targets: Tensor | None,
+        stats: RowStats,
+        grad: StatsGrad,
+        needs_grad: NeedsGrad,
+        *,
+        workspace_bytes: int | None,
+    ) -> Gradients:
+        """Return the gradients of sum_i of grad's entries times the statistics'; of `stats` the same three are read.
+
+        The logits are computed again. With p = softmax(z) and H the entropy, d entropy / d z_v = -p_v (log p_v + H).
         """
         ...
 

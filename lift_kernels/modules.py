@@ -13,7 +13,7 @@ class LinearCrossEntropyLoss(nn.Module):
     """`linear_cross_entropy` with its options fixed; it has no parameters of its own.
 
     Args:
-        ignore_index, reduction, logit_scale, logit_softcap, return_stats, backend, workspace_bytes: see
+        ignore_index, exclude_index, reduction, logit_scale, logit_softcap, return_stats, backend, workspace_bytes: see
             `linear_cross_entropy`.
 
     Raises:
@@ -28,6 +28,7 @@ class LinearCrossEntropyLoss(nn.Module):
         self,
         *,
         ignore_index: int = -100,
+        exclude_index: int | None = None,
         reduction: str = "mean",
         logit_scale: float = 1.0,
         logit_softcap: float | None = None,
@@ -39,11 +40,12 @@ class LinearCrossEntropyLoss(nn.Module):
         name = type(self).__name__
         checks.check_head_options(
             name, ignore_index=ignore_index, logit_scale=logit_scale, logit_softcap=logit_softcap,
-            workspace_bytes=workspace_bytes, backend=backend,
+            workspace_bytes=workspace_bytes, backend=backend, exclude_index=exclude_index,
         )  # fmt: skip
         checks.check_choice(name, "reduction", reduction, REDUCTIONS)
         checks.check_bool(name, "return_stats", return_stats)
         self.ignore_index = ignore_index
+        self.exclude_index = exclude_index
         self.reduction = reduction
         self.logit_scale = logit_scale
         self.logit_softcap = logit_softcap
@@ -71,6 +73,7 @@ class LinearCrossEntropyLoss(nn.Module):
             denominator=denominator,
             num_targets=num_targets,
             ignore_index=self.ignore_index,
+            exclude_index=self.exclude_index,
             reduction=self.reduction,
             logit_scale=self.logit_scale,
             logit_softcap=self.logit_softcap,

@@ -19,9 +19,21 @@ def linear_logits(
     bias: Tensor | None = None,  # (V,)
     logit_scale: float = 1.0,
     logit_softcap: float | None = None,
+    exclude_index: int | None = None,  # an entry without probability
 ) -> Tensor:  # (..., V)
     logits = logit_scale * F.linear(hidden_states, weight, bias)
-    return logits if logit_softcap is None else logit_softcap * torch.tanh(logits / logit_softcap)
+    logits = logits if logit_softcap is None else logit_softcap * torch.tanh(logits / logit_softcap)
+    if exclude_index is None:
+        return logits
+    return logits.masked_fill(torch.arange(len(weight), device=logits.device) == exclude_index, -torch.inf)
+
+
+def log_prob_of(logits: Tensor, targets: Tensor) -> Tensor:  # (..., V), (...) -> (...)
+    """-log(1 + sum_{v != y} exp(z_v - z_y)), exact however near to 0: where p is 1 - 1e-12, z_y - lse has 4 digits."""
+    target = targets[..., None]
+    others = logits.scatter(-1, target, -torch.inf).logsumexp(-1)
+    # F.softplus of its own accord drops the 1 where it matters less than 2e-9.
+    return -F.softplus(others - logits.gather(-1, target)[..., 0], threshold=40)
 
 
 def linear_cross_entropy(
@@ -36,11 +48,12 @@ def linear_cross_entropy(
     denominator: float | Tensor | None = None,
     logit_scale: float = 1.0,
     logit_softcap: float | None = None,
+    exclude_index: int | None = None,
 ) -> Tensor:
     """sum_i token_weight_i * CE(logit_scale * (h_i W^T + b), y_i), in nats."""
-    logits = linear_logits(hidden_states, weight, bias, logit_scale, logit_softcap)
-    nll = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=ignore_index, reduction="none")
-    nll = nll.view(targets.shape)
+    logits = linear_logits(hidden_states, weight, bias, logit_scale, logit_softcap, exclude_index)
+    is_target = targets != ignore_index
+    nll = -log_prob_of(logits, targets.where(is_target, 0)).where(is_target, 0)
     if token_weight is not None:
         nll = nll * token_weight
     if reduction == "none":
@@ -59,9 +72,10 @@ def linear_token_stats(
     ignore_index: int = -100,
     logit_scale: float = 1.0,
     logit_softcap: float | None = None,
+    exclude_index: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """(log_prob, lse, entropy, max_log_prob, argmax) of every token; ignored tokens get 0 and argmax -1."""
-    logits = linear_logits(hidden_states, weight, bias, logit_scale, logit_softcap)
+    logits = linear_logits(hidden_states, weight, bias, logit_scale, logit_softcap, exclude_index)
     log_probs = logits.log_softmax(-1)
     max_log_prob, argmax = log_probs.max(-1)
     entropy = -torch.xlogy(log_probs.exp(), log_probs.exp()).sum(-1)
@@ -69,11 +83,54 @@ def linear_token_stats(
     if targets is None:
         return torch.zeros_like(lse), lse, entropy, max_log_prob, argmax
     is_target = targets != ignore_index
-    log_prob = log_probs.gather(-1, targets.where(is_target, 0)[..., None])[..., 0]
+    log_prob = log_prob_of(logits, targets.where(is_target, 0))
     log_prob, lse, entropy, max_log_prob = (
         value.where(is_target, 0) for value in (log_prob, lse, entropy, max_log_prob)
     )
     return log_prob, lse, entropy, max_log_prob, argmax.where(is_target, -1)
+
+
+def linear_sample(
+    hidden_states: Tensor,  # (N, D)
+    weight: Tensor,
+    *,
+    temperature: float,
+    seed: int,
+    row_ids: Tensor,  # (N,) integer
+    positions: Tensor,  # (N,) integer
+    top_k: int | None = None,
+    top_p: float | None = None,
+    bias: Tensor | None = None,
+    exclude_index: int | None = None,
+    logit_scale: float = 1.0,
+    logit_softcap: float | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(token, log_prob, entropy): the first largest z / temperature - ln(-ln u) of those that the filters keep."""
+    logits = linear_logits(hidden_states, weight, bias, logit_scale, logit_softcap, exclude_index)
+    token = logits.argmax(-1)
+    for i, row in enumerate(logits if temperature > 0 else ()):
+        z = {v: value / temperature for v, value in enumerate(row.tolist()) if value > -math.inf}
+        if top_k is not None:
+            z = {v: value for v, value in z.items() if value >= sorted(z.values())[-top_k:][0]}
+        if top_p is not None:
+            total, before, kept = sum(math.exp(value) for value in z.values()), 0.0, {}
+            for v in sorted(z, key=lambda v: -z[v]):
+                if before < top_p * total:
+                    kept[v] = z[v]
+                before += math.exp(z[v])
+            z = kept
+        noisy = {v: value + entry_noise(seed, int(row_ids[i]), int(positions[i]), v) for v, value in z.items()}
+        token[i] = min(noisy, key=lambda v: (-noisy[v], v))
+    p = logits.softmax(-1)
+    return token, log_prob_of(logits, token), -torch.xlogy(p, p).sum(-1)
+
+
+def entry_noise(seed: int, row_id: int, position: int, entry: int) -> float:
+    """Gumbel noise of a vocabulary entry: stream 2 + entry // 4, word entry % 4, its upper 23 bits and a half."""
+    row_id %= 2**64
+    counter = (position, row_id % 2**32, row_id >> 32, 2 + entry // 4)
+    word = philox_4x32((seed % 2**32, seed >> 32), counter)[entry % 4]
+    return -math.log(-math.log(((word >> 9) + 0.5) / 2**23))
 
 
 def soft_learnability(log_prob: Tensor, num_keep: int, timestep: float, temperature: float = 1.0) -> Tensor:
@@ -102,9 +159,13 @@ def lift_cross_entropy(
     denominator: float | Tensor | None = None,
     logit_scale: float = 1.0,
     logit_softcap: float | None = None,
+    exclude_index: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """(sum_i c_i / t_b * CE_i / denominator, c), where c, the learnability, is a constant to autograd."""
-    head = {"bias": bias, "ignore_index": ignore_index, "logit_scale": logit_scale, "logit_softcap": logit_softcap}
+    head = {
+        "bias": bias, "ignore_index": ignore_index, "logit_scale": logit_scale, "logit_softcap": logit_softcap,
+        "exclude_index": exclude_index,
+    }  # fmt: skip
     nll = linear_cross_entropy(hidden_states, weight, labels, reduction="none", **head)  # type: ignore[arg-type]
     is_masked = labels != ignore_index
     c = torch.zeros_like(nll)

@@ -15,6 +15,7 @@ from lift_kernels.checks.entries import (
 )
 from lift_kernels.checks.head import (
     check_count,
+    check_exclude_index,
     check_head_options,
     check_linear,
     check_num_targets,
@@ -23,7 +24,15 @@ from lift_kernels.checks.head import (
     check_workspace_bytes,
 )
 from lift_kernels.checks.naming import errors_of
-from lift_kernels.checks.numbers import check_backend, check_bool, check_choice, check_int, check_positive
+from lift_kernels.checks.numbers import (
+    check_backend,
+    check_bool,
+    check_choice,
+    check_int,
+    check_positive,
+    check_share,
+    check_temperature,
+)
 from lift_kernels.checks.rows import (
     check_num_keep,
     check_order,
@@ -52,6 +61,7 @@ __all__ = [
     "check_denominator",
     "check_dtype",
     "check_entries",
+    "check_exclude_index",
     "check_finite",
     "check_floating",
     "check_head_options",
@@ -67,7 +77,9 @@ __all__ = [
     "check_seed",
     "check_seed_given",
     "check_shape",
+    "check_share",
     "check_targets",
+    "check_temperature",
     "check_tensor",
     "check_timestep",
     "check_token_weight",

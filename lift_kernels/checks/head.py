@@ -39,16 +39,28 @@ def check_head_options(
     workspace_bytes: object,
     backend: object,
     num_targets: object = None,
+    exclude_index: object = None,
+    vocab_size: int = _INT64_END,
 ) -> None:
-    """Check the options that every op on a head takes."""
+    """Check the options that every op on a head takes; `vocab_size` is V where it is known."""
     check_int(op, "ignore_index", ignore_index, -_INT64_END, _INT64_END)
     if num_targets is not None:
         check_num_targets(op, num_targets)
+    check_exclude_index(op, exclude_index, vocab_size)
     check_positive(op, "logit_scale", logit_scale)
     if logit_softcap is not None:
         check_positive(op, "logit_softcap", logit_softcap)
     check_workspace_bytes(op, workspace_bytes)
     check_backend(op, backend)
+
+
+def check_exclude_index(op: str, exclude_index: object, vocab_size: int = _INT64_END) -> None:
+    """Raise unless `exclude_index` is None or an entry of the vocabulary, which has others."""
+    if exclude_index is None:
+        return
+    check_int(op, "exclude_index", exclude_index, 0, vocab_size)
+    if vocab_size == 1:
+        raise ValueError(f"{op}: exclude_index must be None for a vocabulary of one entry, got {exclude_index}.")
 
 
 def check_workspace_bytes(op: str, workspace_bytes: object) -> None:
@@ -71,8 +83,11 @@ def check_count(num_targets: int | None, count: int) -> None:
         raise ValueError(f"num_targets must be the number of targets that are not ignored, {count}, got {num_targets}.")
 
 
-def check_vocabulary(targets: Tensor, vocab_size: int, name: str = "targets") -> None:
-    """Raise unless all `targets` are entries of the vocabulary; who calls it names the op. It reads them back."""
+def check_vocabulary(targets: Tensor, vocab_size: int, name: str = "targets", exclude_index: int | None = None) -> None:
+    """Raise unless all `targets` are entries of the vocabulary, and none the excluded one. It reads them back.
+
+    Who calls it names the op.
+    """
     if targets.numel() == 0:
         return
     low, high = targets.aminmax()
@@ -80,4 +95,9 @@ def check_vocabulary(targets: Tensor, vocab_size: int, name: str = "targets") ->
         raise ValueError(
             f"{name} must lie in [0, {vocab_size}) or equal ignore_index, got values from {low.item()} to "
             f"{high.item()}. Check that the tokenizer and the head's vocabulary agree."
+        )
+    if exclude_index is not None and (targets == exclude_index).any():
+        raise ValueError(
+            f"{name} must not equal exclude_index, {exclude_index}, which has no probability. Set such {name} to "
+            "ignore_index, or exclude nothing."
         )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
+_LEAST_TEMPERATURE = 1e-30
 BACKENDS = ("auto", "triton", "torch")
 
 
@@ -30,6 +31,30 @@ def check_positive(op: str, name: str, value: object) -> None:
         raise TypeError(f"{op}: {name} must be a float, got {type(value).__name__}. Convert it with float().")
     if not 0 < value < math.inf:  # type: ignore[operator]
         raise ValueError(f"{op}: {name} must be positive and finite, got {value}.")
+
+
+def check_temperature(op: str, temperature: object) -> None:
+    """Raise unless `temperature` is 0, or a number above it whose inverse is finite in float32."""
+    value = _float(op, "temperature", temperature)
+    if value != 0:
+        check_positive(op, "temperature", temperature)
+        if value < _LEAST_TEMPERATURE:
+            raise ValueError(
+                f"{op}: temperature must be 0 or at least {_LEAST_TEMPERATURE}, got {temperature}. Pass 0 for the most "
+                "likely token."
+            )
+
+
+def check_share(op: str, name: str, value: object) -> None:
+    """Raise unless `value` is a number in (0, 1]."""
+    if not 0 < _float(op, name, value) <= 1:
+        raise ValueError(f"{op}: {name} must lie in (0, 1], got {value}.")
+
+
+def _float(op: str, name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{op}: {name} must be a float, got {type(value).__name__}. Convert it with float().")
+    return float(value)
 
 
 def check_choice(op: str, name: str, value: object, choices: Sequence[str]) -> None:

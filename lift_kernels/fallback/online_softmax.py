@@ -1,94 +1,127 @@
 """Gather statistics of softmax rows block by block over the vocabulary, each logit seen once.
 
-With m the running maximum, kept per row: s = sum exp(z - m), q = sum (z - m) exp(z - m), the target's logit and the
-most likely token. Then lse = m + log s and entropy = log s - q / s; centring q on m avoids the cancellation of
+With m the running maximum, kept per row: S = sum exp(z - m), q = sum (z - m) exp(z - m) and the most likely token, all
+of the entries other than the target, whose logit z_y is kept apart. With d = m + log S - z_y then
+
+    log p_y = -softplus(d) = -log1p(S exp(m - z_y))        1 - p_y = sigmoid(d)
+
+which keep full relative precision however near to certain the target is: a sum over all entries rounds to the
+target's own where 1 - p_y < 6e-8, and its logarithm to 0. The entropy is that of the choice between the target and the
+others, and that among the others, terms that are none of them negative; centring q on m avoids the cancellation of
 lse - E[z] for large logits.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from lift_kernels.fallback.logits import take_targets
 from lift_kernels.linear_head import RowStats
 
+_GROUP = 32  # vocabulary entries whose maxima stand for them in the search for the most likely one
 
-@dataclass(frozen=True)
+
 class OnlineSoftmax:
-    """Running statistics of N rows; `self[rows]` is a view that updates the whole."""
+    """Running statistics of N rows; without `targets` every entry is one of the others."""
 
-    max: Tensor  # (N,)
-    sum: Tensor  # (N,)
-    weighted_sum: Tensor  # (N,), q above
-    target_logit: Tensor  # (N,), logit of the target
-    argmax: Tensor  # (N,) int64
-
-    @classmethod
-    def zeros(cls, num_rows: int, dtype: torch.dtype, device: torch.device) -> OnlineSoftmax:
+    def __init__(self, like: Tensor, targets: Tensor | None, *, all_stats: bool, runner_up: bool = False) -> None:
+        """`like` (N, ...): a tensor on the rows' device, in the statistics dtype."""
+        self.targets, self.all_stats, self.runner_up = targets, all_stats, runner_up
+        self.sum = like.new_zeros(like.shape[0])
         # The least finite number, not -inf: -inf - -inf is nan where a whole block of logits is -inf.
-        lowest = torch.full((num_rows,), torch.finfo(dtype).min, dtype=dtype, device=device)
-        zero = torch.zeros(num_rows, dtype=dtype, device=device)
-        return cls(lowest, zero, zero.clone(), zero.clone(), torch.zeros(num_rows, dtype=torch.int64, device=device))
+        self.lowest = torch.finfo(like.dtype).min
+        self.max = torch.full_like(self.sum, self.lowest)
+        self.second = self.max.clone()  # where runner_up
+        self.weighted_sum = self.sum.clone()  # q above, where all_stats
+        self.argmax = torch.zeros_like(self.sum, dtype=torch.int64)  # where all_stats or runner_up
+        self.target_logit = self.sum.clone()
 
-    def __getitem__(self, rows: slice) -> OnlineSoftmax:
-        return OnlineSoftmax(
-            self.max[rows], self.sum[rows], self.weighted_sum[rows], self.target_logit[rows], self.argmax[rows]
-        )
+    def update(self, z: Tensor, columns: slice) -> Tensor:
+        """Take in the logits z (K, N) of the vocabulary entries `columns`.
 
-    def new_buffer(self, size: int) -> Tensor:
-        return self.max.new_empty(size)
-
-    def update(
-        self, z: Tensor, columns: slice, targets: Tensor | None, *, all_stats: bool, out: Tensor | None = None
-    ) -> Tensor:
-        """Take in the logits z (N, K) of the vocabulary entries `columns`.
-
-        Leaves exp(z - new max) in `out`, by default in z itself, and returns exp(old max - new max) (N,): the factor
-        that brings sums kept by the caller to the new maximum. `all_stats` also keeps what entropy and argmax need.
+        Leaves exp(z - new max) in z, 0 at the targets, and returns exp(old max - new max) (N,): the factor that brings
+        sums kept by the caller to the new maximum.
         """
-        if targets is not None:
-            is_inside, target_logit = read_at_targets(z, targets, columns)
-            torch.where(is_inside, target_logit, self.target_logit, out=self.target_logit)
-        if all_stats:
-            block_max, block_argmax = z.max(1)
-            torch.where(block_max > self.max, block_argmax + columns.start, self.argmax, out=self.argmax)
+        if self.targets is not None:
+            self.target_logit = take_targets(z, self.targets, columns, self.target_logit)
+        if self.all_stats or self.runner_up:
+            block_max, index = largest_entries(z)
+            self.argmax = torch.where(block_max > self.max, index + columns.start, self.argmax)
+            if self.runner_up:
+                runner_up = torch.maximum(_amax_without(z, index, block_max), torch.minimum(block_max, self.max))
+                self.second = torch.maximum(self.second, runner_up)
         else:
-            block_max = z.amax(1)
+            block_max = z.amax(0)
         new_max = torch.maximum(self.max, block_max)
         correction = torch.exp(self.max - new_max)
-        exponentials = torch.sub(z, new_max[:, None], out=z if out is None else out)
-        if all_stats:
-            self.weighted_sum.add_((self.max - new_max) * self.sum).mul_(correction)
-            centred = exponentials.clamp(min=torch.finfo(z.dtype).min)  # 0 * -inf is nan
-            exponentials.exp_()
-            self.weighted_sum.add_(torch.linalg.vecdot(centred, exponentials))
+        z -= new_max
+        if self.all_stats:
+            self.weighted_sum += (self.max - new_max) * self.sum
+            centred = z.clamp(min=self.lowest)  # 0 * -inf is nan
+            z.exp_()
+            self.weighted_sum = self.weighted_sum * correction + centred.mul_(z).sum(0)
         else:
-            exponentials.exp_()
-        self.sum.mul_(correction).add_(exponentials.sum(1))
-        self.max.copy_(new_max)
+            z.exp_()
+        self.sum = self.sum * correction + z.sum(0)
+        self.max = new_max
         return correction
 
-    def log_prob(self) -> Tensor:
-        # Relative to the maximum first: both terms are small where the model is sure, so nothing is lost.
-        return (self.target_logit - self.max) - self.sum.log()
+    def log_odds_against(self) -> Tensor:
+        """d above: log((1 - p) / p) of each row's target (N,)."""
+        return (self.max - self.target_logit) + self.sum.log()
 
     def finish(self) -> RowStats:
+        """Return the rows' statistics; what was not asked for holds anything."""
         log_sum = self.sum.log()
-        entropy = (log_sum - self.weighted_sum / self.sum).clamp(min=0)
-        return RowStats(self.log_prob(), self.max + log_sum, entropy, -log_sum, self.argmax)
+        others_entropy = (log_sum - self.weighted_sum / self.sum).clamp(min=0)
+        if self.targets is None:
+            lse = self.max + log_sum
+            return RowStats(
+                torch.zeros_like(lse), lse, others_entropy, -log_sum, self.argmax, self._runner_up(self.second, lse)
+            )
+        log_odds = self.log_odds_against()
+        log_prob = log1p_exp(log_odds).neg_()
+        lse = torch.logaddexp(self.max + log_sum, self.target_logit)
+        is_first = self.target_logit > self.max
+        is_first |= (self.target_logit == self.max) & (self.targets < self.argmax)
+        max_log_prob = torch.where(self.target_logit >= self.max, log_prob, -(log_sum + log1p_exp(-log_odds)))
+        # Where there are no others, or no target, nothing is left to choose: 0 * inf must not make that nan.
+        finite = log_odds.clamp(self.lowest, -self.lowest)
+        share = torch.sigmoid(finite)
+        entropy = torch.sigmoid(-finite) * log1p_exp(finite) + share * log1p_exp(-finite)
+        entropy += torch.where(self.sum > 0, share * others_entropy, 0)
+        argmax = torch.where(is_first, self.targets, self.argmax)
+        second = torch.where(is_first, self.max, torch.maximum(self.second, self.target_logit))
+        return RowStats(log_prob, lse, entropy, max_log_prob, argmax, self._runner_up(second, lse))
+
+    def _runner_up(self, second: Tensor, lse: Tensor) -> Tensor | None:
+        if not self.runner_up:
+            return None
+        return (second - lse).masked_fill(second <= self.lowest, -torch.inf)  # there was no second one
 
 
-def read_at_targets(z: Tensor, targets: Tensor, columns: slice) -> tuple[Tensor, Tensor]:
-    """Return whether each row's target lies in `columns` (N,), and its logit there (N,)."""
-    local = targets - columns.start
-    is_inside = (local >= 0) & (local < z.shape[1])
-    return is_inside, z.gather(1, local.clamp(0, z.shape[1] - 1)[:, None])[:, 0]
+def log1p_exp(x: Tensor) -> Tensor:
+    """log(1 + exp(x)), to full relative precision for x of any size and sign."""
+    return F.softplus(x, threshold=40)  # past which exp(-x) is no longer seen beside x, in float64 either
 
 
-def write_at_targets(z: Tensor, targets: Tensor, columns: slice, value: Tensor) -> None:
-    """Write `value` (N,) in place of each row's target, where it lies in `columns`."""
-    is_inside, before = read_at_targets(z, targets, columns)
-    local = (targets - columns.start).clamp(0, z.shape[1] - 1)
-    z.scatter_(1, local[:, None], torch.where(is_inside, value, before)[:, None])
+def largest_entries(z: Tensor) -> tuple[Tensor, Tensor]:
+    """`z.max(0)`, the lowest index of equals, for (K, N): an index costs torch ten times as much as a maximum."""
+    size, num_rows = z.shape
+    if size % _GROUP or num_rows == 0:
+        largest, index = z.max(0)
+        return largest, index
+    groups = z.view(size // _GROUP, _GROUP, num_rows)
+    largest, group = groups.amax(1).max(0)
+    members = groups.gather(0, group[None, None].expand(1, _GROUP, num_rows))[0]
+    return largest, group * _GROUP + members.max(0).indices
+
+
+def _amax_without(z: Tensor, index: Tensor, value: Tensor) -> Tensor:
+    """The maximum (N,) of z (K, N) without the entry at `index` (N,), which holds `value` (N,)."""
+    z.scatter_(0, index[None], -torch.inf)
+    second = z.amax(0)
+    z.scatter_(0, index[None], value[None])
+    return second

@@ -28,13 +28,15 @@ class Launch:
     blocks: Mapping[str, int]
     num_warps: int
     num_stages: int = 1
+    fuses: bool = True
+    """Whether a * b + c is rounded once. Not where a result must have the same bits on every backend."""
 
     @property
     def options(self) -> dict[str, int]:
         """Keyword arguments of the launch, the same machine arithmetic on every release of Triton."""
-        # a * b + c is rounded once. Where that is not said, triton 3.9 warns and the releases after it round twice.
+        # Where it is not said whether sums are fused, triton 3.9 warns and the releases after it round twice.
         return {
-            **self.blocks, "num_warps": self.num_warps, "num_stages": self.num_stages, "enable_fp_fusion": True
+            **self.blocks, "num_warps": self.num_warps, "num_stages": self.num_stages, "enable_fp_fusion": self.fuses
         }  # fmt: skip
 
 
@@ -54,11 +56,16 @@ def architecture(device: torch.device) -> str:
 def launch_config(
     kernel: str, dtype: torch.dtype, device: torch.device, num_rows: int, *, has_softcap: bool = False
 ) -> Launch:
-    """Return the launch of `kernel` for inputs of `dtype`; the tiles of few rows and of softcaps are smaller."""
+    """Return the launch of `kernel` for inputs of `dtype`.
+
+    The tiles of few rows and of softcaps are smaller; each of many rows that lie in memory is one warp's.
+    """
     kind = "half" if dtype.itemsize == 2 else dot_precision(dtype)
     launch = LAUNCHES[kernel, kind, architecture(device)]
     if "BLOCK_N" not in launch.blocks:
-        return launch
+        if num_rows < _MANY_ROWS:
+            return launch
+        return replace(_with(launch, BLOCK_V=launch.blocks["BLOCK_V"] // launch.num_warps), num_warps=1)
     lower = max(_LEAST_BLOCK_N, 1 << max(num_rows - 1, 0).bit_length())
     narrower = _SOFTCAP_BLOCK_V if has_softcap else launch.blocks["BLOCK_V"]
     return _with(launch, BLOCK_N=min(launch.blocks["BLOCK_N"], lower), BLOCK_V=min(launch.blocks["BLOCK_V"], narrower))
@@ -104,9 +111,11 @@ _FLOAT32_TILES = {
     name: _tiles(64, 64, 32, num_warps=8, num_stages=2 if name == "gfx942" else 3) for name in ARCHITECTURES
 }
 
-# One program a row, 16 elements a thread in each step: 128 registers or so, so that four programs share a
-# multiprocessor, with 32 KB under way from memory. `plan` hands out columns in multiples of a block. Warps of gfx942
-# have 64 threads.
+# One program a row, 16 elements a thread in each step, and the next 16 under way: 64 to 128 registers. Four warps share
+# a row where there are few of them. One warp needs neither barriers nor shared memory to find a block's largest logit,
+# and 16 to 32 of them share a multiprocessor: from the number of rows on that leave enough under way, 2 KB a warp.
+# Warps of gfx942 have 64 threads.
+_MANY_ROWS = 1024
 _ROWS = {
     name: Launch(MappingProxyType({"BLOCK_V": 2048}), num_warps=2 if name == "gfx942" else 4) for name in ARCHITECTURES
 }
@@ -120,12 +129,20 @@ LAUNCHES: MappingProxyType[tuple[str, str, str], Launch] = MappingProxyType(
         for name, launch in tiles.items()
     }
     | {("softmax_rows", kind, name): launch for kind in ("half", "tf32", "ieee") for name, launch in _ROWS.items()}
+    | {
+        ("sample_rows", kind, name): replace(launch, fuses=False)
+        for kind in ("half", "tf32", "ieee")
+        for name, launch in _ROWS.items()
+    }
 )
 
 # Kernels that only move memory: alike on every architecture.
 COPY_ROWS = Launch(MappingProxyType({"BLOCK_D": 1024}), num_warps=4)  # 8 elements a thread: 16 bytes of bfloat16
 CORRUPT_TOKENS = Launch(MappingProxyType({"BLOCK_L": 1024}), num_warps=4)  # 8 ids a thread
-SET_TARGET_COLUMN = Launch(MappingProxyType({"BLOCK_N": 128}), num_warps=4)  # a row a thread
+# A target that many rows share is summed 32 rows at a time; most have one row, and then 1/32 of a tile is loaded.
+ADD_TARGET_ROWS = Launch(MappingProxyType({"BLOCK_N": 32, "BLOCK_D": 128}), num_warps=4)
+ROW_GRADIENTS = Launch(MappingProxyType({"BLOCK_V": 1024}), num_warps=4)  # 8 elements a thread, as in COPY_ROWS
+FINISH_ROWS = Launch(MappingProxyType({"BLOCK_N": 128}), num_warps=4)  # a row a thread
 # Columns side by side are one load of a warp; 32 rows of them are 8 KB of bfloat16 under way.
 COLUMN_SUMS = Launch(MappingProxyType({"BLOCK_N": 32, "BLOCK_V": 128}), num_warps=4)
 

@@ -1,7 +1,11 @@
 """Keep statistics of softmax rows over parts of the vocabulary, and merge them.
 
-Each part leaves, relative to a reference r of its own, sum exp(z - r), sum (z - r) exp(z - r), its largest logit, the
-target's logit and the first column of the largest. Merging needs neither locks nor atomics, and its order is fixed.
+Each part leaves, relative to a reference r of its own, sum 2^(z - r) and sum (z - r) 2^(z - r) over the columns that
+are not the target's, and, over all, its largest logit, the target's, the first column of the largest and on request its
+second largest logit; logits z are in bits. Merging needs neither locks nor atomics, and its order is fixed.
+
+The target stays out of the sums so that its log-probability, -log1p(the others / its own), keeps its digits however
+near to 0 it is. In a sum with the target those of a share below 1e-7 would be lost.
 """
 
 from __future__ import annotations
@@ -13,40 +17,49 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lift_kernels.kernels.arithmetic import LOWEST
+from lift_kernels.kernels.arithmetic import LN_2, LOWEST, log1p
 from lift_kernels.kernels.launch_configs import merge_partials_launch
 from lift_kernels.linear_head import RowStats
 
-REFERENCE, SUM, WEIGHTED_SUM, MAX, TARGET_LOGIT = range(5)
+REFERENCE, SUM, WEIGHTED_SUM, MAX, TARGET_LOGIT, RUNNER_UP = (tl.constexpr(plane) for plane in range(6))
 
 
 @dataclass(frozen=True)
 class PartialStatistics:
     """Of N rows over S parts.
 
-    `values` (5, N, S) float32 in the order above; TARGET_LOGIT is -inf in parts that do not hold the target, and a part
-    without a finite logit leaves LOWEST as reference and 0 as sums. `argmax` (N, S) int32.
+    `values` (5 or 6, N, S) float32 in the order above; TARGET_LOGIT is -inf in parts that do not hold the target,
+    RUNNER_UP in those of one column, and a part without a finite logit leaves LOWEST as reference and 0 as sums.
+    `argmax` (N, S) int32.
     """
 
     values: Tensor
     argmax: Tensor
 
     @classmethod
-    def empty(cls, num_rows: int, num_parts: int, device: torch.device) -> PartialStatistics:
+    def empty(
+        cls, num_rows: int, num_parts: int, device: torch.device, *, runner_up: bool = False
+    ) -> PartialStatistics:
         return cls(
-            torch.empty((5, num_rows, num_parts), dtype=torch.float32, device=device),
+            torch.empty((6 if runner_up else 5, num_rows, num_parts), dtype=torch.float32, device=device),
             torch.empty((num_rows, num_parts), dtype=torch.int32, device=device),
         )
 
+    @property
+    def has_runner_up(self) -> bool:
+        return self.values.shape[0] == 6
+
     def merge(self) -> RowStats:
-        """Return statistics over the whole vocabulary; each log-probability is 0 at most."""
+        """Return statistics over the whole vocabulary, in nats; each log-probability is 0 at most."""
         _, num_rows, num_parts = self.values.shape
         # Not views of one tensor: registered ops may not return tensors that share memory.
         log_prob, lse, entropy, max_log_prob = (self.values.new_empty(num_rows) for _ in range(4))
-        merged = RowStats(log_prob, lse, entropy, max_log_prob, self.argmax.new_empty(num_rows, dtype=torch.int64))
+        runner_up = self.values.new_empty(num_rows) if self.has_runner_up else None
+        argmax = self.argmax.new_empty(num_rows, dtype=torch.int64)
+        merged = RowStats(log_prob, lse, entropy, max_log_prob, argmax, runner_up)
         if num_rows:
             _merge_partials_kernel[(num_rows,)](
-                self.values, self.argmax, *merged, num_rows, num_parts,
+                self.values, self.argmax, *merged, num_rows, num_parts, HAS_RUNNER_UP=self.has_runner_up,
                 **merge_partials_launch(num_parts).options,
             )  # fmt: skip
         return merged
@@ -54,37 +67,52 @@ class PartialStatistics:
 
 @triton.jit(do_not_specialize=["N", "S"])
 def _merge_partials_kernel(
-    values_ptr, argmax_ptr, log_prob_ptr, lse_ptr, entropy_ptr, max_log_prob_ptr, merged_argmax_ptr,
-    N, S, BLOCK_S: tl.constexpr,
+    values_ptr, argmax_ptr, log_prob_ptr, lse_ptr, entropy_ptr, max_log_prob_ptr, merged_argmax_ptr, runner_up_ptr,
+    N, S, HAS_RUNNER_UP: tl.constexpr, BLOCK_S: tl.constexpr,
 ):  # fmt: skip
     i_n = tl.program_id(0).to(tl.int64)
     offs_s = tl.arange(0, BLOCK_S)
     in_s = offs_s < S
     p_values = values_ptr + i_n * S + offs_s
     part = N.to(tl.int64) * S
-    # First, as it is done with two of six values of each part before the others are in registers.
-    maxima = tl.load(p_values + 3 * part, mask=in_s, other=-float("inf"))
+    # First, as it is done with these before the others are in registers.
+    maxima = tl.load(p_values + MAX * part, mask=in_s, other=-float("inf"))
     argmaxima = tl.load(argmax_ptr + i_n * S + offs_s, mask=in_s, other=2147483647)
     largest = tl.max(maxima, 0)
     argmax = tl.min(tl.where((maxima == largest) & in_s, argmaxima, 2147483647), 0)
+    if HAS_RUNNER_UP:
+        first = tl.min(tl.where(maxima == largest, offs_s, BLOCK_S), 0)
+        seconds = tl.load(p_values + RUNNER_UP * part, mask=in_s, other=-float("inf"))
+        runner_up = tl.max(tl.where(offs_s == first, seconds, maxima), 0)
 
-    reference = tl.load(p_values, mask=in_s, other=LOWEST)
-    sums = tl.load(p_values + part, mask=in_s, other=0.0)
-    weighted_sums = tl.load(p_values + 2 * part, mask=in_s, other=0.0)
-    target_logit = tl.max(tl.load(p_values + 4 * part, mask=in_s, other=-float("inf")), 0)
+    reference = tl.load(p_values + REFERENCE * part, mask=in_s, other=LOWEST)
+    sums = tl.load(p_values + SUM * part, mask=in_s, other=0.0)
+    weighted_sums = tl.load(p_values + WEIGHTED_SUM * part, mask=in_s, other=0.0)
+    target_logits = tl.load(p_values + TARGET_LOGIT * part, mask=in_s, other=-float("inf"))
+    # One part at most has it, and a sum keeps its nan.
+    is_there = target_logits != -float("inf")
+    target_logit = tl.where(
+        tl.max(is_there.to(tl.int32), 0) > 0, tl.sum(tl.where(is_there, target_logits, 0.0), 0), -float("inf")
+    )
 
-    # Everything relative to the largest logit: where the model is sure, log_prob is then a difference of small terms.
+    # Everything relative to the largest logit.
     base = tl.maximum(largest, LOWEST)
     shift = reference - base
-    shrink = tl.exp(shift)
-    total = tl.sum(sums * shrink, 0)
-    weighted_total = tl.sum(tl.where(sums > 0, (weighted_sums + shift * sums) * shrink, 0.0), 0)
-    log_total = tl.log(total)
+    shrink = tl.exp2(shift)
+    others = tl.sum(sums * shrink, 0)
+    weighted_others = tl.sum(tl.where(sums > 0, (weighted_sums + shift * sums) * shrink, 0.0), 0)
+    gap = target_logit - base
+    own = tl.exp2(gap)
+    total = others + own
+    # Of a target that is the most likely token, a sum of small terms only.
+    log_total = tl.where(gap == 0, log1p(others), tl.log(total))
     # `where`, not minimum and maximum: those drop a nan.
-    log_prob = (target_logit - base) - log_total
-    entropy = log_total - weighted_total / total
+    log_prob = gap * LN_2 - log_total
+    entropy = log_total - LN_2 * (weighted_others + tl.where(own > 0, gap, 0.0) * own) / total
     tl.store(log_prob_ptr + i_n, tl.where(log_prob > 0, 0.0, log_prob))
-    tl.store(lse_ptr + i_n, base + log_total)
+    tl.store(lse_ptr + i_n, base * LN_2 + log_total)
     tl.store(entropy_ptr + i_n, tl.where(entropy < 0, 0.0, entropy))
     tl.store(max_log_prob_ptr + i_n, -log_total)
     tl.store(merged_argmax_ptr + i_n, argmax.to(tl.int64))
+    if HAS_RUNNER_UP:
+        tl.store(runner_up_ptr + i_n, (runner_up - base) * LN_2 - log_total)

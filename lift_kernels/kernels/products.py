@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -25,8 +29,14 @@ def multiply(
     accumulate: bool = False,
     scratch_bytes: int = SCRATCH_BYTES,
 ) -> None:
-    """out = a @ b, or out += a @ b; float32 operands follow torch's precision setting for matrix products."""
-    if a.dtype == out.dtype:
+    """out = a @ b, or out += a @ b; float32 operands follow torch's precision setting for matrix products.
+
+    A result in bfloat16 is rounded once, whatever torch's setting for reductions of reduced precision allows.
+    """
+    if a.dtype == out.dtype == torch.bfloat16:
+        with whole_reductions():
+            torch.addmm(out, a, b, out=out) if accumulate else torch.mm(a, b, out=out)
+    elif a.dtype == out.dtype:
         torch.addmm(out, a, b, out=out) if accumulate else torch.mm(a, b, out=out)
     elif not _has_out_dtype(out.device):
         _multiply_widened(a, b, out, accumulate, scratch_bytes)
@@ -55,6 +65,41 @@ class ProductSum:
         multiply(a, b, total, accumulate=not is_first, scratch_bytes=self.scratch_bytes)
         if is_last and self.buffer is not None:
             self.result[rows] = total
+
+
+# How many products keep torch's setting off, and what it was before the first of them.
+_lock, _depth = threading.Lock(), 0
+_before: bool | tuple[bool, bool] = True
+
+
+@contextmanager
+def whole_reductions() -> Iterator[None]:
+    """Keep cuBLAS from adding the parts of a bfloat16 result in bfloat16, as it may where it splits the sums.
+
+    Torch's setting is the process's: it is off while any thread is in here, and as it was once the last one is out.
+    """
+    global _depth, _before
+    matmul = torch.backends.cuda.matmul
+    with _lock:
+        if _depth == 0:
+            _before = _reduction_setting()
+            matmul.allow_bf16_reduced_precision_reduction = False
+        _depth += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _depth -= 1
+            if _depth == 0:
+                matmul.allow_bf16_reduced_precision_reduction = _before
+
+
+def _reduction_setting() -> bool | tuple[bool, bool]:
+    """What `allow_bf16_reduced_precision_reduction` has to be set to for torch's setting to be as it is now."""
+    matmul = torch.backends.cuda.matmul
+    allows_split = getattr(matmul, "allow_bf16_reduced_precision_reduction_split_k", None)
+    allows_rounding = matmul.allow_bf16_reduced_precision_reduction
+    return allows_rounding if allows_split is None else (allows_rounding, allows_split)
 
 
 def dot_precision(dtype: torch.dtype) -> str:

@@ -96,6 +96,20 @@ def tiled_gradients(
     launch: Launch | None = None,
 ) -> Gradients:
     """Return gradients of sum_i token_weight_i * nll_i in `gradient_dtype`; scratch memory within `workspace_bytes`."""
+    rows = Rows.of_nll(hidden_states, targets, token_weight, lse, log_prob)
+    return gradients_of_rows(rows, head, needs_grad, workspace_bytes=workspace_bytes, launch=launch)
+
+
+def gradients_of_rows(
+    rows: Rows,
+    head: LinearHead,
+    needs_grad: NeedsGrad,
+    *,
+    workspace_bytes: int,
+    launch: Launch | None = None,
+) -> Gradients:
+    """Return gradients of the loss that `rows` describe, as `tiled_gradients` does."""
+    hidden_states = rows.hidden_states
     (num_rows, width), num_columns = hidden_states.shape, head.weight.shape[0]
     dtype, device = hidden_states.dtype, hidden_states.device
     new = hidden_states.new_empty if num_rows else hidden_states.new_zeros
@@ -109,11 +123,11 @@ def tiled_gradients(
     sweeps = [gradients] if num_rows else []
     if needs_grad.hidden_states and needs_grad.weight and not fits_one_sweep(num_rows, width, dtype, workspace_bytes):
         sweeps = [Gradients(gradients.hidden_states), gradients._replace(hidden_states=None)]
-    rows = Rows(with_unit_stride(hidden_states), targets, token_weight, lse, log_prob)
+    rows = rows._replace(hidden_states=with_unit_stride(hidden_states))
     head = head._replace(weight=with_unit_stride(head.weight))
     launch = launch or launch_config("tiled_gradient", dtype, device, num_rows, has_softcap=head.softcap is not None)
     for out in sweeps:
-        is_out = NeedsGrad(*(gradient is not None for gradient in out))
+        is_out = NeedsGrad(*(gradient is not None for gradient in out[:3]))
         blocks = plan_blocks(num_rows, num_columns, width, dtype, is_out, workspace_bytes)
         _sweep(rows, head, out, blocks, launch, scratch_bytes)
     bias_sum = gradients.bias
@@ -136,7 +150,7 @@ def _sweep(
     if out.bias is not None:
         column_sums = out.bias.new_empty((triton.cdiv(blocks.rows, launch.blocks["BLOCK_N"]), blocks.columns))
     buffer = rows.hidden_states.new_empty((blocks.rows, blocks.columns))
-    factor = _float16_factor(rows.token_weight, head.scale) if buffer.dtype == torch.float16 else None
+    factor = _float16_factor(_largest_gradient(rows), head.scale) if buffer.dtype == torch.float16 else None
 
     visits = product(slabs, row_blocks) if weight_sum else ((c, r) for r, c in product(row_blocks, slabs))
     for columns, row_block in visits:
@@ -159,6 +173,14 @@ def _sweep(
 
 def _part(head: LinearHead, columns: slice) -> LinearHead:
     return head._replace(weight=head.weight[columns], bias=None if head.bias is None else head.bias[columns])
+
+
+def _largest_gradient(rows: Rows) -> Tensor:
+    """What no logit's gradient exceeds: p (log p + H) is above -1 / e, and no more than H."""
+    largest = rows.token_weight.abs()
+    if rows.entropy_weight is not None and rows.entropy is not None:
+        largest = largest + rows.entropy_weight.abs() * torch.clamp(rows.entropy, min=1.0)
+    return largest if rows.target_gradient is None else torch.maximum(largest, rows.target_gradient.abs())
 
 
 def _float16_factor(token_weight: Tensor, scale: float) -> Tensor:

@@ -9,9 +9,17 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lift_kernels.kernels.arithmetic import LOWEST, dot, head_logits
+from lift_kernels.kernels.arithmetic import LOG2_E, LOWEST, dot, head_logits
 from lift_kernels.kernels.launch_configs import Launch, launch_config
-from lift_kernels.kernels.partial_statistics import PartialStatistics
+from lift_kernels.kernels.partial_statistics import (
+    MAX,
+    REFERENCE,
+    RUNNER_UP,
+    SUM,
+    TARGET_LOGIT,
+    WEIGHTED_SUM,
+    PartialStatistics,
+)
 from lift_kernels.kernels.products import dot_precision
 from lift_kernels.linear_head import LinearHead, RowStats
 
@@ -68,12 +76,12 @@ def tile_logits(
     return head_logits(product, bias, logit_scale, logit_softcap, HAS_BIAS, HAS_SOFTCAP)
 
 
-@triton.jit(do_not_specialize=["N", "columns_per_part"])
+@triton.jit(do_not_specialize=["N", "columns_per_part", "exclude_index"])
 def _tiled_statistics_kernel(
     hidden_states_ptr, weight_ptr, bias_ptr, targets_ptr, values_ptr, argmax_ptr,
-    N, V, D, stride_hidden_states_n, stride_weight_v, columns_per_part, logit_scale, logit_softcap,
-    HAS_BIAS: tl.constexpr, HAS_SOFTCAP: tl.constexpr, HAS_TARGETS: tl.constexpr, ALL_STATS: tl.constexpr,
-    EVEN_D: tl.constexpr, PRECISION: tl.constexpr,
+    N, V, D, stride_hidden_states_n, stride_weight_v, columns_per_part, exclude_index, logit_scale, logit_softcap,
+    HAS_BIAS: tl.constexpr, HAS_SOFTCAP: tl.constexpr, HAS_TARGETS: tl.constexpr, HAS_EXCLUDED: tl.constexpr,
+    HAS_RUNNER_UP: tl.constexpr, ALL_STATS: tl.constexpr, EVEN_D: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_N: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
     first_row = row_tile_index() * BLOCK_N
@@ -94,6 +102,8 @@ def _tiled_statistics_kernel(
     weighted_total = tl.zeros([BLOCK_N], tl.float32)
     target_logit = tl.full([BLOCK_N], -float("inf"), tl.float32)
     argmax = tl.zeros([BLOCK_N], tl.int32) + first_column
+    if HAS_RUNNER_UP:
+        runner_up = tl.full([BLOCK_N], -float("inf"), tl.float32)
     for start in range(first_column, end_column, BLOCK_V):
         # `start` is a multiple of BLOCK_V. As a sum, LLVM of triton 3.9 would keep every column's own part in registers
         # throughout the loop, 64 a thread, and all of them would spill.
@@ -103,20 +113,29 @@ def _tiled_statistics_kernel(
             N, V, D, logit_scale, logit_softcap,
             HAS_BIAS, HAS_SOFTCAP, EVEN_D, PRECISION, BLOCK_N, BLOCK_V, BLOCK_D,
         )  # fmt: skip
-        z = tl.where((offs_v < V)[None, :], logits, -float("inf"))
+        takes_part = offs_v < V
+        if HAS_EXCLUDED:
+            takes_part &= offs_v != exclude_index
+        z = tl.where(takes_part[None, :], logits, -float("inf"))
         if HAS_TARGETS:
-            tile_target_logit = tl.sum(tl.where(targets[:, None] == offs_v[None, :], z, 0.0), 1)
+            is_target = targets[:, None] == offs_v[None, :]
+            tile_target_logit = tl.sum(tl.where(is_target, z, 0.0), 1)
             target_logit = tl.where((targets >= start) & (targets < start + BLOCK_V), tile_target_logit, target_logit)
+            z = tl.where(is_target, -float("inf"), z)
         tile_max = tl.max(z, 1)
-        if ALL_STATS:
+        if ALL_STATS or HAS_RUNNER_UP:
             tile_argmax = tl.min(tl.where(z == tile_max[:, None], offs_v[None, :], 2147483647), 1)
             argmax = tl.where(tile_max > reference, tile_argmax, argmax)
+        if HAS_RUNNER_UP:
+            tile_second = tl.max(tl.where(offs_v[None, :] == tile_argmax[:, None], -float("inf"), z), 1)
+            smaller = tl.where(reference == LOWEST, -float("inf"), tl.minimum(reference, tile_max))
+            runner_up = tl.maximum(tl.maximum(runner_up, tile_second), smaller)
         new_reference = tl.maximum(reference, tile_max)
         shift = reference - new_reference
-        shrink = tl.exp(shift)
+        shrink = tl.exp2(shift)
         # A nan stays; -inf must not, as 0 * -inf is nan.
         centred = tl.maximum(z - new_reference[:, None], LOWEST, propagate_nan=tl.PropagateNan.ALL)
-        exponentials = tl.exp(centred)
+        exponentials = tl.exp2(centred)
         if ALL_STATS:
             # Of nothing summed so far, `shift` may be infinite.
             weighted_total = tl.where(total > 0, (weighted_total + shift * total) * shrink, 0.0)
@@ -124,15 +143,26 @@ def _tiled_statistics_kernel(
         total = total * shrink + tl.sum(exponentials, 1)
         reference = new_reference
 
+    largest = reference
+    if HAS_TARGETS:
+        largest = tl.where(target_logit > reference, target_logit, reference)
+        if ALL_STATS:
+            is_first = (target_logit > reference) | ((target_logit == reference) & (targets < argmax))
+            argmax = tl.where(is_first, targets, argmax)
+        if HAS_RUNNER_UP:
+            smaller = tl.where(reference == LOWEST, -float("inf"), tl.minimum(reference, target_logit))
+            runner_up = tl.maximum(runner_up, smaller)
     num_parts = tl.num_programs(1)
     offs_out = offs_n.to(tl.int64) * num_parts + i_part
-    stride_values = N.to(tl.int64) * num_parts
-    tl.store(values_ptr + offs_out, reference, mask=in_n)
-    tl.store(values_ptr + stride_values + offs_out, total, mask=in_n)
-    tl.store(values_ptr + 2 * stride_values + offs_out, weighted_total, mask=in_n)
-    tl.store(values_ptr + 3 * stride_values + offs_out, reference, mask=in_n)  # which is the largest logit too
-    tl.store(values_ptr + 4 * stride_values + offs_out, target_logit, mask=in_n)
+    plane = N.to(tl.int64) * num_parts
+    tl.store(values_ptr + REFERENCE * plane + offs_out, reference, mask=in_n)
+    tl.store(values_ptr + SUM * plane + offs_out, total, mask=in_n)
+    tl.store(values_ptr + WEIGHTED_SUM * plane + offs_out, weighted_total, mask=in_n)
+    tl.store(values_ptr + MAX * plane + offs_out, largest, mask=in_n)
+    tl.store(values_ptr + TARGET_LOGIT * plane + offs_out, target_logit, mask=in_n)
     tl.store(argmax_ptr + offs_out, argmax, mask=in_n)
+    if HAS_RUNNER_UP:
+        tl.store(values_ptr + RUNNER_UP * plane + offs_out, runner_up, mask=in_n)
 
 
 def tiled_statistics(
@@ -141,6 +171,7 @@ def tiled_statistics(
     targets: Tensor | None,  # (N,) int64; one outside [0, V) matches nothing
     *,
     all_stats: bool,
+    runner_up: bool = False,
     launch: Launch | None = None,
 ) -> RowStats:
     """Return statistics of every row; without entropy and argmax unless `all_stats`."""
@@ -151,13 +182,15 @@ def tiled_statistics(
     hidden_states, weight = with_unit_stride(hidden_states), with_unit_stride(head.weight)
     columns_per_part = _columns_per_part(num_rows, num_columns, launch.blocks["BLOCK_V"])
     num_parts = triton.cdiv(num_columns, columns_per_part)
-    partial = PartialStatistics.empty(num_rows, num_parts, device)
+    partial = PartialStatistics.empty(num_rows, num_parts, device, runner_up=runner_up)
     if num_rows:
         _tiled_statistics_kernel[tile_grid(triton.cdiv(num_rows, launch.blocks["BLOCK_N"]), num_parts)](
             hidden_states, weight, head.bias, targets, partial.values, partial.argmax,
             num_rows, num_columns, width, hidden_states.stride(0), weight.stride(0), columns_per_part,
-            head.scale, head.softcap or 0.0,
+            -1 if head.exclude_index is None else head.exclude_index,
+            head.scale * LOG2_E, (head.softcap or 0.0) * LOG2_E,
             HAS_BIAS=head.bias is not None, HAS_SOFTCAP=has_softcap, HAS_TARGETS=targets is not None,
+            HAS_EXCLUDED=head.exclude_index is not None, HAS_RUNNER_UP=runner_up,
             ALL_STATS=all_stats, EVEN_D=width % launch.blocks["BLOCK_D"] == 0,
             PRECISION=dot_precision(hidden_states.dtype),
             **launch.options,

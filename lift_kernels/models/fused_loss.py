@@ -60,7 +60,7 @@ class FusedLoss:
         if self.predicts_next:
             labels = next_token.to_predictor(labels, -100)
             token_weight = None if token_weight is None else next_token.to_predictor(token_weight, 0)
-        self._check_labels(labels, vocab_size_of(head))
+        self._check_labels(labels, vocab_size_of(head), options)
         if self.one_forward is not None:
             result = self._lift_cross_entropy(self.one_forward, head, transform(hidden_states), labels, options)
             if self.predicts_next:
@@ -69,7 +69,7 @@ class FusedLoss:
                 result = Result(result.loss, stats, next_token.to_token(result.learnability, 0))
             return result
         result = self._cross_entropy(head, transform, hidden_states, labels, token_weight, options)
-        return self._at_tokens(result, hidden_states, head) if self.predicts_next else result
+        return self._at_tokens(result, head, options) if self.predicts_next else result
 
     def check_options(self) -> None:
         """Check what needs no forward.
@@ -97,14 +97,14 @@ class FusedLoss:
         checks.check_targets(self.model_name, self.labels, hidden_states, "labels")
         checks.check_same_device(self.model_name, hidden_states=hidden_states, labels=self.labels)
 
-    def _check_labels(self, labels: Tensor, vocab_size: int) -> None:
+    def _check_labels(self, labels: Tensor, vocab_size: int, options: dict[str, Any]) -> None:
         """Check the values of labels that were moved to where they are predicted."""
         if not checks.is_on_host(labels):
             return
         targets = labels[labels != -100]
         with checks.errors_of(self.model_name):
             checks.check_count(self.num_targets, targets.numel())
-            checks.check_vocabulary(targets, vocab_size, "labels")
+            checks.check_vocabulary(targets, vocab_size, "labels", options["exclude_index"])
 
     def _lift_cross_entropy(
         self, one_forward: OneForward, head: Any, hidden_states: Tensor, labels: Tensor, options: dict[str, Any]
@@ -124,13 +124,13 @@ class FusedLoss:
         self, head: Any, transform: Any, hidden_states: Tensor, labels: Tensor, token_weight: Tensor | None,
         options: dict[str, Any],
     ) -> Result:  # fmt: skip
-        rows, index = _labelled_rows(rearrange(hidden_states, "b l d -> (b l) d"), labels, self.num_targets)
+        rows, active = _labelled_rows(rearrange(hidden_states, "b l d -> (b l) d"), labels, self.num_targets)
         targets = labels.flatten()
         weights = None if token_weight is None else token_weight.flatten()
         num_targets = self.num_targets
-        if index is not None:
-            targets, num_targets = targets[index], index.shape[0]
-            weights = None if weights is None else weights[index]
+        if active is not None:
+            targets, num_targets = active.targets(targets), active.index.shape[0]
+            weights = None if weights is None else active.values(weights)
 
         def compute_loss(rows: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Any, Uncast]:
             result = linear_cross_entropy(
@@ -140,24 +140,27 @@ class FusedLoss:
             return (result, Uncast(None)) if isinstance(result, Tensor) else (result[0], Uncast(result[1]))
 
         loss, stats = call_head(head, transform(rows), compute_loss)
-        return Result(loss, None if stats.value is None else _spread(stats.value, index, labels))
+        if active is not None:
+            loss = active.mark(loss)
+        return Result(loss, None if stats.value is None else _spread(stats.value, active, labels))
 
-    def _at_tokens(self, result: Result, hidden_states: Tensor, head: Any) -> Result:
+    def _at_tokens(self, result: Result, head: Any, options: dict[str, Any]) -> Result:
         """Move statistics to the tokens they are about, and add what the first position counts for."""
         stats = None if result.token_stats is None else next_token.stats_to_token(result.token_stats)
         if self.first_position == "ignore":
             return Result(result.loss, stats)
-        vocab_size = vocab_size_of(head)
+        vocab_size, exclude_index = vocab_size_of(head), options["exclude_index"]
         if self.denominator is None:
             raise ValueError(f"{self.model_name}: first_position='zeros' needs a denominator, got none.")
-        first = next_token.uniform_first_loss(self.labels, self.token_weight, self.denominator, vocab_size)
+        num_entries = vocab_size - (exclude_index is not None)
+        first = next_token.uniform_first_loss(self.labels, self.token_weight, self.denominator, num_entries)
         if stats is not None:
-            stats = next_token.with_uniform_first(stats, self.labels, vocab_size)
+            stats = next_token.with_uniform_first(stats, self.labels, vocab_size, exclude_index)
         return Result(result.loss + first, stats)
 
 
-def _labelled_rows(hidden_states: Tensor, labels: Tensor, num_targets: int | None) -> tuple[Tensor, Tensor | None]:
-    """The rows that have a label and their flat indices, or all rows and None where how many is not to be known.
+def _labelled_rows(hidden_states: Tensor, labels: Tensor, num_targets: int | None) -> tuple[Tensor, ActiveRows | None]:
+    """The rows (N, D) that have a label and which those are, or all rows and None where how many is not to be known.
 
     That is while torch.compile traces, and of tensors without values, such as meta tensors.
 
@@ -166,14 +169,17 @@ def _labelled_rows(hidden_states: Tensor, labels: Tensor, num_targets: int | Non
     if not checks.has_values(labels):
         return hidden_states, None
     is_labelled = labels.flatten() != -100
+    is_wrong = None
     if num_targets is not None and labels.device.type != "cpu":
-        index = counted_rows(is_labelled, num_targets)
+        index, is_wrong = counted_rows(is_labelled, num_targets)
     else:
         index = is_labelled.nonzero()[:, 0]
-    return hidden_states[index], index
+    active = ActiveRows(index, is_labelled.shape[0], is_wrong)
+    # The backward pass of indexing sorts the indices in case one comes twice, that of index_select does not.
+    return (hidden_states if active.are_all else hidden_states.index_select(0, index)), active
 
 
-def _spread(stats: TokenStats, index: Tensor | None, labels: Tensor) -> TokenStats:
+def _spread(stats: TokenStats, active: ActiveRows | None, labels: Tensor) -> TokenStats:
     """Put the rows' statistics back in their places (B, L): 0, and argmax -1, where there is no label."""
-    flat = stats if index is None else ActiveRows(index, labels.numel()).spread_stats(RowStats(*stats))
-    return TokenStats.from_flat(flat, labels.shape)
+    flat = RowStats(*stats) if active is None else active.spread_stats(RowStats(*stats))
+    return TokenStats.from_flat(flat[:5], labels.shape)

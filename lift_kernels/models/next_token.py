@@ -35,17 +35,22 @@ def stats_to_token(stats: TokenStats) -> TokenStats:
 
 
 def uniform_first_loss(
-    labels: Tensor, token_weight: Tensor | None, denominator: float | Tensor, vocab_size: int
+    labels: Tensor, token_weight: Tensor | None, denominator: float | Tensor, num_entries: int
 ) -> Tensor:
-    """Return what labels (B, L) at the first position add to the loss where its logits are all zero."""
+    """Return what labels (B, L) at the first position add to the loss where its logits are all zero.
+
+    `num_entries` of the vocabulary have a probability.
+    """
     weight = torch.ones_like(labels[:, 0], dtype=torch.float32) if token_weight is None else token_weight[:, 0]
-    return (weight * (labels[:, 0] != -100)).sum() * math.log(vocab_size) / denominator
+    return (weight * (labels[:, 0] != -100)).sum() * math.log(num_entries) / denominator
 
 
-def with_uniform_first(stats: TokenStats, labels: Tensor, vocab_size: int) -> TokenStats:
+def with_uniform_first(
+    stats: TokenStats, labels: Tensor, vocab_size: int, exclude_index: int | None = None
+) -> TokenStats:
     """Return the statistics (B, L) where the first position, if it has a label, has all-zero logits."""
-    log_v = math.log(vocab_size)
-    first = (-log_v, log_v, log_v, -log_v, 0)
+    log_v = math.log(vocab_size - (exclude_index is not None))
+    first = (-log_v, log_v, log_v, -log_v, 1 if exclude_index == 0 else 0)
     is_labelled = labels[:, 0] != -100
     out = []
     for values, value in zip(stats, first, strict=True):

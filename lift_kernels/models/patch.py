@@ -16,7 +16,7 @@ from lift_kernels import checks
 from lift_kernels.models.call_arguments import parameter_names
 from lift_kernels.models.families import find_model_family, register_model_family
 from lift_kernels.models.fused_forward import OWNER, PatchOptions, fused_forward, fused_loss
-from lift_kernels.models.head import prepare_head
+from lift_kernels.models.head import prepare_head, vocab_size_of
 from lift_kernels.models.instance_forward import is_replaced, options_of, replace_forward, restore_forwards
 from lift_kernels.models.parts import find_head
 from lift_kernels.models.positions import Positions, find_positions
@@ -26,7 +26,13 @@ __all__ = ["apply_lift_kernels", "is_patched", "register_model_family", "remove_
 _WRAPPED = ("_orig_mod", "_fsdp_wrapped_module", "module")  # of torch.compile, FSDP1, and DDP or DeepSpeed
 
 
-def apply_lift_kernels(model: nn.Module, *, backend: str = "auto", workspace_bytes: int | None = None) -> nn.Module:
+def apply_lift_kernels(
+    model: nn.Module,
+    *,
+    backend: str = "auto",
+    workspace_bytes: int | None = None,
+    exclude_index: int | None = None,
+) -> nn.Module:
     """Patch this model instance so that calls with labels compute the loss without building logits.
 
     Afterwards `model(input_ids=..., labels=..., token_weight=None, denominator=None, num_targets=None,
@@ -55,7 +61,8 @@ def apply_lift_kernels(model: nn.Module, *, backend: str = "auto", workspace_byt
         model: LLaDA, LLaDA-MoE, LLaDA 2.x, Dream, a masked LM of transformers (ALBERT, BERT, RoBERTa, XLM-RoBERTa,
             CamemBERT, DistilBERT, ELECTRA, ModernBERT), DiffusionGemma (labels of its canvas), or a family added with
             `register_model_family`; it may already be wrapped (PEFT, DDP, FSDP, DeepSpeed, torch.compile).
-        backend, workspace_bytes: see `linear_cross_entropy`.
+        backend, workspace_bytes, exclude_index: see `linear_cross_entropy`. exclude_index changes the fused loss and
+            its statistics, not the logits of a call without labels.
 
     Returns: the same model. Patching twice only renews the options.
 
@@ -69,7 +76,9 @@ def apply_lift_kernels(model: nn.Module, *, backend: str = "auto", workspace_byt
     checks.check_workspace_bytes("apply_lift_kernels", workspace_bytes)
     inner = unwrap_model(model)
     family = find_model_family(inner)
-    prepare_head(find_head(family, inner))
+    head = find_head(family, inner)
+    prepare_head(head)
+    checks.check_exclude_index("apply_lift_kernels", exclude_index, vocab_size_of(head))
     if getattr(inner.config, "output_router_logits", False):
         raise ValueError(
             f"apply_lift_kernels: the fused loss of {type(inner).__name__} has no router loss: set "
@@ -78,7 +87,7 @@ def apply_lift_kernels(model: nn.Module, *, backend: str = "auto", workspace_byt
     own_forward = type(inner).forward
     backbone = own_forward if family.backbone is None else family.backbone(inner).forward
     options = PatchOptions(
-        {"backend": backend, "workspace_bytes": workspace_bytes},
+        {"backend": backend, "workspace_bytes": workspace_bytes, "exclude_index": exclude_index},
         tuple(inspect.signature(own_forward).parameters)[1:],
         parameter_names(own_forward, backbone),
         find_positions(inner),

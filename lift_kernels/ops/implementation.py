@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lift_kernels.backends import resolve_backend
-from lift_kernels.linear_head import HeadBackend
+from lift_kernels.linear_head import Draws, HeadBackend, LinearHead, SampledRows
 
 
 class CorruptionBackend(Protocol):
@@ -47,6 +47,19 @@ class SelectionBackend(Protocol):
         ...
 
 
+class SamplingBackend(Protocol):
+    """A module that draws tokens from what a head predicts."""
+
+    def sample_rows(
+        self, hidden_states: Tensor, head: LinearHead, draws: Draws, *, workspace_bytes: int | None
+    ) -> SampledRows:
+        """Return a token for each of hidden_states (N, D), N possibly 0; scratch as in `HeadBackend`.
+
+        It is the first of the largest z / temperature + `philox.gumbel_noise`, or z where temperature is 0.
+        """
+        ...
+
+
 def head_backend(op: str, backend: str, hidden_states: Tensor) -> HeadBackend:
     """Return what computes the head for inputs like `hidden_states`."""
     if resolve_backend(op, backend, hidden_states.device, hidden_states.dtype) == "triton":
@@ -54,6 +67,17 @@ def head_backend(op: str, backend: str, hidden_states: Tensor) -> HeadBackend:
 
         return triton_backend
     from lift_kernels.fallback import linear_cross_entropy as torch_backend
+
+    return torch_backend
+
+
+def sampling_backend(op: str, backend: str, hidden_states: Tensor) -> SamplingBackend:
+    """Return what draws tokens for inputs like `hidden_states`."""
+    if resolve_backend(op, backend, hidden_states.device, hidden_states.dtype) == "triton":
+        from lift_kernels.kernels import sampling as triton_backend
+
+        return triton_backend
+    from lift_kernels.fallback import sampling as torch_backend
 
     return torch_backend
 

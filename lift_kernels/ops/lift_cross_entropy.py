@@ -8,7 +8,7 @@ from torch import Tensor
 from lift_kernels import checks
 from lift_kernels.linear_head import statistics_dtype
 from lift_kernels.ops.head_inputs import head_inputs
-from lift_kernels.ops.lift_cross_entropy_op import lift_cross_entropy_sum
+from lift_kernels.ops.lift_cross_entropy_op import lift_loss
 from lift_kernels.ops.linear_token_stats import TokenStats
 
 _OP = "lift_cross_entropy"
@@ -30,6 +30,7 @@ def lift_cross_entropy(
     row_weight: Tensor | None = None,
     bias: Tensor | None = None,
     ignore_index: int = -100,
+    exclude_index: int | None = None,
     seed: int | None = None,
     row_ids: Tensor | None = None,
     reduction: str = "mean",
@@ -69,7 +70,8 @@ def lift_cross_entropy(
         seed, row_ids: see `select_tokens`; not read for "soft".
         reduction: "mean" or "sum".
         denominator: what "mean" divides by; by default the number of masked tokens, kept or not, and at least 1.
-        ignore_index, num_targets, logit_scale, logit_softcap, backend, workspace_bytes: see `linear_cross_entropy`.
+        ignore_index, exclude_index, num_targets, logit_scale, logit_softcap, backend, workspace_bytes: see
+            `linear_cross_entropy`.
         return_stats: also return the `TokenStats` of all masked tokens.
         return_learnability: also return c (B, L): bool for "hard", float32 for "soft"; 0 where not masked.
 
@@ -103,7 +105,7 @@ def lift_cross_entropy(
     )  # fmt: skip
     checks.check_head_options(
         _OP, ignore_index=ignore_index, num_targets=num_targets, logit_scale=logit_scale, logit_softcap=logit_softcap,
-        workspace_bytes=workspace_bytes, backend=backend,
+        workspace_bytes=workspace_bytes, backend=backend, exclude_index=exclude_index, vocab_size=weight.shape[0],
     )  # fmt: skip
     checks.check_choice(_OP, "learnability", learnability, _LEARNABILITIES)
     checks.check_choice(_OP, "reduction", reduction, _REDUCTIONS)
@@ -125,13 +127,11 @@ def lift_cross_entropy(
         if denominator is None:
             denominator = (labels != ignore_index).sum().clamp(min=1) if num_targets is None else max(num_targets, 1)
         row_weight = row_weight / denominator
-    records_grad = torch.is_grad_enabled()
     is_soft = learnability == "soft"
-    loss, _, _, _, weights, *stats = lift_cross_entropy_sum(
+    loss, weights, *stats = lift_loss(
         hidden_states.reshape(-1, hidden_states.shape[-1]), weight, bias, labels, row_weight, timestep, num_keep, order,
-        row_ids, seed, is_soft, temperature, ignore_index, num_targets, logit_scale, logit_softcap,
-        records_grad and hidden_states.requires_grad, records_grad and weight.requires_grad,
-        records_grad and bias is not None and bias.requires_grad, return_stats, workspace_bytes, backend,
+        row_ids, seed, is_soft, temperature, ignore_index, exclude_index, num_targets, logit_scale, logit_softcap,
+        return_stats, workspace_bytes, backend,
     )  # fmt: skip
     if not return_stats and not return_learnability:
         return loss

@@ -8,7 +8,7 @@ from torch import Tensor
 from lift_kernels import checks
 from lift_kernels.linear_head import statistics_dtype
 from lift_kernels.ops.head_inputs import head_inputs
-from lift_kernels.ops.linear_cross_entropy_op import linear_cross_entropy_sum
+from lift_kernels.ops.linear_cross_entropy_op import summed_loss
 from lift_kernels.ops.linear_token_stats import TokenStats
 from lift_kernels.ops.linear_token_stats_op import token_stats
 
@@ -24,6 +24,7 @@ def linear_cross_entropy(
     token_weight: Tensor | None = None,
     bias: Tensor | None = None,
     ignore_index: int = -100,
+    exclude_index: int | None = None,
     reduction: str = "mean",
     denominator: float | Tensor | None = None,
     num_targets: int | None = None,
@@ -50,12 +51,16 @@ def linear_cross_entropy(
             where a target is ignored.
         bias: (V,) same dtype as weight.
         ignore_index: target of tokens that take no part.
+        exclude_index: an entry of the vocabulary that has no probability, such as the mask token where the model never
+            predicts it (SUBS, Sahoo et al. 2024, arXiv 2406.07524): its logit counts as -inf, no gradient flows to its
+            row or its bias, and no target may equal it.
         reduction: "mean", "sum" or "none".
         denominator: positive float or 0-d tensor that "mean" divides by; by default the number of targets that are
             not ignored, whatever their weights, and at least 1. A tensor that holds NaN makes the loss NaN.
         num_targets: that number, where it is known on the host: then nothing synchronises with an accelerator
-            (there, rows of weight 0 are then computed like the others, and a wrong count stops the device). A CUDA
-            graph needs it, and keeps it: every replay must have as many targets.
+            (there, rows of weight 0 are then computed like the others). A CUDA graph needs it, and keeps it: every
+            replay must have as many targets. A wrong count is a ValueError on a CPU; elsewhere loss, statistics and
+            gradients are nan, and on CUDA a later call of an op raises the ValueError.
         logit_scale: positive factor on the logits.
         logit_softcap: positive bound of the logits, or None.
         return_stats: also return the statistics of the tokens that were computed.
@@ -71,12 +76,15 @@ def linear_cross_entropy(
 
     Raises:
         ValueError, TypeError: an argument's shape, dtype, device or value does not fit; the message names it.
-            It is read on the CPU only: what is out of range on an accelerator gives what the formula gives.
+            It is read on the CPU only: what is out of range on an accelerator gives what the formula gives, and a
+            target equal to exclude_index what a wrong num_targets gives.
         RuntimeError: `backend="triton"` cannot run here; double backward, forward-mode AD, or a derivative by
             torch.func.
 
     Numerics: products in the input dtype accumulate in float32; logits, softmax, loss and statistics are float32; the
-    gradient of the target's logit is formed as expm1(log_prob) in float32. Deterministic.
+    gradient of the target's logit is formed from the others' probabilities, so both keep their relative precision where
+    the model is sure. A loss or statistic is within 1e-4 nats + 1e-5 |z|, z the row's largest logit, of float64: tensor
+    cores truncate as they accumulate bfloat16 products. Deterministic.
 
     Source: the 1/t-weighted loss of masked diffusion, Nie et al. 2025 (LLaDA, arXiv 2502.09992, equation 3).
     """
@@ -86,7 +94,7 @@ def linear_cross_entropy(
     )
     checks.check_head_options(
         _OP, ignore_index=ignore_index, num_targets=num_targets, logit_scale=logit_scale, logit_softcap=logit_softcap,
-        workspace_bytes=workspace_bytes, backend=backend,
+        workspace_bytes=workspace_bytes, backend=backend, exclude_index=exclude_index, vocab_size=weight.shape[0],
     )  # fmt: skip
     checks.check_choice(_OP, "reduction", reduction, REDUCTIONS)
     checks.check_bool(_OP, "return_stats", return_stats)
@@ -101,15 +109,15 @@ def linear_cross_entropy(
 
     if reduction == "none":
         stats = token_stats(
-            flat_hidden_states, weight, bias, flat_targets, flat_weight, ignore_index, num_targets, logit_scale,
-            logit_softcap, return_stats, workspace_bytes, backend, _OP,
+            flat_hidden_states, weight, bias, flat_targets, flat_weight, ignore_index, exclude_index,
+            num_targets, logit_scale, logit_softcap, return_stats, False, workspace_bytes, backend, _OP,
         )  # fmt: skip
         is_silent = flat_targets == ignore_index
         nll = -stats[0]
         if flat_weight is not None:
             nll, is_silent = nll * flat_weight, is_silent | (flat_weight == 0)
         loss = torch.where(is_silent, 0.0, nll).reshape(targets.shape)
-        return (loss, TokenStats.from_flat(stats, targets.shape)) if return_stats else loss
+        return (loss, TokenStats.from_flat(stats[:5], targets.shape)) if return_stats else loss
 
     if flat_weight is None:
         flat_weight = torch.ones(flat_targets.shape, dtype=dtype, device=flat_targets.device)
@@ -119,11 +127,8 @@ def linear_cross_entropy(
                 (flat_targets != ignore_index).sum().clamp(min=1) if num_targets is None else max(num_targets, 1)
             )
         flat_weight = flat_weight / denominator
-    records_grad = torch.is_grad_enabled()
-    loss, _, _, _, *stats = linear_cross_entropy_sum(
-        flat_hidden_states, weight, bias, flat_targets, flat_weight, ignore_index, num_targets, logit_scale,
-        logit_softcap, records_grad and hidden_states.requires_grad, records_grad and weight.requires_grad,
-        records_grad and bias is not None and bias.requires_grad, return_stats, workspace_bytes,
-        backend,
+    loss, *stats = summed_loss(
+        flat_hidden_states, weight, bias, flat_targets, flat_weight, ignore_index, exclude_index, num_targets,
+        logit_scale, logit_softcap, return_stats, workspace_bytes, backend,
     )  # fmt: skip
     return (loss, TokenStats.from_flat(stats, targets.shape)) if return_stats else loss

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 import torch
 from torch import Tensor
@@ -30,37 +30,80 @@ class TokenStats(NamedTuple):
         return cls(*(value.detach().reshape(shape) for value in stats))
 
 
+class TokenStatsWithRunnerUp(NamedTuple):
+    """`TokenStats` and one more."""
+
+    log_prob: Tensor
+    lse: Tensor
+    entropy: Tensor
+    max_log_prob: Tensor
+    argmax: Tensor
+    runner_up_log_prob: Tensor  # of the second most likely token
+
+
+@overload
 def linear_token_stats(
+    hidden_states: Tensor, weight: Tensor, targets: Tensor | None = None, *, runner_up: Literal[True], **options: Any
+) -> TokenStatsWithRunnerUp: ...
+
+
+@overload
+def linear_token_stats(
+    hidden_states: Tensor,
+    weight: Tensor,
+    targets: Tensor | None = None,
+    *,
+    runner_up: Literal[False] = False,
+    **options: Any,
+) -> TokenStats: ...
+
+
+def linear_token_stats(  # type: ignore[misc]  # the overloads tell its two results apart, and name no other option
     hidden_states: Tensor,
     weight: Tensor,
     targets: Tensor | None = None,
     *,
     bias: Tensor | None = None,
     ignore_index: int = -100,
+    exclude_index: int | None = None,
     num_targets: int | None = None,
     logit_scale: float = 1.0,
     logit_softcap: float | None = None,
+    runner_up: bool = False,
+    differentiable: bool = False,
     backend: str = "auto",
     workspace_bytes: int | None = None,
-) -> TokenStats:
+) -> TokenStats | TokenStatsWithRunnerUp:
     """Return log-probability of the target, log-sum-exp, entropy, and the most likely token, in one pass.
 
-    Arguments as in `linear_cross_entropy`; nothing is differentiable. Ignored tokens cost no matrix work: their
-    statistics are 0 and their argmax is -1. Without targets every token is computed and log_prob is 0.
+    Arguments as in `linear_cross_entropy`. Ignored tokens cost no matrix work: their statistics are 0 and their argmax
+    is -1. Without targets every token is computed and log_prob is 0. With `differentiable`, log_prob, lse and entropy
+    take any upstream gradient: for policy gradients, confidence penalties and z-losses. The backward pass computes the
+    logits again, within the workspace. The gradient of an entropy H for a logit is -p (log p + H).
 
     Args:
         hidden_states: (..., D) bfloat16, float16, float32 or float64.
         weight: (V, D) the head's weight, same dtype and device.
         targets: (...) int64 in [0, V) or `ignore_index`; None for all tokens.
         bias: (V,) same dtype as weight.
-        ignore_index, num_targets, logit_scale, logit_softcap, backend, workspace_bytes: see `linear_cross_entropy`.
+        ignore_index, exclude_index, num_targets, logit_scale, logit_softcap, backend, workspace_bytes: see
+            `linear_cross_entropy`.
+        runner_up: also give the log-probability of the second most likely token: max_log_prob less it is the margin
+            that some samplers rank by. -inf where the vocabulary has no second entry.
+        differentiable: connect log_prob, lse and entropy to the inputs that require grad. The others are detached.
 
     Returns:
-        `TokenStats`, each of shape (...): four in nats, float32 (float64 for float64 inputs), and argmax int64.
+        `TokenStats`, each of shape (...): in nats, float32 (float64 for float64 inputs), but for argmax, int64. With
+        `runner_up` the tuple has a sixth entry, runner_up_log_prob.
+
+    Example, the mean entropy as a penalty on confidence:
+        >>> stats = linear_token_stats(hidden_states, weight, labels, differentiable=True)
+        >>> loss = -stats.log_prob.sum() - 0.1 * stats.entropy.sum()
 
     Raises:
         ValueError, TypeError: an argument's shape, dtype, device or value does not fit; the message names it.
-        RuntimeError: `backend="triton"` cannot run here, or torch.func or forward-mode AD asks for a derivative.
+        RuntimeError: `backend="triton"` cannot run here; torch.func or forward-mode AD asks for a derivative; double
+            backward.
 
     Source: the log-probability of the target is LIFT's learnability score (arXiv 2605.22939).
     """
@@ -68,16 +111,24 @@ def linear_token_stats(
     (targets,) = checks.local(_OP, targets=targets)
     checks.check_head_options(
         _OP, ignore_index=ignore_index, num_targets=num_targets, logit_scale=logit_scale, logit_softcap=logit_softcap,
-        workspace_bytes=workspace_bytes, backend=backend,
+        workspace_bytes=workspace_bytes, backend=backend, exclude_index=exclude_index, vocab_size=weight.shape[0],
     )  # fmt: skip
+    checks.check_bool(_OP, "runner_up", runner_up)
+    checks.check_bool(_OP, "differentiable", differentiable)
     if targets is not None:
         checks.check_targets(_OP, targets, hidden_states)
         checks.check_same_device(_OP, hidden_states=hidden_states, targets=targets)
     shape = hidden_states.shape[:-1]
-    with torch.no_grad():
-        stats = token_stats(
+    with torch.set_grad_enabled(differentiable and torch.is_grad_enabled()):
+        *stats, runner_up_log_prob = token_stats(
             hidden_states.reshape(-1, hidden_states.shape[-1]), weight, bias,
-            None if targets is None else targets.reshape(-1), None, ignore_index, num_targets, logit_scale,
-            logit_softcap, True, workspace_bytes, backend,
+            None if targets is None else targets.reshape(-1), None, ignore_index, exclude_index, num_targets,
+            logit_scale, logit_softcap, True, runner_up, workspace_bytes, backend,
         )  # fmt: skip
-    return TokenStats.from_flat(stats, shape)
+        result = TokenStats.from_flat(stats, shape)
+        if differentiable:
+            log_prob, lse, entropy = (values.reshape(shape) for values in stats[:3])
+            result = result._replace(log_prob=log_prob, lse=lse, entropy=entropy)
+        if runner_up:
+            return TokenStatsWithRunnerUp(*result, runner_up_log_prob.detach().reshape(shape))
+        return result

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-from lift_kernels.linear_head import Gradients, HeadBackend, gradient_dtype, statistics_dtype
+from lift_kernels.linear_head import Gradients, HeadBackend, RowStats, gradient_dtype, statistics_dtype
 from lift_kernels.ops.active_rows import ActiveRows
 
 
-def weighted_nll(log_prob: Tensor, token_weight: Tensor) -> Tensor:
-    """Return -sum_i token_weight_i log_prob_i, where a weight of 0 also silences a log-probability of -inf."""
-    return -torch.dot(log_prob.where(token_weight != 0, 0), token_weight)
+class HeadLoss(NamedTuple):
+    """A loss that is a sum over rows, and what was formed on the way to it."""
+
+    loss: Tensor  # 0-d
+    gradients: Gradients  # of the M rows that take part
+    rows: ActiveRows
+    backend: HeadBackend
+    others: tuple[Tensor, ...]  # what else the op returns: constants to autograd
 
 
 def full_gradients(
@@ -28,6 +35,17 @@ def full_gradients(
 
 def _nothing(hidden_states: Tensor) -> Tensor:
     return hidden_states.new_empty(0, dtype=gradient_dtype(hidden_states.dtype))
+
+
+def weighted_nll(log_prob: Tensor, token_weight: Tensor) -> Tensor:
+    """Return -sum_i token_weight_i log_prob_i, where a weight of 0 also silences a log-probability of -inf."""
+    return -torch.dot(log_prob.where(token_weight != 0, 0), token_weight)
+
+
+def filled_stats(stats: RowStats) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return six statistics, the runner-up's empty where there is none."""
+    *_, runner_up = stats
+    return (*stats[:5], stats.lse.new_empty(0) if runner_up is None else runner_up)
 
 
 def empty_stats(hidden_states: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:

@@ -11,23 +11,32 @@ import torch
 from torch import Tensor
 
 NATS = 1e-4
+# Tensor cores cut off what a float32 sum cannot hold each time they add to it, once for 16 (or 8) products: always
+# towards 0. Over 4096 products that is up to 1e-5 of a logit.
+TENSOR_CORE_SHARE = 1e-5
 RMS_RATIO, MAX_RATIO = 1.5, 2.0
 
 
-def assert_nats_close(*, ours: Tensor, truth: Tensor, atol: float = NATS, rtol: float = 1e-6) -> None:
+def assert_nats_close(
+    *, ours: Tensor, truth: Tensor, atol: float = NATS, rtol: float = 1e-6, logit_size: Tensor | float = 0.0
+) -> None:
     """Raise unless |ours - truth| <= atol (+ rtol |truth|, for values far from 1) everywhere: losses and statistics.
+
+    Where tensor cores multiplied bfloat16 or float16, in whatever library, 1e-5 `logit_size` is allowed besides.
 
     Args:
         ours: (...) floating, in nats.
         truth: (...) float64, the same shape.
         atol: nats.
         rtol: a share of the truth.
+        logit_size: a number or (...), how large the logits are that each value is a difference of: for log p of a
+            target |z_target| + max |z|, for lse and `max_log_prob` max |z|.
 
     Raises:
         AssertionError: a value is off by more or is not finite, the shapes differ, or the truth is not float64.
     """
     _assert_comparable(ours, truth)
-    excess = (ours.double() - truth).abs() - rtol * truth.abs()
+    excess = (ours.double() - truth).abs() - rtol * truth.abs() - TENSOR_CORE_SHARE * logit_size
     worst = excess.max().item() if excess.numel() else 0.0
     if not worst <= atol:
         raise AssertionError(f"off by {worst:.3g} nats, more than {atol:g}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -16,17 +18,20 @@ def take_kernel_path(monkeypatch):
 
         monkeypatch.setattr(kernels, "_FEW_ROWS", 0)
         if path == "on-chip":
-            monkeypatch.setattr(plan, "plan_statistics", lambda *sizes: None)
-            monkeypatch.setattr(plan, "plan_gradients", lambda *sizes: None)
+            monkeypatch.setattr(plan, "plan_statistics", lambda *sizes, **options: None)
+            monkeypatch.setattr(plan, "plan_gradients", lambda *sizes, **options: None)
             return
         # Logits come 256 columns at a time.
         monkeypatch.setattr(plan, "_CACHED_BYTES", 0)
         monkeypatch.setattr(plan, "_USEFUL_COLUMNS", 256)
-        monkeypatch.setattr(plan, "_COLUMN_MULTIPLE", 256)
         if path == "many-chunks":
-            monkeypatch.setattr(plan, "_USEFUL_ROWS", 1)
-            monkeypatch.setattr(plan, "_ROW_MULTIPLE", 8)
-            monkeypatch.setattr(kernels, "DEFAULT_WORKSPACE_BYTES", 40_000)
+            whole = plan._plan
+
+            def few_rows(*sizes, **options):
+                found = whole(*sizes, **options)
+                return found and replace(found, rows=min(found.rows, 4))
+
+            monkeypatch.setattr(plan, "_plan", few_rows)
 
     return take
 

@@ -19,6 +19,7 @@ def linear() -> dict[str, Any]:
         "weight": torch.arange(V * D).view(V, D).cos(),
         "bias": torch.arange(V).cos(),
         "ignore_index": -100,
+        "exclude_index": 19,
         "logit_scale": 0.5,
         "logit_softcap": 3.0,
         "backend": "auto",
@@ -40,7 +41,13 @@ def linear_cross_entropy() -> dict[str, Any]:
 
 
 def linear_token_stats() -> dict[str, Any]:
-    return linear() | {"targets": labels(), "num_targets": 11}
+    return linear() | {"targets": labels(), "num_targets": 11, "runner_up": True, "differentiable": True}
+
+
+def linear_sample() -> dict[str, Any]:
+    return {name: value for name, value in linear().items() if name != "ignore_index"} | {
+        "temperature": 0.7, "seed": 3, "row_ids": torch.arange(B), "positions": torch.arange(L), "top_k": 7, "top_p": 0.9,
+    }  # fmt: skip
 
 
 def lift_cross_entropy() -> dict[str, Any]:
@@ -68,7 +75,7 @@ def corrupt_tokens() -> dict[str, Any]:
 
 
 def criterion() -> dict[str, Any]:
-    names = ("ignore_index", "logit_scale", "logit_softcap", "backend", "workspace_bytes")
+    names = ("ignore_index", "exclude_index", "logit_scale", "logit_softcap", "backend", "workspace_bytes")
     return {name: value for name, value in linear().items() if name in names} | {
         "reduction": "mean", "return_stats": False,
     }  # fmt: skip
@@ -77,11 +84,12 @@ def criterion() -> dict[str, Any]:
 OPS: dict[str, Callable[[], dict[str, Any]]] = {
     "linear_cross_entropy": linear_cross_entropy,
     "linear_token_stats": linear_token_stats,
+    "linear_sample": linear_sample,
     "lift_cross_entropy": lift_cross_entropy,
     "select_tokens": select_tokens,
     "corrupt_tokens": corrupt_tokens,
 }
-DIFFERENTIABLE = ("linear_cross_entropy", "lift_cross_entropy")
+DIFFERENTIABLE = ("linear_cross_entropy", "linear_token_stats", "lift_cross_entropy")
 CALLS = OPS | {LinearCrossEntropyLoss.__name__: criterion}
 
 

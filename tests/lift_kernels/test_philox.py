@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lift_kernels import reference
-from lift_kernels.philox import philox_4x32, random_words, uniforms
+from lift_kernels.philox import entry_words, gumbel_noise, open_uniforms, philox_4x32, random_words, uniforms
 
 ONES = 0xFFFFFFFF
 
@@ -76,3 +76,24 @@ def assert_chi_square(counts):
     degrees = len(counts) - 1
     chi_square = ((counts - expected) ** 2 / expected).sum()
     assert abs(chi_square - degrees) < 5 * (2 * degrees) ** 0.5
+
+
+def test_entry_words_and_their_noise_equal_the_definition():
+    row_ids, positions = torch.tensor([0, 2**40 + 7, -5]), torch.tensor([3, 2**32 - 1, 0])
+    for seed in (0, 2**63 - 1):
+        words = entry_words(seed, row_ids[:, None], positions[:, None], torch.arange(3))
+        expected = [
+            [reference.entry_noise(seed, row, position, v) for v in range(12)]
+            for row, position in zip(row_ids.tolist(), positions.tolist(), strict=True)
+        ]
+        found = gumbel_noise(words.flatten(1))
+        torch.testing.assert_close(found.double(), torch.tensor(expected, dtype=torch.float64), rtol=3e-7, atol=3e-7)
+
+
+def test_noise_is_that_of_its_uniform_from_the_first_word_to_the_last():
+    words = torch.cat(
+        [torch.arange(0, 2**14) << 9, torch.arange(2**23 - 2**14, 2**23) << 9, torch.randint(2**32, (2**16,))]
+    )
+    u = ((words >> 9).double() + 0.5) / 2**23
+    assert torch.equal(open_uniforms(words).double(), u)
+    assert (gumbel_noise(words).double() + (-u.log()).log()).abs().max() < 1e-6  # of values up to 16.7: half a unit

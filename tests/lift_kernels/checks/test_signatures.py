@@ -52,11 +52,20 @@ def test_a_value_of_another_kind_is_a_type_error_that_names_function_and_argumen
 
 
 ANY_TENSOR = {"hidden_states", "weight", "bias"}  # too large to look through, and nothing of them is out of range
-ANY_FLAG = {"time_scaling", "return_stats", "return_learnability", "maskable", "is_masked"}
+ANY_FLAG = {
+    "time_scaling",
+    "return_stats",
+    "return_learnability",
+    "runner_up",
+    "differentiable",
+    "maskable",
+    "is_masked",
+}
 ANY_NAME = {"row_ids"}  # rows of one id draw the same, on purpose
 NUMBERS = (math.nan, 0.0, -1.0, math.inf, -math.inf)
 WRONG = {
     "ignore_index": (2**63, -(2**63) - 1),
+    "exclude_index": (-1, 2**63),
     "num_targets": (-1, 3, 2**64),
     "logit_scale": NUMBERS,
     "logit_softcap": NUMBERS,
@@ -83,7 +92,11 @@ WRONG = {
     "score": (torch.full((B, L), math.nan), torch.ones(B)),
     "mask_prob": (torch.full((B,), -0.5), torch.full((B,), math.nan), torch.full((B, L), -math.inf), torch.ones(L)),
     "input_ids": (torch.zeros(L).long(),),
+    "top_k": (0, -1, 2**63),
+    "top_p": (*NUMBERS, 1.5),
+    "positions": (torch.full((L,), -1), torch.full((B, L), 2**32), torch.ones(B).long()),
 }  # fmt: skip
+WRONG_THERE = {("linear_sample", "temperature"): (math.nan, -1.0, math.inf, 1e-31)}  # 0 is the most likely token
 READ = [
     (name, argument) for name in CALLS for argument in CALLS[name]() if argument not in ANY_TENSOR | ANY_FLAG | ANY_NAME
 ]
@@ -91,7 +104,9 @@ READ = [
 
 @pytest.mark.parametrize(("name", "argument"), READ)
 def test_a_value_out_of_range_is_a_value_error_that_names_function_and_argument(name, argument):
-    for value in WRONG[argument]:  # an argument without an entry has no check yet: give it both
+    for value in WRONG_THERE.get(
+        (name, argument), WRONG[argument]
+    ):  # an argument without an entry has no check yet: give it both
         if name == "LinearCrossEntropyLoss" and value == 10:
             continue  # how much a head needs is known when there is one
         with pytest.raises(ValueError, match=rf"^{name}: {argument}(\[[0-9, ]+\])? (must|belongs)"):
@@ -142,5 +157,5 @@ def test_a_denominator_that_is_nan_says_that_the_loss_is_none():
 def test_a_negative_ignore_index_or_one_within_the_vocabulary_is_a_meaning():
     for ignore_index in (-1, 0, 7):
         targets = torch.where(CALLS["linear_token_stats"]()["targets"] < 0, ignore_index, 5)
-        stats = call("linear_token_stats", targets=targets, ignore_index=ignore_index)
+        stats = call("linear_token_stats", targets=targets, ignore_index=ignore_index, runner_up=False)
         assert isinstance(stats, TokenStats) and (stats.argmax[0, 1:] == -1).all()

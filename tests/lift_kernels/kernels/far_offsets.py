@@ -15,7 +15,7 @@ import torch
 from lift_kernels.kernels.launch_configs import Launch, launch_config
 from lift_kernels.kernels.partial_statistics import PartialStatistics
 from lift_kernels.kernels.rows import copy_rows
-from lift_kernels.kernels.softmax_rows import set_target_column, softmax_rows, weighted_column_sums
+from lift_kernels.kernels.softmax_rows import finish_rows, softmax_rows, weighted_column_sums
 from lift_kernels.kernels.tiled_gradient import Rows, tiled_gradient
 from lift_kernels.kernels.tiled_statistics import tiled_statistics
 from lift_kernels.linear_head import LinearHead
@@ -47,9 +47,10 @@ def main() -> None:
         far_rows(logits), slice(0, 40), head, targets, state, exponentials, Launch({"BLOCK_V": 64}, 4), all_stats=True
     )
     stats = state.merge()
-    factor = set_target_column(exponentials, targets, stats.log_prob, state, head)
+    factor, target_factor = finish_rows(state, head)
     torch.testing.assert_close(stats.log_prob, log_prob)
-    torch.testing.assert_close(exponentials * factor[:, None], gradient)
+    others = exponentials * factor[:, None]
+    torch.testing.assert_close(others.scatter(1, targets[:, None], target_factor[:, None]), gradient)
 
     # The identity as head: its logits are the hidden states.
     identity = torch.eye(40)
@@ -61,7 +62,7 @@ def main() -> None:
     torch.testing.assert_close(stats.log_prob, expected)
 
     out = far_rows(torch.zeros(3, 40))
-    rows = Rows(far_rows(logits), targets, torch.ones(3), logits.logsumexp(-1), log_prob)
+    rows = Rows.of_nll(far_rows(logits), targets, torch.ones(3), logits.logsumexp(-1), log_prob)
     tiled_gradient(
         rows, LinearHead(identity), 0, None, out, None, launch_config("tiled_gradient", out.dtype, out.device, 3)
     )

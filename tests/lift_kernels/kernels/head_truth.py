@@ -23,3 +23,17 @@ def statistics(head: Head, linear: LinearHead) -> tuple[Tensor, Tensor]:
     target_logit = logits.gather(1, head.targets.where(is_inside, 0)[:, None])[:, 0]
     lse = logits.logsumexp(1)
     return lse.float(), (target_logit - lse).where(is_inside, -torch.inf).float()
+
+
+def gradients(
+    head: Head, linear: LinearHead, weights: Tensor, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """(log_prob, gradients of sum_i weights_i nll_i for hidden_states, weight, bias), computed in `dtype`."""
+    leaves = [x.detach().to(dtype).requires_grad_() for x in (head.hidden_states, head.weight, head.bias)]
+    bias = None if linear.bias is None else leaves[2]
+    logits = reference.linear_logits(*leaves[:2], bias, linear.scale, linear.softcap)
+    if linear.exclude_index is not None:
+        logits = logits.index_fill(1, torch.tensor(linear.exclude_index, device=logits.device), -torch.inf)
+    log_prob = logits.log_softmax(-1).gather(1, head.targets[:, None])[:, 0]
+    grads = torch.autograd.grad(-(log_prob * weights.to(dtype)).sum(), leaves, allow_unused=True)
+    return log_prob.detach(), *(x if g is None else g for g, x in zip(grads, leaves, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,14 @@ from pathlib import Path
 import pytest
 
 from lift_kernels.kernels.launch_configs import ARCHITECTURES, SHARED_MEMORY
+from tests.lift_kernels.kernels.machine_code_budgets import Facts, read_budgets
 
+SET_BUDGETS = "after a change that is meant: python -m tests.lift_kernels.kernels.set_budgets"
 ROOT = Path(__file__).resolve().parents[3]
 KERNELS = {
-    "_copy_rows_kernel", "_corrupt_tokens_kernel", "_merge_partials_kernel", "_select_tokens_kernel",
-    "_set_target_column_kernel", "_softmax_rows_kernel", "_tiled_gradient_kernel", "_tiled_statistics_kernel",
+    "_add_target_rows_kernel", "_copy_rows_kernel", "_corrupt_tokens_kernel", "_finish_rows_kernel",
+    "_merge_partials_kernel", "_row_gradients_kernel", "_sample_rows_kernel", "_select_tokens_kernel",
+    "_softmax_rows_kernel", "_tiled_gradient_kernel", "_tiled_statistics_kernel",
     "_weighted_column_sums_kernel",
 }  # fmt: skip
 MATRIX_KERNELS = ("_tiled_gradient_kernel", "_tiled_statistics_kernel")
@@ -25,13 +29,40 @@ ASYNCHRONOUS_COPY = ("LDGSTS", "UTMALDG", "UBLKCP")
 
 
 @pytest.fixture(scope="module")
-def reports() -> list[dict]:
+def all_reports() -> list[dict]:
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     output = subprocess.run(
-        [sys.executable, "-m", "tests.lift_kernels.kernels.compile_matrix", *ARCHITECTURES],
+        [sys.executable, "-m", "tests.lift_kernels.kernels.compile_matrix", "--unaligned", "sm90", *ARCHITECTURES],
         check=True, capture_output=True, text=True, cwd=ROOT, env=environment,
     ).stdout  # fmt: skip
     return [json.loads(line) for line in output.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def reports(all_reports) -> list[dict]:
+    return [r for r in all_reports if r["is_aligned"]]
+
+
+@pytest.fixture(scope="module")
+def budgets(reports) -> dict:
+    release, budgets = read_budgets()
+    if reports[0]["triton"] != release:
+        pytest.skip(f"the budgets are those of triton {release}; on others the tests below hold")
+    return budgets
+
+
+def test_every_launch_is_within_its_budget(reports, budgets):
+    facts = {f.launch: f for f in map(Facts.of, reports)}
+    assert len(facts) == len(reports), "two launches have one name"
+    assert facts.keys() == budgets.keys(), SET_BUDGETS
+    beyond = [line for launch, f in facts.items() for line in f.beyond(budgets[launch])]
+    assert not beyond, "\n".join([*beyond, SET_BUDGETS])
+
+
+def test_a_launcher_that_loses_alignment_is_beyond_the_budget(all_reports, budgets):
+    (mutant,) = (Facts.of(r) for r in all_reports if not r["is_aligned"])
+    beyond = " ".join(mutant.beyond(budgets[mutant.launch]))
+    assert re.search(r"bits (16|32), budget 128", beyond) and "accesses" in beyond and "slots" in beyond, beyond
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -108,6 +139,13 @@ def test_rows_are_read_and_written_in_vectors_of_16_bytes(reports):
     assert aligned
     for r in aligned:
         assert {"LDG.E.128", "STG.E.128"} <= {name.removesuffix(".CONSTANT") for name in r["instructions"]}, r
+
+
+def test_noise_is_made_of_sums_and_products_that_are_rounded_each(reports):
+    found = [r for r in reports if r["kernel"] == "_sample_rows_kernel" and "softcap" not in r["use"]]
+    assert {r["architecture"] for r in found} == set(ARCHITECTURES)
+    fused = ("FFMA", "v_fma_f32", "v_fmac_f32", "v_pk_fma_f32", "v_mad_f32", "v_mac_f32")
+    assert not [(r["use"], name) for r in found for name in r["instructions"] if name.startswith(fused)]
 
 
 def test_no_kernel_uses_atomics_or_float64(reports):

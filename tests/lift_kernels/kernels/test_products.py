@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lift_kernels.kernels import products
-from lift_kernels.kernels.products import ProductSum, dot_precision, multiply
+from lift_kernels.kernels.products import ProductSum, dot_precision, multiply, whole_reductions
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -98,3 +98,47 @@ def test_dots_follow_the_precision_of_torch():
             assert dot_precision(torch.bfloat16) == dot_precision(torch.float16) == "ieee"
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def reduction_setting() -> tuple[bool, ...]:
+    matmul = torch.backends.cuda.matmul
+    return tuple(
+        getattr(matmul, f"allow_bf16_reduced_precision_reduction{part}") for part in ("", "_split_k")
+        if hasattr(matmul, f"allow_bf16_reduced_precision_reduction{part}")
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_parts_of_a_bfloat16_result_are_not_added_in_bfloat16(before, monkeypatch):
+    """cuBLAS may do so where torch's setting allows it; it is left as it was, also where a product raises."""
+    matmul, seen, plain = torch.backends.cuda.matmul, [], torch.mm
+    default = reduction_setting()
+
+    def mm(a, b, **options):
+        seen.append(matmul.allow_bf16_reduced_precision_reduction)
+        return plain(a, b, **options)
+
+    monkeypatch.setattr(torch, "mm", mm)
+    a, b, true = operands(torch.bfloat16, torch.device("cpu"))
+    try:
+        matmul.allow_bf16_reduced_precision_reduction = before
+        setting = reduction_setting()
+        out = torch.empty(21, 33, dtype=torch.bfloat16)
+        multiply(a, b, out)
+        torch.testing.assert_close(out.double(), true, rtol=torch.finfo(torch.bfloat16).eps, atol=1e-5)
+        assert seen == [False] and reduction_setting() == setting
+        with pytest.raises(RuntimeError):
+            multiply(a, a, out)
+        assert seen == [False, False] and reduction_setting() == setting
+        with whole_reductions(), whole_reductions():
+            assert not matmul.allow_bf16_reduced_precision_reduction
+        assert reduction_setting() == setting
+    finally:
+        matmul.allow_bf16_reduced_precision_reduction = default if len(default) > 1 else default[0]
+
+
+def test_rocm_has_no_products_with_an_output_dtype(monkeypatch):
+    cuda = torch.device("cuda")
+    assert products._has_out_dtype(cuda)
+    monkeypatch.setattr(torch.version, "hip", "6.4")
+    assert not products._has_out_dtype(cuda) and products.needs_scratch(torch.bfloat16, cuda)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -34,7 +36,7 @@ def elements(head: Head, linear: LinearHead, first_column: int = 0) -> tuple[Ten
     is_half = head.hidden_states.dtype == torch.float16
     factor = tiled_gradients._float16_factor(head.token_weight, linear.scale) if is_half else None
     lse, log_prob = statistics(head, linear)
-    rows = Rows(head.hidden_states, head.targets, head.token_weight, lse, log_prob)
+    rows = Rows.of_nll(head.hidden_states, head.targets, head.token_weight, lse, log_prob)
     slab = linear._replace(
         weight=linear.weight[first_column:], bias=None if linear.bias is None else linear.bias[first_column:]
     )
@@ -42,6 +44,33 @@ def elements(head: Head, linear: LinearHead, first_column: int = 0) -> tuple[Ten
     sums = lse.new_empty((-(-len(lse) // 16), len(slab.weight)))
     column_sums = tiled_gradient(rows, slab, first_column, factor, gradient, sums, SMALL)
     return gradient.double() / (1 if factor is None else factor), column_sums.double(), true[:, first_column:]
+
+
+@pytest.mark.parametrize("first_column", [0, 61])
+@pytest.mark.parametrize("options", [{}, {"bias": True, "scale": 1.5, "softcap": 30.0}], ids=["plain", "capped"])
+def test_an_excluded_entry_has_no_gradient(options, first_column, kernel_device):
+    head = Head.random(*SHAPE, ignored=0)
+    head.targets[head.targets == 100] = 99
+    head.bias[100] = -torch.inf  # of the truth: that its logit is -inf
+    head = head.to(kernel_device)
+    linear = linear_head(head, **options)
+    without = linear._replace(weight=head.weight[torch.arange(170) != 100], exclude_index=None)
+    if linear.bias is not None:
+        without = without._replace(bias=head.bias[torch.arange(170) != 100])
+        linear = linear._replace(bias=head.bias.where(head.bias.isfinite(), 70.0))
+    head.targets[head.targets > 100] -= 1
+    shorter = replace(head, weight=without.weight, bias=head.bias[torch.arange(170) != 100])
+    lse, log_prob = statistics(shorter, without)
+    _, _, true = elements(shorter, without)
+    head.targets[head.targets >= 100] += 1
+    rows = Rows.of_nll(head.hidden_states, head.targets, head.token_weight, lse, log_prob)
+    bias = None if linear.bias is None else linear.bias[first_column:]
+    slab = linear._replace(weight=linear.weight[first_column:], bias=bias, exclude_index=100)
+    gradient = head.hidden_states.new_empty((SHAPE[0], SHAPE[2] - first_column))
+    tiled_gradient(rows, slab, first_column, None, gradient, None, SMALL)
+    assert not gradient[:, 100 - first_column].any()
+    others = torch.arange(first_column, 170) != 100
+    torch.testing.assert_close(gradient[:, others].double(), true[:, first_column:], rtol=1e-5, atol=1e-30)
 
 
 @pytest.mark.parametrize("first_column", [0, 61])

@@ -62,7 +62,7 @@ def plain(head: Head, linear: LinearHead) -> Gradients:
 def assert_gradients_close(found: Gradients, head: Head, linear: LinearHead, needs_grad: NeedsGrad) -> None:
     dtype = head.hidden_states.dtype
     for is_needed, gradient, true, baseline in zip(
-        needs_grad, found, plain(head.double(), linear), plain(head, linear), strict=True
+        needs_grad, found[:3], plain(head.double(), linear)[:3], plain(head, linear)[:3], strict=True
     ):
         assert (gradient is not None) == is_needed
         if gradient is None:
@@ -165,7 +165,7 @@ def test_targets_outside_the_vocabulary_match_nothing(kernel_device):
     wide = head.double().trainable("hidden_states", "weight", "bias")
     logits = reference.linear_logits(wide.hidden_states, wide.weight, wide.bias)
     (wide.token_weight @ logits.logsumexp(1) - wide.token_weight[8] * logits[8, 128]).backward()
-    for gradient, true in zip(found, wide.grads("hidden_states", "weight", "bias"), strict=True):
+    for gradient, true in zip(found[:3], wide.grads("hidden_states", "weight", "bias"), strict=True):
         torch.testing.assert_close(gradient.double(), true, rtol=1e-4, atol=1e-4)
 
 
@@ -198,7 +198,7 @@ def test_no_rows_give_zeros(dtype, kernel_device):
     head = Head.random(0, 16, 100, dtype).to(kernel_device)
     for needs_grad in (HIDDEN, WEIGHT, ALL):
         found = ours(head, linear_head(head, bias=True), needs_grad)
-        for is_needed, gradient, shape in zip(needs_grad, found, [(0, 16), (100, 16), (100,)], strict=True):
+        for is_needed, gradient, shape in zip(needs_grad, found[:3], [(0, 16), (100, 16), (100,)], strict=True):
             assert (gradient is not None) == is_needed
             if gradient is not None:
                 assert gradient.shape == shape and gradient.dtype == gradient_dtype(dtype) and not gradient.any()

@@ -165,7 +165,7 @@ def test_it_passes_opcheck(backend, learnability, names):
         torch.ops.lift_kernels.lift_cross_entropy.default,
         (
             head.hidden_states, head.weight, head.bias, batch.labels, 1 / batch.timestep, batch.timestep,
-            batch.num_keep, batch.order, None, 7, learnability == "soft", 1.0, -100, None, 1.0, None, *wants, True,
+            batch.num_keep, batch.order, None, 7, learnability == "soft", 1.0, -100, None, None, 1.0, None, *wants, True,
             None, backend,
         ),
     )  # fmt: skip

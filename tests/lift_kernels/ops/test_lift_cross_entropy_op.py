@@ -23,6 +23,6 @@ def test_the_op_passes_opcheck(needs_grad, is_soft, all_stats):
         lift_cross_entropy_sum,
         (
             *leaves, labels, torch.rand(3), torch.rand(3), num_keep, order, torch.tensor([5, 6, 7]), 3, is_soft, 0.7,
-            -100, None, 0.5, 3.0, *needs_grad, all_stats, None, "torch",
+            -100, None, None, 0.5, 3.0, *needs_grad, all_stats, None, "torch",
         ),
     )  # fmt: skip

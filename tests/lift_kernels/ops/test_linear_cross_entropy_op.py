@@ -18,5 +18,5 @@ def test_linear_cross_entropy_passes_opcheck(needs_grad, all_stats):
     ]
     torch.library.opcheck(
         linear_cross_entropy_sum,
-        (*leaves, head.targets, head.token_weight, -100, None, 0.5, 3.0, *needs_grad, all_stats, None, "torch"),
+        (*leaves, head.targets, head.token_weight, -100, None, None, 0.5, 3.0, *needs_grad, all_stats, None, "torch"),
     )

@@ -62,6 +62,68 @@ def test_shapes_and_gradients():
     assert all(values.shape == (0,) for values in empty)
 
 
+@pytest.mark.parametrize("backend", ["torch", "triton"])
+@pytest.mark.parametrize("has_targets", [True, False])
+def test_the_runner_up_is_the_second_most_likely_token(has_targets, backend):
+    head = Head.random(13, 16, 300)
+    targets = head.targets if has_targets else None
+    stats = linear_token_stats(
+        head.hidden_states, head.weight, targets, bias=head.bias, runner_up=True, backend=backend
+    )  # fmt: skip
+    wide = head.double()
+    log_probs = reference.linear_logits(wide.hidden_states, wide.weight, wide.bias).log_softmax(-1)
+    expected = log_probs.topk(2).values[:, 1]
+    assert_nats_close(
+        ours=stats.runner_up_log_prob, truth=expected.where(targets != -100, 0) if has_targets else expected
+    )
+    plain = linear_token_stats(head.hidden_states, head.weight, targets, bias=head.bias, backend=backend)
+    assert len(plain) == 5 and all(map(torch.equal, stats[:5], plain))
+
+
+def test_a_tie_has_a_runner_up_as_likely_and_a_single_entry_has_none():
+    hidden_states, weight = torch.ones(3, 4), torch.zeros(1500, 4)
+    weight[[7, 1100]] = 1.0
+    stats = linear_token_stats(hidden_states, weight, runner_up=True)
+    torch.testing.assert_close(stats.runner_up_log_prob, stats.max_log_prob)
+    alone = linear_token_stats(hidden_states, weight[:1], runner_up=True)
+    assert (alone.runner_up_log_prob == -torch.inf).all() and not alone.max_log_prob.any()
+
+
+@pytest.mark.parametrize("runner_up", [False, True])
+def test_differentiable_statistics_are_the_same_and_three_are_connected(runner_up):
+    head = Head.random(24, 8, 50).trainable("hidden_states", "weight")
+    inputs = (head.hidden_states.view(2, 3, 4, 8), head.weight, head.targets.view(2, 3, 4))
+    plain = linear_token_stats(*inputs, runner_up=runner_up)
+    stats = linear_token_stats(*inputs, runner_up=runner_up, differentiable=True)
+    assert all(map(torch.equal, stats, plain)) and all(values.shape == (2, 3, 4) for values in stats)
+    assert [values.requires_grad for values in stats] == [True] * 3 + [False] * (len(stats) - 3)
+    with torch.no_grad():
+        assert not linear_token_stats(*inputs, differentiable=True).entropy.requires_grad
+
+
+@pytest.mark.parametrize("names", [("hidden_states",), ("weight", "bias")], ids=["frozen", "head-only"])
+def test_differentiable_statistics_compile_as_one_graph(names):
+    head = Head.random(30, 16, 200)
+
+    def step(hidden_states, weight, bias):
+        stats = linear_token_stats(hidden_states, weight, head.targets, bias=bias, differentiable=True)
+        return (stats.entropy * stats.lse - stats.log_prob.exp()).sum()
+
+    results = []
+    for function in (step, torch.compile(step, fullgraph=True, backend="aot_eager")):
+        fresh = head.trainable(*names)
+        function(fresh.hidden_states, fresh.weight, fresh.bias).backward()
+        results.append(fresh.grads(*names))
+    assert all(map(torch.equal, *results))
+
+
+def test_double_backward_of_statistics_is_refused_by_name():
+    head = Head.random(20, 8, 64).trainable("hidden_states")
+    stats = linear_token_stats(head.hidden_states, head.weight, differentiable=True)
+    with pytest.raises(RuntimeError, match=r"^linear_token_stats: double backward is not supported"):
+        torch.autograd.grad(stats.entropy.sum(), head.hidden_states, create_graph=True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from lift_kernels.fallback import linear_cross_entropy as backend
-from lift_kernels.linear_head import Gradients, gradient_dtype
+from lift_kernels.linear_head import Gradients, RowStats, gradient_dtype
 from lift_kernels.ops.active_rows import ActiveRows
-from lift_kernels.ops.op_outputs import empty_gradients, empty_stats, full_gradients, weighted_nll
+from lift_kernels.ops.op_outputs import empty_gradients, empty_stats, filled_stats, full_gradients, weighted_nll
 from lift_kernels.testing import DTYPES
 
 
@@ -29,6 +29,12 @@ def test_the_fake_gradients_have_the_shapes_of_the_real_ones(dtype, needs_grad):
 def test_statistics_that_are_not_asked_for_are_empty():
     stats = empty_stats(torch.randn(5, 3, dtype=torch.bfloat16), 0)
     assert [(t.numel(), t.dtype) for t in stats] == [(0, torch.float32)] * 4 + [(0, torch.int64)]
+
+
+def test_a_runner_up_that_is_not_asked_for_is_empty():
+    stats = RowStats(*torch.ones(5, 3))
+    assert [len(values) for values in filled_stats(stats)] == [3, 3, 3, 3, 3, 0]
+    assert filled_stats(stats._replace(runner_up_log_prob=torch.full((3,), 2.0)))[5].tolist() == [2, 2, 2]
 
 
 def test_a_weight_of_zero_silences_an_impossible_target():

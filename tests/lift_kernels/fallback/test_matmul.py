@@ -1,0 +1,72 @@
+"""Products of half-precision operands, summed and returned in float32."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+
+from lift_kernels.fallback import linear_cross_entropy as backend
+from lift_kernels.fallback import matmul
+from lift_kernels.linear_head import LinearHead
+from lift_kernels.testing import Head
+
+HALF = (torch.bfloat16, torch.float16)
+
+
+@pytest.fixture(params=[False, True], ids=["widened", "avx512_bf16"])
+def has_avx512_bf16(request, monkeypatch):
+    if request.param and not torch.backends.mkldnn.is_available():
+        pytest.skip("torch was built without oneDNN")
+    monkeypatch.setattr(matmul, "_has_avx512_bf16", lambda: request.param)
+    return request.param
+
+
+@pytest.mark.parametrize("dtype", [*HALF, torch.float32, torch.float64])
+def test_logits_are_those_of_float32_products(dtype, has_avx512_bf16):
+    head = Head.random(20, 64, 50, dtype)
+    rows, _ = matmul.HeadRows(head.weight, 30)[10:40]
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    z = matmul.LogitProduct(head.hidden_states)(rows, torch.empty(30, 20, dtype=wide))
+    truth = head.weight.double()[10:40] @ head.hidden_states.double().T
+    assert z.dtype == wide
+    torch.testing.assert_close(z.double(), truth, rtol=1e-6, atol=2e-6)
+
+
+def test_bfloat16_is_multiplied_as_such_only_where_there_are_instructions(has_avx512_bf16):
+    expected = torch.bfloat16 if has_avx512_bf16 else torch.float32
+    assert matmul.operand_dtype(torch.ones(1, dtype=torch.bfloat16)) == expected
+    assert matmul.operand_dtype(torch.ones(1, dtype=torch.float16)) == torch.float32  # its range holds no 1/t weights
+    rows, operand = matmul.HeadRows(torch.ones(4, 2, dtype=torch.bfloat16), 4)[:3]
+    assert rows.dtype == torch.float32 and operand.dtype == expected and len(rows) == len(operand) == 3
+
+
+def test_rocm_is_not_asked_for_float32_results(monkeypatch):
+    half = torch.empty(1, dtype=torch.bfloat16, device="meta")
+    monkeypatch.setattr(type(half), "device", property(lambda self: torch.device("cuda")), raising=False)
+    monkeypatch.setattr(torch.version, "hip", None)
+    assert matmul.has_out_dtype(half)
+    monkeypatch.setattr(torch.version, "hip", "7.0")
+    assert not matmul.has_out_dtype(half)
+
+
+def test_float32_products_of_other_threads_see_no_setting_changed():
+    head = Head.random(64, 256, 4096, torch.bfloat16, ignored=0)
+    precision = torch.backends.mkldnn.matmul
+    before, a = precision.fp32_precision, torch.randn(64, 64)
+    expected, seen, is_done = a @ a, [], threading.Event()
+
+    def watch() -> None:
+        while not is_done.is_set():
+            seen.append((precision.fp32_precision, (a @ a).equal(expected)))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for _ in range(5):
+        backend.token_stats(
+            head.hidden_states, LinearHead(head.weight), head.targets, workspace_bytes=None, all_stats=False
+        )
+    is_done.set()
+    watcher.join()
+    assert len(seen) > 5 and set(seen) == {(before, True)}
