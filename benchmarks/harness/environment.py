@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import importlib.util
+import importlib.metadata
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -14,7 +15,12 @@ import torch
 from benchmarks.harness.run_config import RunConfig
 from lift_kernels import __version__, backend_report
 
-_PEERS = {"liger_kernel": "liger-kernel", "cut_cross_entropy": "cut-cross-entropy", "quack": "quack-kernels"}
+_PEERS = ("liger-kernel", "cut-cross-entropy", "quack-kernels", "trl", "nvidia-cutlass-dsl")
+# They change what the allocator, cuBLAS and Triton do.
+_SETTINGS = (
+    "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_TF32_OVERRIDE", "TRITON_INTERPRET",
+)  # fmt: skip
 
 
 def host_environment(commit: str | None = None) -> dict[str, Any]:
@@ -39,8 +45,29 @@ def device_environment(config: RunConfig, commit: str | None = None) -> dict[str
         "device": torch.cuda.get_device_name() if config.on_gpu else "cpu",
         "driver": query_card("driver_version")["driver_version"],
         "backend": config.backend,
-        "peers": [package for module, package in _PEERS.items() if importlib.util.find_spec(module) is not None],
+        "peers": {package: version for package in _PEERS if (version := _version(package)) is not None},
+        "settings": {name: os.environ[name] for name in _SETTINGS if name in os.environ},
+        **_card(config),
     }
+
+
+def _card(config: RunConfig) -> dict[str, Any]:
+    if not config.on_gpu:
+        return {}
+    properties = torch.cuda.get_device_properties(config.device)
+    return {
+        "compute_capability": f"{properties.major}.{properties.minor}",
+        "multiprocessors": properties.multi_processor_count,
+        "memory_mib": properties.total_memory >> 20,
+        "second_level_cache_mib": getattr(properties, "L2_cache_size", 0) >> 20,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def card_state() -> dict[str, str | None]:

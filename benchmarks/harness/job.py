@@ -6,7 +6,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ class Job:
     deadline: float  # time.time() after which no task begins
     backend: str
     is_smoke: bool = False
-    gates: dict[str, dict[str, str]] = field(default_factory=dict)  # op -> path -> gate
     skip: tuple[str, ...] = ()  # providers
 
     def to_json(self) -> str:
@@ -46,17 +45,28 @@ def run_tasks(
     Each emits the event "begin" and, with the record that `run_task` returns, "end". One that would end after the
     deadline, judged by those before it, emits "dropped" instead. `release_memory` runs after each task.
     """
-    seconds: list[float] = []
+    seconds: dict[str, list[float]] = {}
     for task in job.tasks:
         start = time.time()
-        if start + (statistics.median(seconds) if seconds else 0) > job.deadline:
+        if start + _expected_seconds(task, seconds) > job.deadline:
             emit({"event": "dropped", "task": task})
             continue
         emit({"event": "begin", "task": task})
         record = run_task(task)
         emit({"event": "end", "task": task, "record": record})
         release_memory()  # raises where the device is lost, which ends this process
-        seconds.append(time.time() - start)
+        seconds.setdefault(_kind(task), []).append(time.time() - start)
+
+
+def _expected_seconds(task: str, seconds: dict[str, list[float]]) -> float:
+    """The median of its kind, of all tasks where it is the first of its kind, and 0 where it is the first of all."""
+    known = seconds.get(_kind(task)) or [value for values in seconds.values() for value in values]
+    return statistics.median(known) if known else 0.0
+
+
+def _kind(task: str) -> str:
+    """What stands before the colon of a task's name, where there is one."""
+    return task.partition(":")[0]
 
 
 def run_logged(job: Job, run_job: Callable[[Job, Emit], None], log: Path) -> int:

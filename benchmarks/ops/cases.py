@@ -1,115 +1,144 @@
-"""The one table of cases: the shapes that are timed, with where they come from, by name."""
+"""What is timed: a model's head, tokens, the share of them that is masked, and what is computed of them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from itertools import product
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-# Loss and gradients with a frozen head or a trained one; or the statistics pass.
-Kind = Literal["frozen", "trained", "stats"]
-Suite = Literal["smoke", "cpu", "gpu"]
-KINDS: tuple[Kind, ...] = ("frozen", "trained", "stats")
-Inputs = tuple[Tensor, Tensor, Tensor]  # hidden_states (N, D), weight (V, D), targets (N,)
+# Statistics without gradient; loss and gradients; LIFT's objective and gradients, scores and selection included.
+Work = Literal["statistics", "loss", "lift"]
+Head = Literal["frozen", "trained"]
+WORKS: tuple[Work, ...] = ("statistics", "loss", "lift")
+HEADS: tuple[Head, ...] = ("frozen", "trained")
+DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+
+# (D, V) of the configurations that the models are published with, and two that a CPU finishes.
+MODELS: dict[str, tuple[int, int]] = {
+    "llada-8b": (4096, 126464),  # GSAI-ML/LLaDA-8B-Base
+    "dream-7b": (3584, 152064),  # Dream-org/Dream-v0-Base-7B
+    "llada2-mini": (2048, 157184),  # inclusionAI/LLaDA2.0-mini
+    "modernbert-base": (768, 50368),  # answerdotai/ModernBERT-base
+    "minilm": (384, 30522),  # sentence-transformers/all-MiniLM-L6-v2
+    "32k": (1024, 32768),  # a vocabulary of Llama 2's order
+    "llada-vocab": (2048, 126464),  # LLaDA-8B's vocabulary at half its width
+    "smoke": (16, 40),
+}
+# LIFT's rows of one batch: the diffusion time of each, and which of its masked tokens are kept (`select_tokens`).
+_TIMESTEPS, _ORDERS, _KEPT_SHARE, SEED = (0.8, 0.5, 0.2, 0.4), (1, 0, -1, 0), 2 / 3, 7
+
+
+class Inputs(NamedTuple):
+    hidden_states: Tensor  # (N, D), requires grad
+    weight: Tensor  # (V, D), requires grad where the head is trained
+    targets: Tensor  # (N,) int64, -100 where the token is not masked
+
+
+class LiftRows(NamedTuple):
+    """The N tokens as B rows of L, and what LIFT does with each."""
+
+    timestep: Tensor  # (B,)
+    num_keep: Tensor  # (B,) int64
+    order: Tensor  # (B,) int64
 
 
 @dataclass(frozen=True)
 class Case:
-    """N tokens of width D before a head of V rows, a share of the targets ignored."""
+    """`num_tokens` tokens before a model's head, a share `masked` of which has a target."""
 
-    name: str
-    kind: Kind
-    suite: Suite
+    model: str
     num_tokens: int
-    width: int
-    vocab_size: int
-    ignored: float = 0.0
-    compiles: bool = False  # torch.compile takes its seconds for this shape
-    dtype: torch.dtype = torch.bfloat16
+    masked: float
+    work: Work
+    head: Head = "frozen"
+    dtype_name: str = "bfloat16"
 
     @property
-    def is_statistics(self) -> bool:
-        return self.kind == "stats"
+    def name(self) -> str:
+        return f"{self.model}-{self.num_tokens}-{self.masked:g}-{self.work}-{self.head}-{self.dtype_name}"
+
+    @classmethod
+    def of_name(cls, name: str) -> Case:
+        """Return the case that has this `name`."""
+        for model in MODELS:
+            if name.startswith(f"{model}-") and name.removeprefix(f"{model}-")[0].isdigit():
+                tokens, masked, *more = name.removeprefix(f"{model}-").split("-")
+                return cls(model, int(tokens), float(masked), *more)  # type: ignore[arg-type]
+        raise ValueError(f"no case is named {name!r}")
 
     @property
-    def trains_head(self) -> bool:
-        return self.kind == "trained"
+    def dtype(self) -> torch.dtype:
+        return DTYPES[self.dtype_name]
 
     @property
-    def op(self) -> str:
-        return "linear_token_stats" if self.is_statistics else "linear_cross_entropy"
+    def width(self) -> int:
+        return MODELS[self.model][0]
+
+    @property
+    def vocab_size(self) -> int:
+        return MODELS[self.model][1]
+
+    @property
+    def num_rows(self) -> int:
+        return len(_TIMESTEPS)
 
     @property
     def num_targets(self) -> int:
-        return self.num_tokens - round(self.ignored * self.num_tokens)
+        return self.num_rows * round(self.masked * self.num_tokens / self.num_rows)
 
     @property
-    def num_products(self) -> int:
-        return {"stats": 1, "frozen": 2, "trained": 3}[self.kind]
+    def num_trained(self) -> int:
+        """Tokens that the gradients come from."""
+        return self.num_rows * self._kept_of_a_row if self.work == "lift" else self.num_targets
+
+    @property
+    def _kept_of_a_row(self) -> int:
+        return max(1, round(_KEPT_SHARE * self.num_targets / self.num_rows))
+
+    @property
+    def trained_leaves(self) -> tuple[str, ...]:
+        if self.work == "statistics":
+            return ()
+        return ("hidden_states", "weight") if self.head == "trained" else ("hidden_states",)
 
     @property
     def flops(self) -> int:
-        """Of the products of the rows that are not ignored."""
-        return 2 * self.num_products * self.num_targets * self.width * self.vocab_size
+        """Of the products that no implementation does without: those of the rows that count, each computed once."""
+        rows = self.num_targets + len(self.trained_leaves) * self.num_trained
+        return 2 * rows * self.width * self.vocab_size
 
     def inputs(self, device: torch.device | str = "cpu") -> Inputs:
-        """Return hidden_states (N, D), weight (V, D), targets (N,): the same each time; what is trained requires grad.
-
-        Logits have a deviation of about 1. Ignored targets are -100.
-        """
+        """Return the same inputs each time. Logits have a deviation of about 1; each row masks as many tokens."""
         generator = torch.Generator(device).manual_seed(0)
-        hidden_states = torch.randn(self.num_tokens, self.width, generator=generator, device=device).to(self.dtype)
+        hidden_states = torch.randn(self.num_tokens, self.width, generator=generator, device=device)
         weight = torch.randn(self.vocab_size, self.width, generator=generator, device=device) / self.width**0.5
         targets = torch.randint(self.vocab_size, (self.num_tokens,), generator=generator, device=device)
-        shuffled = torch.randperm(self.num_tokens, generator=generator, device=device)
-        targets[shuffled[: self.num_tokens - self.num_targets]] = -100
-        return hidden_states.requires_grad_(), weight.to(self.dtype).requires_grad_(self.trains_head), targets
-
-
-def cases_of(suite: Suite) -> dict[str, Case]:
-    """Return the cases of a suite by name, the most important first."""
-    return {name: case for name, case in CASES.items() if case.suite == suite}
-
-
-@dataclass(frozen=True)
-class _Shape:
-    suite: Suite
-    num_tokens: int
-    width: int
-    vocab_size: int
-    ignored: float = 0.0
-    compiles: bool = False
-
-
-# D and V from the configurations of GSAI-ML/LLaDA-8B-Base and Dream-org/Dream-v0-Base-7B.
-_MODELS = {"llada-8b": (4096, 126464), "dream-7b": (3584, 152064)}
-# Masked rows of a training step, from one short response to a batch of long ones.
-_ROWS = (1024, 2048, 512, 256, 8192)
-_SEQUENCE_TOKENS, _SEQUENCE_IGNORED = 4096, 0.6
-
-
-def _shapes() -> dict[str, _Shape]:
-    shapes = {
-        "smoke": _Shape("smoke", 8, 16, 40, compiles=True),
-        "smoke-sequence": _Shape("smoke", 10, 16, 40, _SEQUENCE_IGNORED, compiles=True),
-        # A quarter of the targets ignored, a vocabulary of GPT-2's order: a fraction of a second on two cores.
-        "cpu-32k": _Shape("cpu", 512, 1024, 32768, 0.25),
-        # LLaDA-8B's vocabulary at half its width, so that a CPU finishes.
-        "cpu-llada-vocab": _Shape("cpu", 512, 2048, 126464, 0.25),
-    }
-    for model, (width, vocab_size) in _MODELS.items():
-        shapes[f"{model}-4096"] = _Shape("gpu", 4096, width, vocab_size, compiles=True)
-        # A sequence whose masked share is what the head must see: other rows are dropped by us, computed by the rest.
-        shapes[f"{model}-sequence"] = _Shape(
-            "gpu", _SEQUENCE_TOKENS, width, vocab_size, _SEQUENCE_IGNORED, compiles=model == "llada-8b"
+        for row in targets.view(self.num_rows, -1):
+            shuffled = torch.randperm(row.numel(), generator=generator, device=device)
+            row[shuffled[self.num_targets // self.num_rows :]] = -100
+        return Inputs(
+            hidden_states.to(self.dtype).requires_grad_(self.work != "statistics"),
+            weight.to(self.dtype).requires_grad_("weight" in self.trained_leaves),
+            targets,
         )
-        for rows in _ROWS:
-            shapes[f"{model}-{rows}"] = _Shape("gpu", rows, width, vocab_size)
-    return shapes
+
+    def lift_rows(self, device: torch.device | str = "cpu") -> LiftRows:
+        return LiftRows(
+            torch.tensor(_TIMESTEPS, device=device),
+            torch.full((self.num_rows,), self._kept_of_a_row, device=device),
+            torch.tensor(_ORDERS, device=device),
+        )
 
 
-CASES: dict[str, Case] = {
-    f"{name}-{kind}": Case(f"{name}-{kind}", kind, **vars(shape)) for name, shape in _shapes().items() for kind in KINDS
-}
+def cases(
+    models: Iterable[str], tokens: Iterable[int], masked: Iterable[float], works: Iterable[Work], heads: Iterable[Head],
+    dtypes: Iterable[str] = ("bfloat16",),
+) -> Iterator[Case]:  # fmt: skip
+    """Yield every combination; statistics have no head to train."""
+    for model, num_tokens, share, work, head, dtype in product(models, tokens, masked, works, heads, dtypes):
+        if work != "statistics" or head == "frozen":
+            yield Case(model, num_tokens, share, work, head, dtype)

@@ -2,46 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from benchmarks.harness.run_config import RunConfig
-from benchmarks.ops.cases import Case, Inputs
+from benchmarks.ops.cases import SEED, Case, Inputs
 from benchmarks.ops.provider import Step, backward
-from lift_kernels import linear_cross_entropy, linear_token_stats
+from lift_kernels import lift_cross_entropy, linear_cross_entropy, linear_token_stats, select_tokens
 
 
 @dataclass(frozen=True)
 class LiftKernels:
-    """`linear_cross_entropy` or `linear_token_stats`, as the case asks for.
+    """`linear_token_stats`, `linear_cross_entropy` or `lift_cross_entropy`, as the case asks for.
 
     Attributes:
-        gate_path: the path of the accuracy matrix that gates its speed; None: each case's own check is all.
         backend: None for that of the run.
         workspace_bytes: as in the op.
-        suites_left_out: suites whose cases another provider measures the same way.
+        in_two_calls: scores and selects first, then takes the loss of what is kept.
+        on_cpu: whether it is another row than the default there.
     """
 
-    gate_path: str | None
     backend: str | None = None
     workspace_bytes: int | None = None
-    suites_left_out: tuple[str, ...] = ()
+    in_two_calls: bool = False
+    on_cpu: bool = True
 
     def takes(self, case: Case) -> bool:
-        return case.suite not in self.suites_left_out
+        return case.work == "lift" or not self.in_two_calls
 
     def missing(self, config: RunConfig) -> str | None:
-        return None
+        return None if config.on_gpu or self.on_cpu else "the default, on a CPU"
 
     def prepare(self, case: Case, inputs: Inputs, config: RunConfig) -> Step:
-        if case.is_statistics:
-            return lambda: self.call(linear_token_stats, case, inputs, config)
-        return lambda: backward(self.call(linear_cross_entropy, case, inputs, config))
+        options = self._options(case, config)
+        if case.work == "statistics":
+            return lambda: linear_token_stats(*inputs, **options)
+        if case.work == "loss":
+            return lambda: backward(linear_cross_entropy(*inputs, **options))
+        by_row = Inputs(
+            *(tensor.unflatten(0, (case.num_rows, -1)) if i != 1 else tensor for i, tensor in enumerate(inputs))
+        )
+        rows = case.lift_rows(config.device)
+        if not self.in_two_calls:
+            return lambda: backward(lift_cross_entropy(*by_row, *rows, seed=SEED, **options))
 
-    def call(self, op: Callable[..., Any], case: Case, inputs: Inputs, config: RunConfig, **options: Any) -> Any:
-        """Call `op` on the inputs, with `options` besides."""
-        return op(
-            *inputs, num_targets=case.num_targets, backend=self.backend or config.backend,
-            workspace_bytes=self.workspace_bytes, **options,
-        )  # fmt: skip
+        def step() -> Tensor:
+            scores = linear_token_stats(*by_row, **options).log_prob
+            is_kept = select_tokens(scores, by_row.targets != -100, rows.num_keep, rows.order, seed=SEED)
+            loss = linear_cross_entropy(
+                by_row.hidden_states, by_row.weight, by_row.targets.where(is_kept, -100),
+                token_weight=(1 / rows.timestep)[:, None].expand(by_row.targets.shape),
+                denominator=case.num_targets, **options | {"num_targets": case.num_trained},
+            )  # fmt: skip
+            return backward(loss)
+
+        return step
+
+    def token_losses(self, case: Case, inputs: Inputs, config: RunConfig) -> Tensor:
+        _, stats = linear_cross_entropy(*inputs, return_stats=True, **self._options(case, config))
+        return -stats.log_prob
+
+    def _options(self, case: Case, config: RunConfig) -> dict[str, Any]:
+        return {
+            "num_targets": case.num_targets,
+            "backend": self.backend or config.backend,
+            "workspace_bytes": self.workspace_bytes,
+        }

@@ -5,32 +5,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from benchmarks.harness.memory import cuda_peak_of, resident_peak_of
 from benchmarks.harness.run_config import RunConfig
-from benchmarks.ops.cases import CASES, Case
+from benchmarks.ops.cases import Case
 from benchmarks.ops.provider import Step
 from benchmarks.ops.providers import PROVIDERS
 
-# Bytes beyond those before the step, gradients included; None where they are not counted.
-MeasurePeak = Callable[[str, Case, Step, RunConfig], int | None]
 
-
-def peak_on_device(provider: str, case: Case, step: Step, config: RunConfig) -> int | None:
-    return cuda_peak_of(step) if config.on_gpu else None
-
-
-def peak_in_a_process(provider: str, case: Case, step: Step, config: RunConfig) -> int | None:
-    """Prepare the step anew on the CPU of another process, and count resident bytes there; None without Linux."""
-    if sys.platform != "linux":
+def peak_of(provider: str, case: Case, step: Step, config: RunConfig) -> int | None:
+    """Return bytes beyond those before the step, gradients included; None where they are not counted."""
+    if config.on_gpu:
+        return cuda_peak_of(step)
+    if sys.platform != "linux" or config.is_smoke:  # a process takes seconds to begin
         return None
+    return peak_in_a_process(provider, case)
+
+
+def peak_in_a_process(provider: str, case: Case) -> int:
+    """Prepare the step anew on the CPU of another process, and count resident bytes there."""
     command = [sys.executable, "-m", __name__, provider, case.name, str(torch.get_num_threads())]
     output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     peak: int = json.loads(output.stdout.splitlines()[-1])
@@ -39,11 +39,11 @@ def peak_in_a_process(provider: str, case: Case, step: Step, config: RunConfig) 
 
 def _peak_here(provider: str, case: Case) -> int:
     config = RunConfig(torch.device("cpu"), "torch")
-    small = CASES[f"smoke-sequence-{case.kind}"]
+    small = dataclasses.replace(case, model="smoke", num_tokens=16)
     PROVIDERS[provider].prepare(small, small.inputs(), config)()  # libraries load and pools open before
     return resident_peak_of(PROVIDERS[provider].prepare(case, case.inputs(), config))[1]
 
 
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[3]))
-    print(json.dumps(_peak_here(sys.argv[1], CASES[sys.argv[2]])))
+    print(json.dumps(_peak_here(sys.argv[1], Case.of_name(sys.argv[2]))))

@@ -1,4 +1,4 @@
-"""One check of the matrix: what it calls, its record, and the speeds that it gates."""
+"""One check: what it calls, its record, and the speeds that it gates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATHS = ("default", "minimal")
 
 @dataclass(frozen=True)
 class Check:
-    """One function to call. `gates`: no speed of `op` by `path` is reported unless it passes."""
+    """One function to call. `gates`: speeds of `op` by `path` are marked unless it passes."""
 
     name: str
     op: str
@@ -59,7 +59,7 @@ def run_check(check: Check, config: RunConfig) -> dict[str, Any]:
 
 
 def gate(records: list[dict[str, Any]], op: str, path: str, dtype: str) -> str:
-    """Return "green", "red" or "unchecked": whether speeds of `op` by `path` for inputs of `dtype` may be reported."""
+    """Return "green", "red" or "unchecked": what marks speeds of `op` by `path` for inputs of `dtype`."""
     relevant = [
         record["status"]
         for record in records

@@ -39,10 +39,11 @@ def losses_and_gradients(
     return result
 
 
-def numbers_of_rows(config: RunConfig, *, width: int, vocab_size: int, path: str) -> CheckResult:
-    """N = 0, 1, around a block of 128, and rows that are all ignored; the number of targets given and not."""
+def numbers_of_rows(config: RunConfig, *, shape: Shape, path: str) -> CheckResult:
+    """No row, one, around a block of N, and rows that are all ignored; the number of targets given and not."""
     result = CheckResult()
-    for num_rows, ignored in ((0, 0.0), (1, 0.0), (127, 0.25), (129, 0.25), (129, 2.0)):
+    block, width, vocab_size = shape
+    for num_rows, ignored in ((0, 0.0), (1, 0.0), (block - 1, 0.25), (block + 1, 0.25), (block + 1, 2.0)):
         head = random_head(num_rows, width, vocab_size, torch.bfloat16, config.device, ignored=ignored)
         for reduction in ("none", "sum", "mean"):
             for gives_count in (False, True):

@@ -1,4 +1,4 @@
-"""The accuracy matrix: jobs of checks, the most important first, and the shapes each check gets."""
+"""The accuracy matrix: jobs of checks, the most important first, and the few that a run begins with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmarks.gpu.checks import (
 )
 from benchmarks.gpu.checks.check import CORRUPTION, CROSS_ENTROPY, LIFT, PATHS, SELECTION, STATISTICS, Check
 from benchmarks.gpu.checks.lift_objective import lift_objective
-from benchmarks.gpu.checks.op_calls import VARIANTS
+from benchmarks.gpu.checks.op_calls import VARIANTS, Shape
 from benchmarks.gpu.checks.sizes import Sizes
 from benchmarks.harness.check_result import CheckResult
 from benchmarks.harness.memory import MIB
@@ -31,7 +31,7 @@ LEAF_SETS_OF_A_LARGE_HEAD = (("hidden_states",), ("hidden_states", "weight"))
 
 def jobs(config: RunConfig) -> dict[str, list[Check]]:
     """Return the checks by job. A job runs in a process of its own, which an illegal access ends with it."""
-    sizes = Sizes.smoke() if config.is_smoke else Sizes()
+    sizes = _sizes(config)
     dtypes = (torch.bfloat16,) if config.is_smoke else (torch.bfloat16, torch.float32, torch.float16)
     matrix = {f"values-{short(dtype)}": list(_values(sizes, dtype)) for dtype in dtypes}
     matrix["vocabularies"] = list(_vocabularies(sizes))
@@ -43,7 +43,43 @@ def jobs(config: RunConfig) -> dict[str, list[Check]]:
         _check(CROSS_ENTROPY, execution_modes.captured_graph, path=path, gates=False, needs_gpu=True, shape=sizes.one)
         for path in PATHS
     ]
-    return matrix
+    done = {check.name for found in (right(config), repeats(config)) for checks in found.values() for check in checks}
+    return {job: [check for check in found if check.name not in done] for job, found in matrix.items()}
+
+
+def right(config: RunConfig) -> dict[str, list[Check]]:
+    """Right or wrong at three shapes and by both paths, a job for each: the first minute of a run."""
+    found = {}
+    for shape, path in itertools.product(_sizes(config).first, PATHS):
+        options: dict[str, Any] = {"path": path, "dtype": torch.bfloat16, "shape": shape}
+        large: dict[str, Any] = {"names": LEAF_SETS_OF_A_LARGE_HEAD, "reductions": ("mean", "none")}
+        is_large = shape == _sizes(config).first[-1]
+        found[_first_job(shape, path)] = [
+            _check(
+                CROSS_ENTROPY, losses.losses_and_gradients, **options, variant="plain", **(large if is_large else {})
+            ),
+            _check(STATISTICS, statistics.statistics, **options, variant="plain"),
+        ]
+    return found
+
+
+def repeats(config: RunConfig) -> dict[str, list[Check]]:
+    """Equal calls give equal bits, at a small shape and at one of a real head, in jobs of `right`."""
+    sizes = _sizes(config)
+    return {
+        _first_job(shape, path): [
+            _check(CROSS_ENTROPY, repeatability.repeats, path=path, shape=shape, times=sizes.repeats)
+        ]
+        for shape, path in itertools.product((sizes.one, sizes.first[-1]), PATHS)
+    }
+
+
+def _first_job(shape: Shape, path: str) -> str:
+    return f"{_word('shape', shape)} {path}"
+
+
+def _sizes(config: RunConfig) -> Sizes:
+    return Sizes.smoke() if config.is_smoke else Sizes()
 
 
 def _values(sizes: Sizes, dtype: torch.dtype) -> Iterator[Check]:
@@ -82,7 +118,7 @@ def _edges(sizes: Sizes) -> Iterator[Check]:
     for path, workspace in (("default", None), ("minimal", 32 * MIB)):
         yield _check(CROSS_ENTROPY, losses.beyond_int32, path=path, workspace=workspace, shape=sizes.beyond_int32)
     for path in PATHS:
-        yield _check(CROSS_ENTROPY, losses.numbers_of_rows, path=path, width=sizes.one[1], vocab_size=sizes.one[2])
+        yield _check(CROSS_ENTROPY, losses.numbers_of_rows, path=path, shape=(sizes.block, *sizes.one[1:]))
         yield _check(STATISTICS, statistics.ties, path=path, vocab_size=sizes.one[2])
     rows, length = sizes.tokens
     yield _check(CORRUPTION, draws.same_corruption, num_rows=rows, length=length)

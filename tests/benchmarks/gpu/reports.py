@@ -7,8 +7,9 @@ import json
 from benchmarks.gpu.checks.check import CROSS_ENTROPY, PATHS, STATISTICS
 from benchmarks.harness.job import Job
 
-ACCURACY = Job("accuracy", "values", ("c",), 0.0, "torch")
-TIMING = Job("timing", "timing", ("case",), 0.0, "torch")
+CHECKS = Job("right or wrong", "right, default", ("right: c",), 0.0, "torch")
+NUMBERS = Job("first numbers", "first numbers", ("steps: N=8 frozen",), 0.0, "torch")
+GATE = f"{CROSS_ENTROPY}, default"
 
 
 def checked(status="passed", op=CROSS_ENTROPY, path="default", **more):
@@ -18,12 +19,16 @@ def checked(status="passed", op=CROSS_ENTROPY, path="default", **more):
 def all_green(report):
     for op in (CROSS_ENTROPY, STATISTICS):
         for path in PATHS:
-            report.record(ACCURACY, "c", checked(op=op, path=path))
+            report.record(CHECKS, "right: c", checked(op=op, path=path))
 
 
-def case(*rows, name="llada-8b-4096-frozen"):
-    return {"case": name, "providers": list(rows)}
+def row(milliseconds, **more):
+    return {"median_ms": milliseconds, "p20_ms": milliseconds, "p80_ms": milliseconds, "rounds": 5, **more}
 
 
-def saved(report):
-    return json.loads(report.path.read_text())
+def measured(times, own=None, section="steps", name="N=8 frozen", **more):
+    return {"section": section, "name": name, "times": times, "own": own or {}, "numbers": {}, **more}
+
+
+def lines_of(report):
+    return [json.loads(line) for line in report.lines.read_text().splitlines()]

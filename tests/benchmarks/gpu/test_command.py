@@ -13,90 +13,85 @@ import pytest
 import torch
 
 from benchmarks.gpu import __main__ as command
-from benchmarks.gpu import worker
 from benchmarks.gpu.checks import op_calls
-from benchmarks.ops.cases import cases_of
+from benchmarks.gpu.measurements.catalogue import SECTIONS
 from tests.benchmarks.gpu.reports import all_green, checked
-from tests.benchmarks.support import GREEN, ON_GPU, SMOKE
+from tests.benchmarks.support import ON_GPU
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def smoke(folder: Path) -> tuple[int, dict]:
-    status = command.main(["--smoke", "--backend", "torch", "--output", str(folder)])
-    (path,) = folder.iterdir()
+def smoke(folder: Path, *sections: str) -> tuple[int, dict]:
+    chosen = [word for section in sections for word in ("--section", section)]
+    status = command.main(["--smoke", "--backend", "torch", "--output", str(folder), *chosen])
+    (path,) = folder.glob("*.json")
     return status, json.loads(path.read_text())
-
-
-def task_names(job: str) -> tuple[str, ...]:
-    names = worker.task_names(SMOKE)
-    return (names["accuracy"] | names["timing"])[job]
 
 
 def test_everything_runs_and_is_recorded(tmp_path, capsys):
     status, record = smoke(tmp_path)
     assert status == 0
-    assert {"command", "date", "commit", "device", "driver", "torch", "triton", "cuda", "workspace"} <= set(record)
-    assert {check["status"] for check in record["accuracy"]} == {"passed", "skipped"}
-    for check in record["accuracy"]:
+    assert {"command", "date", "commit", "device", "driver", "torch", "triton", "cuda", "sections"} <= set(record)
+    for check in record["checks"]:
         assert check["status"] == "passed" or check["sentence"] == "needs a CUDA device"
-    assert {gate for paths in record["gates"].values() for gate in paths.values()} == {"green"}
-    assert [case["case"] for case in record["timing"]] == list(cases_of("smoke"))
-    for case in record["timing"]:
-        rows = {row["provider"]: row for row in case["providers"]}
-        for name, row in rows.items():
-            assert row.get("median_ms", 0) > 0 or row["missing"], name
-            assert row.get("loss_error_nats", 0) < 0.1 and row.get("argmax_agreement", 1) > 0.7, name
-            assert max(row.get("gradient_error", {"none": 0}).values()) < 0.02, name
-        for name in ("bare matrix products", "lift_kernels", "lift_kernels, 32 MiB", "lift_kernels, torch backend"):
-            assert rows[name]["rounds"] >= 5 and rows[name]["percent_of_bound"] > 0
-        assert rows["lift_kernels"]["loss_error_nats"] < 1e-4
-        assert "logits in float32, targets only" in rows or case["N"] == case["targets"]
+    assert set(record["gates"].values()) == {"green"}
+    assert {found["section"] for found in record["measurements"]} == set(SECTIONS) - {"right", "repeats", "accuracy"}
+    for found in record["measurements"]:
+        assert "error" not in found and "wrong" not in found
+        for label, row in found["times"].items():
+            assert row["median_ms"] > 0, (found["name"], label, row)
+            assert row.get("gate", "green") in ("green", "unchecked")
+            assert row.get("loss error nats", 0) < (1e-6 if label in found["own"] else 0.1)
+            assert max(row.get("dX error", 0), row.get("dW error", 0)) < 4e-3
     assert not record["crashes"] and not record["dropped"]
-    table = capsys.readouterr().out.splitlines()[-1 - len(record["timing"]) : -1]
-    assert [line.split()[0] for line in table] == [case["case"] for case in record["timing"]]
+    (path,) = tmp_path.glob("*.jsonl")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["measurement"]["name"] for line in lines if "measurement" in line] == [
+        found["name"] for found in record["measurements"]
+    ]
+    assert "whole steps" in capsys.readouterr().out
 
 
-def test_no_speed_of_a_wrong_op_is_reported(tmp_path, monkeypatch, capsys):
+def test_a_speed_of_a_wrong_op_is_marked_and_reported(tmp_path, monkeypatch, capsys):
     real = op_calls.linear_cross_entropy
     # As a kernel that loses the last column of the vocabulary.
     monkeypatch.setattr(
         op_calls, "linear_cross_entropy",
-        lambda h, w, t, bias=None, **o: real(h, w[:-1], t.clamp(max=38), bias=None if bias is None else bias[:-1], **o),
+        lambda h, w, t, bias=None, **o: real(h, w[:-1], t.clamp(max=len(w) - 2), **o),
     )  # fmt: skip
-    few = {
-        "accuracy": {"values-bfloat16": task_names("values-bfloat16")},
-        "timing": {"timing": task_names("timing")[:3]},
-    }
-    monkeypatch.setattr(command, "task_names", lambda config: few)
-    status, record = smoke(tmp_path)
+    status, record = smoke(tmp_path, "right", "steps")
     assert status == 1
-    assert record["gates"]["linear_cross_entropy"] == {"default": "red", "minimal": "red"}
-    assert record["gates"]["linear_token_stats"] == GREEN
-    for case in record["timing"]:
-        rows = {row["provider"]: row for row in case["providers"]}
-        for name in ("lift_kernels", "lift_kernels, 32 MiB"):
-            assert ("median_ms" in rows[name]) == (case["kind"] == "stats")
-            assert case["kind"] == "stats" or rows[name]["withheld"] == "its accuracy gate is not green"
-        assert "median_ms" in rows["bare matrix products"]
-    assert "FAILED losses_and_gradients" in capsys.readouterr().out
+    assert record["gates"]["linear_cross_entropy, default"] == "red"
+    assert record["gates"]["linear_token_stats, default"] == "green"
+    for found in record["measurements"]:
+        assert found["times"]["ours"]["median_ms"] > 0 and found["times"]["ours"]["gate"] == "red"
+        assert "gate" not in found["times"]["bound"]
+    output = capsys.readouterr().out
+    assert "right losses_and_gradients bfloat16 5x16x40 plain default: FAILED" in output and "ours [" in output
+
+
+def test_what_does_not_fit_the_budget_is_skipped_and_named(tmp_path, capsys):
+    status = command.main(["--smoke", "--backend", "torch", "--output", str(tmp_path), "--budget", "0"])
+    assert status == 1  # nothing was checked
+    (path,) = tmp_path.glob("*.json")
+    record = json.loads(path.read_text())
+    assert not record["measurements"] and len(record["dropped"]) > 50
+    assert "SKIPPED for lack of time: right 12 of 12, repeats 4 of 4, products 2 of 2" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("how", ["interrupted", "ValueError: broken"])
 def test_a_run_that_breaks_off_writes_what_it_has(tmp_path, monkeypatch, capsys, how):
     def run_here(jobs, sink, run_job):
-        sink.record(jobs[0], "c", checked())
+        sink.record(jobs[0], "right: c", checked())
         if how != "interrupted":
             raise ValueError("broken")
         signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(command.supervisor, "run_here", run_here)
     before = signal.getsignal(signal.SIGTERM)
-    status = command.main(["--smoke", "--backend", "torch", "--output", str(tmp_path)])
+    status, record = smoke(tmp_path)
     assert signal.getsignal(signal.SIGTERM) is before
-    (path,) = tmp_path.iterdir()
-    record = json.loads(path.read_text())
-    assert status == 1 and record["broke_off"]["sentence"] == how and len(record["accuracy"]) == 1
+    assert status == 1 and record["broke_off"]["sentence"] == how and len(record["checks"]) == 1
     assert f"BROKE OFF: {how}" in capsys.readouterr().out
 
 
@@ -109,21 +104,28 @@ def test_on_a_gpu_jobs_run_in_processes_within_the_budget(tmp_path, monkeypatch)
     def run_in_processes(jobs, report, command, **options):
         jobs = list(jobs)
         calls.append((jobs, options))
-        if jobs[0].section == "accuracy":
+        if not report.checks:
             all_green(report)
 
     monkeypatch.setattr(command.supervisor, "run_in_processes", run_in_processes)
     start = time.time()
     status = command.main(["--budget", "200", "--output", str(tmp_path), "--workers", "3"])
-    assert status == 0 and [path.name[11:] for path in tmp_path.iterdir()] == [
-        "h100-80gb-hbm3-linear-cross-entropy.json"
+    assert status == 0 and sorted(path.name[11:] for path in tmp_path.iterdir()) == [
+        "h100-80gb-hbm3-linear-cross-entropy.json",
+        "h100-80gb-hbm3-linear-cross-entropy.jsonl",
     ]
-    (accuracy, accuracy_options), (timing, timing_options) = calls
-    assert accuracy_options["num_workers"] == 3 and timing_options["num_workers"] == 1
-    assert accuracy_options["stop_at"] < timing_options["stop_at"] < start + 200
-    assert all(job.deadline < accuracy_options["stop_at"] for job in accuracy)
-    assert timing[0].gates["linear_cross_entropy"] == {"default": "green", "minimal": "green"}
-    assert timing[0].deadline < timing_options["stop_at"] and timing[0].backend == "triton"
+    stages = [jobs[0].section for jobs, _ in calls]
+    assert stages == ["right or wrong", "first numbers", "rivals", "matrix", "rest"]
+    assert [options["num_workers"] for _, options in calls] == [3, 1, 1, 3, 1]
+    for jobs, options in calls:
+        assert all(job.deadline < options["stop_at"] < start + 200 and job.backend == "triton" for job in jobs)
+    assert calls[3][1]["stop_at"] < calls[4][1]["stop_at"]  # the matrix leaves time for the rest
+
+
+def test_a_folder_that_cannot_be_written_to_is_known_at_once(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert command.main(["--smoke", "--backend", "torch", "--output", str(tmp_path / "file")]) == 2
+    assert "benchmarks.gpu: " in capsys.readouterr().err
 
 
 def test_it_needs_neither_einops_nor_pytest_nor_the_trainer_stack():

@@ -1,42 +1,43 @@
 from __future__ import annotations
 
-from benchmarks.gpu.tables import print_accuracy, print_speeds
-from tests.benchmarks.gpu.reports import ACCURACY, TIMING, all_green, case, checked, saved
+from benchmarks.gpu.tables import print_summary
+from tests.benchmarks.gpu.reports import CHECKS, GATE, NUMBERS, all_green, checked, measured, row
 
 
-def test_the_table_shows_the_bound_ours_and_the_best_of_the_others(report, capsys):
+def pieces(name, columns, milliseconds):
+    times = {"piece": row(1.0, **{"whole vocabulary ms": milliseconds})}
+    return measured(times, section="pieces", name=name, shape={"N": 4096, "columns": columns})
+
+
+def test_the_summary_has_gates_pieces_steps_rivals_and_what_is_wrong(report, capsys):
     all_green(report)
-    rows = (
-        {"provider": "bare matrix products", "median_ms": 10.0, "percent_of_bound": 100.0},
-        {"provider": "lift_kernels", "median_ms": 12.5, "percent_of_bound": 80.0, "peak_mib": 1100.4},
-        {"provider": "lift_kernels, 32 MiB", "median_ms": 20.0},
-        {"provider": "lift_kernels, torch backend", "median_ms": 11.0},
-        {"provider": "logits in float32", "median_ms": 15.0},
-        {"provider": "logits in float32, torch.compile", "median_ms": 14.0},
-        {"provider": "quack", "error": "ModuleNotFoundError"},
-    )
-    report.record(TIMING, "case", case(*rows))
-    report.record(TIMING, "case", case({"provider": "lift_kernels", "error": "boom"}, name="dream-7b-256-stats"))
-    report.dropped(TIMING, "other")
+    for record in (
+        pieces("N=4096 as planned", 2048, 6.5),
+        pieces("N=4096 x 3072", 3072, 6.25),
+        measured({"bound": row(10.0), "ours": row(12.5, **{"% of bound": 80.0, "peak MiB": 1100.4})}, {"ours": GATE}),
+        measured({"bound": row(10.0), "ours": {"error": "boom"}}, {"ours": GATE}, name="N=5 frozen"),
+        measured(
+            {"quack": row(11.0), "ours": row(9.0), "trl": {"error": "x"}}, {"ours": GATE}, "rivals", "N=8 trained"
+        ),
+    ):
+        report.record(NUMBERS, "steps: N=8 frozen", record)
+    report.dropped(NUMBERS, "steps: N=8 frozen")
     capsys.readouterr()
-    print_speeds(report)
-    header, first, second, wrong = capsys.readouterr().out.splitlines()
-    assert header.split()[:3] == ["case", "bound", "ms"]
-    assert first.split(maxsplit=7) == [
-        "llada-8b-4096-frozen", "10.00", "12.50", "80", "%", "1100", "20.00", "logits in float32, torch.compile 14.00",
-    ]  # fmt: skip
-    assert second.split() == ["dream-7b-256-stats", "-", "-", "-", "-", "-", "-"]
-    assert wrong == "WRONG: dream-7b-256-stats, lift_kernels: boom"
-    report.save()
-    assert saved(report)["dropped"] == [{"section": "timing", "task": "other"}]
+    print_summary(report)
+    gates, planned, header, first, second, rivals, skipped, wrong = capsys.readouterr().out.splitlines()
+    assert "linear_cross_entropy, default green" in gates
+    assert planned == "pieces N=4096: planned 2048 columns 6.500 ms, best 3072 columns 6.250 ms"
+    assert header.split()[:4] == ["whole", "steps", "bound", "ms"]
+    assert first.split() == ["N=8", "frozen", "10.000", "12.500", "80.0", "%", "1100"]
+    assert second.split() == ["N=5", "frozen", "10.000", "-", "-", "%", "-"]
+    assert rivals == "N=8 trained: ours 9.000, quack 11.000"
+    assert skipped == "SKIPPED for lack of time: steps 1 of 1"
+    assert wrong == "WRONG: steps N=5 frozen, ours: boom"
 
 
-def test_the_accuracy_summary_counts_and_names_memory(report, capsys):
-    report.record(ACCURACY, "c", checked(numbers={"nats": 2e-6}))
-    report.record(ACCURACY, "c", checked("skipped", sentence="needs a CUDA device"))
-    report.record(ACCURACY, "c", checked(numbers={"beyond_gradients_mib": 41.0}))
+def test_speeds_of_a_wrong_op_stand_in_brackets(report, capsys):
+    report.record(CHECKS, "right: c", checked("failed", sentence="off"))
+    report.record(NUMBERS, "steps: N=8 frozen", measured({"bound": row(10.0), "ours": row(12.5)}, {"ours": GATE}))
     capsys.readouterr()
-    print_accuracy(report)
-    job, memory, gates = capsys.readouterr().out.splitlines()
-    assert job.split(maxsplit=1) == ["values", "2 passed, 1 skipped; at most 2.0e-06 nats off"]
-    assert "41 MiB beyond" in memory and "linear_cross_entropy default green" in gates
+    print_summary(report)
+    assert "[12.500]" in capsys.readouterr().out

@@ -13,7 +13,7 @@ def job(*tasks: str, seconds: float = 60) -> Job:
 
 
 def test_a_job_survives_json():
-    original = Job("timing", "t", ("a",), 1.5, "triton", True, {"op": {"default": "green"}}, ("quack",))
+    original = Job("timing", "t", ("a",), 1.5, "triton", True, ("quack",))
     assert Job.from_json(original.to_json()) == original
 
 
@@ -38,6 +38,20 @@ def test_tasks_that_would_end_too_late_are_dropped(monkeypatch):
     run_tasks(job(*"abcde", seconds=5), run_task, events.append)
     kinds = {kind: [event["task"] for event in events if event["event"] == kind] for kind in ("end", "dropped")}
     assert kinds == {"end": ["a", "b"], "dropped": ["c", "d", "e"]}  # c would begin in time, but end after it
+
+
+def test_a_task_is_judged_by_those_of_its_kind(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    events = []
+
+    def run_task(task):
+        now[0] += 4 if task.startswith("long: ") else 0.25
+        return {}
+
+    tasks = ("long: a", "short: a", "long: b", "long: c", "short: b")
+    run_tasks(job(*tasks, seconds=9), run_task, events.append)
+    assert [event["task"] for event in events if event["event"] == "dropped"] == ["long: c"]
 
 
 @pytest.mark.parametrize("crashes", [False, True])

@@ -3,37 +3,50 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.ops.cases import CASES, KINDS, cases_of
+from benchmarks.ops.cases import HEADS, MODELS, WORKS, Case, cases
+
+EVERY = list(cases(["smoke", "llada-8b"], [16, 64], [0.15, 1.0], WORKS, HEADS))
 
 
-def test_the_cases_of_a_gpu_are_those_of_real_models_and_the_first_are_the_important_ones():
-    cases = cases_of("gpu")
-    assert list(cases)[:6] == [
-        f"llada-8b-{what}-{kind}" for what in ("4096", "sequence") for kind in ("frozen", "trained", "stats")
-    ]
-    assert len(cases) == 2 * 7 * 3
-    for rows in (256, 512, 1024, 2048, 4096, 8192):
-        assert cases[f"llada-8b-{rows}-frozen"].num_targets == cases[f"dream-7b-{rows}-stats"].num_targets == rows
-    sequence = cases["llada-8b-sequence-trained"]
-    assert (sequence.num_tokens, sequence.num_targets) == (4096, 1638)
-    assert cases["llada-8b-4096-trained"].flops == 3 * 2 * 4096 * 4096 * 126464
-    assert (cases["dream-7b-256-stats"].num_products, cases["dream-7b-256-stats"].op) == (1, "linear_token_stats")
-    assert {name for name, case in cases.items() if case.compiles} == {
-        f"{shape}-{kind}" for shape in ("llada-8b-4096", "llada-8b-sequence", "dream-7b-4096") for kind in KINDS
-    }
+def test_statistics_have_no_head_to_train():
+    assert len(EVERY) == 2 * 2 * 2 * 5
+    assert len(set(EVERY)) == len(EVERY) == len({case.name for case in EVERY})
+    assert all(case.head == "frozen" for case in EVERY if case.work == "statistics")
 
 
-def test_every_case_has_its_name_and_its_suite():
-    assert {name: case.name for name, case in CASES.items()} == {name: name for name in CASES}
-    assert sum(len(cases_of(suite)) for suite in ("smoke", "cpu", "gpu")) == len(CASES)
-    assert all(case.name.endswith(case.kind) for case in CASES.values())
+@pytest.mark.parametrize("case", EVERY, ids=lambda case: case.name)
+def test_a_name_says_everything(case):
+    assert Case.of_name(case.name) == case
 
 
-@pytest.mark.parametrize("name", ["smoke-frozen", "smoke-sequence-trained"])
-def test_inputs_are_the_same_each_time_and_ignore_the_share_asked_for(name):
-    case = CASES[name]
+@pytest.mark.parametrize("name", ["", "no-such-16-0.5-loss-frozen", "llada"])
+def test_an_unknown_name_is_an_error(name):
+    with pytest.raises(ValueError, match="no case is named"):
+        Case.of_name(name)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_heads_are_those_of_the_models(model):
+    case = Case(model, 64, 0.5, "loss", "trained")
+    assert (case.width, case.vocab_size) == MODELS[model]
+    assert case.flops == 2 * 3 * 32 * case.width * case.vocab_size
+
+
+@pytest.mark.parametrize("masked", [0.15, 0.5, 1.0])
+@pytest.mark.parametrize("head", HEADS)
+def test_inputs_are_the_same_each_time_and_mask_the_share_asked_for(masked, head):
+    case = Case("smoke", 64, masked, "loss", head)
     first, second = case.inputs(), case.inputs("cpu")
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-    hidden_states, weight, targets = first
-    assert hidden_states.requires_grad and weight.requires_grad == case.trains_head and weight.is_leaf
-    assert int((targets != -100).sum()) == case.num_targets and hidden_states.dtype == weight.dtype == torch.bfloat16
+    assert all(map(torch.equal, first, second))
+    assert first.hidden_states.requires_grad and first.weight.requires_grad == (head == "trained")
+    masked_of_rows = (first.targets.view(case.num_rows, -1) != -100).sum(1)
+    assert masked_of_rows.unique().numel() == 1
+    assert masked_of_rows.sum() == case.num_targets == pytest.approx(64 * masked, abs=2)
+
+
+def test_lift_keeps_some_of_what_is_masked_and_trains_on_that():
+    case = Case("smoke", 64, 0.5, "lift")
+    rows = case.lift_rows()
+    assert rows.num_keep.tolist() == [5] * 4 and case.num_targets == 32 and case.num_trained == 20
+    assert {-1, 0, 1} == set(rows.order.tolist()) and ((rows.timestep > 0) & (rows.timestep <= 1)).all()
+    assert case.flops == 2 * (32 + 20) * case.width * case.vocab_size

@@ -4,23 +4,20 @@ import sys
 
 import pytest
 
-from benchmarks.ops import peak_memory
-from benchmarks.ops.cases import CASES
-from tests.benchmarks.support import HERE, ON_GPU
-
-CASE = CASES["smoke-frozen"]
-
-
-def test_a_device_counts_what_it_allocates_and_a_cpu_does_not(monkeypatch):
-    monkeypatch.setattr(peak_memory, "cuda_peak_of", lambda step: step() or 5)
-    steps = []
-    assert peak_memory.peak_on_device("lift_kernels", CASE, lambda: steps.append(1), ON_GPU) == 5 and steps == [1]
-    assert peak_memory.peak_on_device("lift_kernels", CASE, lambda: steps.append(1), HERE) is None
+from benchmarks.ops.cases import Case
+from benchmarks.ops.peak_memory import peak_in_a_process, peak_of
+from benchmarks.ops.providers import OWN
+from tests.benchmarks.support import HERE, SMOKE
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
-def test_a_process_of_its_own_counts_the_logits():
-    case = CASES["cpu-32k-stats"]
-    peak = peak_memory.peak_in_a_process("logits in float32, targets only", case, lambda: None, HERE)
-    of_float32_logits = 4 * case.num_targets * case.vocab_size
-    assert of_float32_logits < peak < 6 * of_float32_logits
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is counted by Linux")
+def test_the_logits_show_in_the_peak_of_a_process():
+    case = Case("minilm", 512, 1.0, "statistics")
+    logits_mib = 4 * case.num_targets * case.vocab_size >> 20
+    assert peak_in_a_process("logits in float32", case) >> 20 >= logits_mib
+    assert peak_in_a_process(OWN, case) >> 20 < logits_mib
+
+
+def test_tiny_shapes_have_none():
+    assert peak_of(OWN, Case("smoke", 16, 0.5, "loss"), lambda: None, SMOKE) is None
+    assert not HERE.is_smoke

@@ -34,9 +34,9 @@ def test_a_wrong_loss_a_wrong_gradient_and_a_wrong_dtype_are_found(broken):
 
 def test_a_count_of_targets_that_is_not_used_right_is_found(broken):
     broken(loss=lambda *a, num_targets=None, **o: linear_cross_entropy(*a, **o) * (1 if num_targets is None else 1.01))
-    assert losses.numbers_of_rows(HERE, width=8, vocab_size=40, path="default").failures
+    assert losses.numbers_of_rows(HERE, shape=(4, 8, 40), path="default").failures
     broken(loss=linear_cross_entropy)
-    assert not losses.numbers_of_rows(HERE, width=8, vocab_size=40, path="default").failures
+    assert not losses.numbers_of_rows(HERE, shape=(4, 8, 40), path="default").failures
 
 
 def test_rows_lost_at_the_end_of_many_are_found(broken):

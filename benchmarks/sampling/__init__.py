@@ -1,0 +1,1 @@
+"""What a step of the sampler costs, with logits and without."""
