@@ -15,7 +15,7 @@ from torch import Tensor
 from lift.errors import LiftError
 from lift.models.positions import check_length, position_ids_for
 from lift.models.transformers_versions import PACKING_SINCE, keeps_packed_examples_apart, version_name
-from lift_kernels.models import ModelFamily, positions_of, unwrap_model
+from lift_kernels.models import ModelFamily, family_of, positions_of, unwrap_model
 
 PACKABLE_MODELS = ("albert", "bert", "camembert", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta")
 _ATTENTION = ("sdpa", "eager")
@@ -101,6 +101,26 @@ def mask_as_taken(family: ModelFamily | None, mask: Tensor | None, input_ids: Te
     return pairs if family.attention_mask == "bool_pairs" else _added(pairs)
 
 
+def pairs_as_taken(model: Any, pairs: Tensor) -> Any:
+    """Return what `model` takes for `pairs` (B, 1, queries, keys) bool, True where a query sees a key.
+
+    Raises: LiftError for a model that looks at no attention mask, or only at masks of tokens in this transformers.
+    """
+    inner = unwrap_model(model)
+    family = family_of(inner)
+    if family is None or family.attention_mask == "bool_pairs":
+        return pairs
+    if family.attention_mask == "ignored":
+        raise LiftError(f"{type(inner).__name__} ignores attention masks: use attention='full'.")
+    if family.attention_mask == "tokens" and not keeps_packed_examples_apart():
+        oldest = ".".join(map(str, PACKING_SINCE))
+        raise LiftError(
+            f"{type(inner).__name__} takes blocks from transformers {oldest} on, got {version_name()}: "
+            "use attention='full'."
+        )
+    return _added(pairs) if family.attention_mask == "added_pairs" else _masks(inner.config, pairs)
+
+
 def _masks(config: Any, mask: Tensor) -> Any:
     """Return the mask (B, 1, L, L) for all layers, or one for each kind of layer where some see a window only."""
     if "sliding_attention" not in (getattr(config, "layer_types", None) or ()):
@@ -114,7 +134,7 @@ def _masks(config: Any, mask: Tensor) -> Any:
 
 
 def _for_implementation(config: Any, mask: Tensor) -> Tensor:
-    if config._attn_implementation != "eager":
+    if getattr(config, "_attn_implementation", None) != "eager":
         return mask
     # Eager attention adds its mask to the scores, and a bool one would add 0 and 1.
     return _added(mask)

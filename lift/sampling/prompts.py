@@ -1,26 +1,15 @@
-"""Rows of prompts as a model takes them: checked, and padded on the left."""
+"""Check prompts, ids and lengths before a model sees them."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lift.errors import LiftError
-from lift.models.attention import mask_as_taken
-from lift.models.positions import check_length, position_ids_for
+from lift.models.positions import check_length
 from lift_kernels.models import family_of, positions_of, unwrap_model, vocab_size_of
-
-
-class Prompts(NamedTuple):
-    """Prompts whose padding, where there is any, lies on the left, so that a response follows its prompt."""
-
-    input_ids: Tensor
-    """(B, P) int64."""
-
-    attention_mask: Tensor | None
-    """(B, P) int64, 1 on tokens."""
 
 
 def check_prompts(model: nn.Module, prompt_ids: Any, attention_mask: Any, gen_length: int) -> None:
@@ -61,20 +50,17 @@ def check_prompts(model: nn.Module, prompt_ids: Any, attention_mask: Any, gen_le
         )
 
 
-def pad_on_the_left(prompt_ids: Tensor, attention_mask: Tensor | None) -> Prompts:
-    """Return the prompts (B, P) with their padding, wherever it stands, moved to the left."""
-    if attention_mask is None:
-        return Prompts(prompt_ids, None)
-    mask = attention_mask.long()
-    order = mask.argsort(dim=1, stable=True)
-    return Prompts(prompt_ids.gather(1, order), mask.gather(1, order))
+def check_row_ids(prompt_ids: Tensor, row_ids: Any) -> Tensor:
+    """Return the row ids (B,) int64 of prompts (B, P); by default 0..B-1.
 
-
-def model_arguments(model: nn.Module, input_ids: Tensor, attention_mask: Tensor | None) -> dict[str, Any]:
-    """Return the arguments of the model besides `input_ids` (B, L), given the mask (B, L) or None."""
-    position_ids = position_ids_for(positions_of(model), input_ids, attention_mask)
-    mask = mask_as_taken(family_of(unwrap_model(model)), attention_mask, input_ids)
-    return {"attention_mask": mask} | ({} if position_ids is None else {"position_ids": position_ids})
+    Raises: LiftError if their shape or dtype does not fit.
+    """
+    num_rows = len(prompt_ids)
+    if row_ids is None:
+        return torch.arange(num_rows, device=prompt_ids.device)
+    if not isinstance(row_ids, Tensor) or row_ids.shape != (num_rows,) or row_ids.dtype != torch.int64:
+        raise LiftError(f"generate: row_ids must be ({num_rows},) int64, one a prompt, got {_shown(row_ids)}.")
+    return row_ids.to(prompt_ids.device)
 
 
 def vocab_size_of_model(model: nn.Module) -> int | None:

@@ -1,19 +1,44 @@
-"""The diffusion sampler: from a fully masked response to text, the most certain tokens first."""
+"""The diffusion sampler: from masks to text, in the order and at the pace of the settings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any, NamedTuple, overload
+from typing import Literal as L
 
 import torch
 from torch import Tensor, nn
 
 from lift.errors import LiftError
 from lift.models.evaluation_mode import evaluation_mode
-from lift.sampling.predict import predict_from_logits, predict_from_token_stats
-from lift.sampling.prompts import check_ids, check_prompts, model_arguments, pad_on_the_left, vocab_size_of_model
-from lift.sampling.schedule import plan_blocks
-from lift_kernels import select_tokens
-from lift_kernels.models import is_patched
+from lift.sampling.blocks import BlockDecoder
+from lift.sampling.config import SamplingConfig
+from lift.sampling.denoise import Denoiser
+from lift.sampling.layout import lay_out
+from lift.sampling.noise import CounterNoise, Noise
+from lift.sampling.plan import plan_steps
+from lift.sampling.presets import preset
+from lift.sampling.prompts import check_ids, check_prompts, check_row_ids, vocab_size_of_model
+
+
+class Generation(NamedTuple):
+    """What was written, and how."""
+
+    ids: Tensor
+    """(B, P + gen_length) int64, as `generate` returns them."""
+
+    unmask_step: Tensor
+    """(B, P + gen_length) int64: the forward, from 0, after which a position first held a token; -1 what was given,
+    padded or left masked."""
+
+    num_forwards: int
+    """Calls of the model."""
+
+
+@overload
+def generate(model: nn.Module, prompt_ids: Tensor, *, return_order: L[False] = ..., **settings: Any) -> Tensor: ...
+@overload
+def generate(model: nn.Module, prompt_ids: Tensor, *, return_order: L[True], **settings: Any) -> Generation: ...
 
 
 @torch.no_grad()
@@ -21,92 +46,125 @@ def generate(
     model: nn.Module,
     prompt_ids: Tensor,
     *,
-    gen_length: int,
-    mask_token_id: int | None = None,
-    block_length: int | None = None,
-    steps: int | None = None,
+    config: SamplingConfig | None = None,
+    sampler: str | None = None,
+    reference_quirks: bool = False,
     attention_mask: Tensor | None = None,
-    suppress_ids: Sequence[int] | Tensor = (),
+    mask_token_id: int | None = None,
+    pad_token_id: int | None = None,
+    row_ids: Tensor | None = None,
     on_step: Callable[[int, Tensor], None] | None = None,
-) -> Tensor:
-    """Decode a response by low-confidence remasking, block after block, at temperature 0.
+    return_order: bool = False,
+    noise: Noise | None = None,
+    **settings: Any,
+) -> Tensor | Generation:
+    """Write an answer behind each prompt, or fill the masks of a text, by iterative unmasking.
 
-    The response starts fully masked. Each step predicts every masked token of the current block and commits
-    those whose most likely token has the highest probability (ties: the lower position); the others stay
-    masked. The block's tokens are spread evenly over its steps, the remainder going to the first ones.
+    By default the response starts fully masked; each step predicts every masked token of the current block and commits
+    those whose most likely token has the highest probability (ties: the lower position); the block's tokens are spread
+    evenly over its steps, the remainder going to the first ones. Everything else is a setting: see `SamplingConfig`,
+    whose fields are keyword arguments here. `sampler` starts from a published sampler's settings instead.
 
-    The mask token and `suppress_ids` are never committed. A position that prefers one of them competes with its
-    most likely other token, whose probability still counts their share. A model patched by
-    `lift_kernels.apply_lift_kernels` gives tokens and probabilities without logits; a step in which some
-    positions prefer such a token, which training makes rare, asks again for the logits of these positions alone,
-    so that both ways decode alike.
+    The mask token and `suppress_ids` have no probability. Of a model of a known family (`lift_kernels`), patched or
+    not, only the rows of the head that are asked about become logits, a few positions at a time; other models are
+    asked for their logits.
 
-    A row decodes as it would alone: padding, wherever the attention mask has it, takes no position. Models that
-    ignore attention masks (LLaDA, LLaDA-MoE), and those with absolute positions that take no `position_ids`
-    (DistilBERT before transformers 5), cannot do this, and are refused a batch with padding.
+    A row decodes as it would alone: padding, wherever the attention mask has it, takes no position, and draws are named
+    by row id and position. Models that ignore attention masks (LLaDA, LLaDA-MoE), and those with absolute positions
+    that take no `position_ids` (DistilBERT before transformers 5), cannot do this, and are refused a batch with
+    padding.
 
     Args:
         model: masked language model of transformers, patched or not; its train or eval mode is restored.
-        prompt_ids: (B, P) int64, on the model's device; pad on either side.
-        gen_length: response length in tokens, at least 1.
-        mask_token_id: token id of [MASK]; by default the one in model.config.
-        block_length: tokens a block, a divisor of gen_length; by default one block.
-        steps: forward passes in all, a multiple of the number of blocks and at most gen_length; by default
-            gen_length, one token a step.
+        prompt_ids: (B, P) int64, on the model's device; pad on either side. With infill=True, text with masks.
+        config: the settings; by default `SamplingConfig()`.
+        sampler: instead, "llada", "lift", "dream", "fast_dllm", "llada2", "llada2.1", "sdar", "dllm" or "bd3lm".
+        reference_quirks: with `sampler`, also what its published code does beside its rule.
         attention_mask: (B, P), 1 on the prompt's tokens, 0 on padding; by default all of it is attended to.
-        suppress_ids: tokens that are never committed, such as the rows of a padded head that the tokenizer does
-            not know (`lift.data.unknown_token_ids`).
-        on_step: called after each step with its number, from 1, and a copy of the (B, P + gen_length) ids so
-            far.
-    Returns: (B, P + gen_length) int64, the prompt and the response.
-    Raises: ValueError if a length, the number of steps, a shape, the mask token id or another does not fit, prompt
-        and response go beyond the model's positions, or padding would change what the model writes.
-    Source: the remasking strategy of LLaDA, arXiv 2502.09992, section 2.4.
-    """
-    block_length, schedule = plan_blocks(gen_length, block_length, steps)
-    check_prompts(model, prompt_ids, attention_mask, gen_length)
-    mask_token_id = _resolve_mask_token_id(model, mask_token_id)
-    forbidden_ids = _forbidden_ids(model, mask_token_id, suppress_ids).to(prompt_ids.device)
+        mask_token_id: token id of [MASK]; by default the one in model.config.
+        pad_token_id: follows a stop id; by default the one in model.config, or else the first stop id.
+        row_ids: (B,) int64, names the draws of each row; by default 0..B-1.
+        on_step: called after each step with its number, from 1, and a copy of the (B, P + gen_length) ids so far.
+        return_order: return a `Generation`.
+        noise: another source of draws than the counter-based generator.
+        settings: fields of `SamplingConfig`, such as gen_length, block_length, steps and temperature.
 
-    prompts = pad_on_the_left(prompt_ids, attention_mask)
-    (num_rows, prompt_length), mask = prompt_ids.shape, prompts.attention_mask
-    input_ids = torch.cat([prompts.input_ids, prompt_ids.new_full((num_rows, gen_length), mask_token_id)], dim=1)
-    mask = None if mask is None else torch.cat([mask, mask.new_ones(num_rows, gen_length)], dim=1)
-    arguments = model_arguments(model, input_ids, mask)
-    predict = predict_from_token_stats if is_patched(model) else predict_from_logits
-    order = torch.ones(num_rows, dtype=torch.int64, device=input_ids.device)
+    Returns: (B, P + gen_length) int64, the prompt and the response; with infill (B, P).
+    Raises: LiftError, a ValueError, if a setting, a length, a shape, the mask token id or another does not fit, prompt
+        and response go beyond the model's positions, or padding would change what the model writes.
+    Source: LLaDA, arXiv 2502.09992, section 2.4; the others are named in `lift.sampling.presets`.
+    """
+    config = _settings(config, sampler, reference_quirks, settings)
+    mask_token_id = _resolve_mask_token_id(model, mask_token_id)
+    check_prompts(model, prompt_ids, attention_mask, _num_new_columns(config, prompt_ids))
+    if config.eos != "keep" and not config.stop_ids:
+        raise LiftError(f"generate: eos={config.eos!r} needs stop_ids, the tokenizer's end tokens.")
+    length = prompt_ids.shape[1] if config.infill else config.gen_length
+    if length is None:
+        raise LiftError("generate: gen_length must be given: the response length in tokens.")
+    block_length, num_steps = plan_steps(config, length)
+    excluded_ids = _excluded_ids(model, mask_token_id, config).to(prompt_ids.device)
+    row_ids = check_row_ids(prompt_ids, row_ids)
+    canvas = lay_out(prompt_ids, attention_mask, config, length, block_length, mask_token_id)
+    noise = CounterNoise(config.seed, row_ids, canvas.first) if noise is None else noise
     step = 0
 
-    def completed() -> Tensor:
-        return torch.cat([prompt_ids, input_ids[:, prompt_length:]], dim=1)
+    def on_commit() -> None:
+        nonlocal step
+        step += 1
+        if on_step is not None:
+            on_step(step, canvas.text())
 
     with evaluation_mode(model):
-        for start in range(prompt_length, prompt_length + gen_length, block_length):
-            block = slice(start, start + block_length)
-            is_masked = torch.ones_like(input_ids[:, block], dtype=torch.bool)
-            for num_committed in schedule:
-                inputs = {"input_ids": input_ids, **arguments}
-                prediction, confidence = predict(model, inputs, block, is_masked, forbidden_ids)
-                num_keep = torch.full_like(order, num_committed)
-                # No row is random; off the CPU a seed is asked for without looking.
-                is_committed = select_tokens(confidence, is_masked, num_keep, order, seed=0)
-                input_ids[:, block] = torch.where(is_committed, prediction, input_ids[:, block])
-                is_masked = is_masked & ~is_committed
-                step += 1
-                if on_step is not None:
-                    on_step(step, completed())
-    return completed()
+        denoiser = Denoiser(model, canvas, config, noise, block_length, mask_token_id, excluded_ids)
+        decoder = BlockDecoder(
+            canvas, denoiser, config, noise, block_length, num_steps, mask_token_id,
+            _resolve_pad_token_id(model, pad_token_id, config), on_commit,
+        )  # fmt: skip
+        decoder.run()
+    ids = canvas.text()
+    return Generation(ids, canvas.read(decoder.unmask_step), denoiser.num_forwards) if return_order else ids
 
 
-def _forbidden_ids(model: nn.Module, mask_token_id: int, suppress_ids: Sequence[int] | Tensor) -> Tensor:
-    """Return the ids (F,) int64 that are never committed."""
-    suppressed = sorted({int(token) for token in suppress_ids})
+def _settings(
+    config: SamplingConfig | None, sampler: str | None, reference_quirks: bool, settings: dict[str, Any]
+) -> SamplingConfig:
+    if sampler is not None:
+        if config is not None:
+            raise LiftError("generate: sampler and config both say how to decode: leave one out.")
+        return preset(sampler, reference_quirks=reference_quirks, **settings)
+    if reference_quirks:
+        raise LiftError("generate: reference_quirks are those of a published sampler: set sampler.")
+    return (SamplingConfig() if config is None else config).changed(**settings)
+
+
+def _num_new_columns(config: SamplingConfig, prompt_ids: Any) -> int:
+    """Return how many positions a row needs beyond its prompt: blocks counted from its start are written whole."""
+    length = 0 if config.infill or config.gen_length is None else config.gen_length
+    if config.block_origin == "answer" or not isinstance(prompt_ids, Tensor) or prompt_ids.dim() != 2:
+        return length
+    total, block_length = prompt_ids.shape[1] + length, config.block_length or max(length, 1)
+    return -(-total // block_length) * block_length - prompt_ids.shape[1]
+
+
+def _excluded_ids(model: nn.Module, mask_token_id: int, config: SamplingConfig) -> Tensor:
+    """Return the ids (F,) int64 that have no probability."""
+    suppressed = sorted(set(config.suppressed))
     if suppressed:
         check_ids(model, "suppress_ids", suppressed[0], suppressed[-1])
-    ids = sorted({mask_token_id, *suppressed})
+    ids = sorted({*suppressed, *([mask_token_id] if config.mask_token == "never" else [])})
     if len(ids) == vocab_size_of_model(model):
         raise LiftError("generate: suppress_ids leave no token to choose: leave some out.")
-    return torch.tensor(ids)
+    return torch.tensor(ids, dtype=torch.int64)
+
+
+def _resolve_pad_token_id(model: nn.Module, pad_token_id: int | None, config: SamplingConfig) -> int:
+    if pad_token_id is None:
+        pad_token_id = getattr(getattr(model, "config", None), "pad_token_id", None)
+    if pad_token_id is None:
+        return config.stop_ids[0] if config.stop_ids else 0
+    check_ids(model, "pad_token_id", pad_token_id, pad_token_id)
+    return pad_token_id
 
 
 def _resolve_mask_token_id(model: nn.Module, mask_token_id: int | None) -> int:

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from lift import LiftError, generate
-from lift.sampling.prompts import pad_on_the_left
 from lift_kernels import apply_lift_kernels
 from tests.lift_kernels.tiny_models import TINY_MODELS, V, build
 
@@ -82,14 +81,6 @@ def test_positions_do_not_depend_on_what_is_committed():
     assert ids[0, 3:].tolist() == [PAD] * 3 and seen == [[[2, 3, 4, 5, 6, 7]]] * 3
 
 
-def test_padding_is_moved_to_the_left_and_the_order_kept():
-    ids, mask = torch.tensor([[7, 0, 8, 0], [1, 2, 3, 4]]), torch.tensor([[1, 0, 1, 0], [1, 1, 1, 1]])
-    moved = pad_on_the_left(ids, mask.bool())
-    assert moved.input_ids.tolist() == [[0, 0, 7, 8], [1, 2, 3, 4]]
-    assert moved.attention_mask.tolist() == [[0, 0, 1, 1], [1, 1, 1, 1]]
-    assert pad_on_the_left(ids, None).attention_mask is None
-
-
 @pytest.mark.parametrize(
     ("name", "options", "sentence"),
     [
@@ -101,6 +92,7 @@ def test_padding_is_moved_to_the_left_and_the_order_kept():
         ("bert", {"attention_mask": torch.tensor([[0.0, -1e4]])}, "attention_mask must hold 1 on the prompt's tokens"),
         ("bert", {"suppress_ids": [3, 64]}, r"suppress_ids must be in \[0, 64\), the model's vocabulary, got 64"),
         ("bert", {"suppress_ids": range(64)}, "suppress_ids leave no token to choose"),
+        ("bert", {"row_ids": torch.tensor([1.0])}, r"row_ids must be \(1,\) int64, one a prompt, got \(1,\) float32"),
         ("dream", {"prompt_ids": torch.zeros(1, 0, dtype=torch.int64)}, "prompt_ids must not be empty"),
     ],
 )  # fmt: skip

@@ -1,0 +1,140 @@
+"""Keys and values kept between forwards: exact where attention is block-causal, as of the block's start where full."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import BertConfig, BertForMaskedLM, Qwen2Config, Qwen2ForCausalLM
+
+from lift import LiftError, generate
+from lift.sampling.cache import BlockCache, PairCache
+from tests.lift.support.stub_denoiser import StubDenoiser
+
+MASK = 62
+
+
+def decoder() -> Qwen2ForCausalLM:
+    """A model of transformers that takes pairs, and keys and values."""
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=64, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, initializer_range=0.6, max_position_embeddings=64, tie_word_embeddings=False,
+    )  # fmt: skip
+    return Qwen2ForCausalLM(config).double().eval()
+
+
+def fed_lengths(model) -> list[int]:
+    lengths = []
+    model.model.register_forward_pre_hook(
+        lambda _, args, kwargs: lengths.append(kwargs["input_ids"].shape[1]), with_kwargs=True
+    )
+    return lengths
+
+
+@pytest.mark.parametrize("origin", ["answer", "start"])
+@pytest.mark.parametrize(
+    "options", [{}, {"guidance_scale": 1.0}, {"shift": "repeat"}], ids=["plain", "guided", "shifted"]
+)
+def test_finished_blocks_are_kept_exactly(origin, options):
+    model, prompts = decoder(), torch.arange(15).view(3, 5)
+    mask = torch.tensor([[0, 0, 1, 1, 1], [1] * 5, [0, 1, 1, 1, 1]])
+    options = {
+        "gen_length": 12, "block_length": 4, "attention": "block_causal", "mask_token_id": MASK, "return_order": True,
+        "attention_mask": mask, "block_origin": origin,
+    } | options  # fmt: skip
+    plain = generate(model, prompts, **options)
+    lengths = fed_lengths(model)
+    cached = generate(model, prompts, cache="prefix", **options)
+    assert torch.equal(cached.ids, plain.ids) and len(plain.ids[:, 5:].unique()) > 8
+    assert torch.equal(cached.unmask_step.argsort(dim=1, stable=True), plain.unmask_step.argsort(dim=1, stable=True))
+    assert max(lengths) <= 8 and len(lengths) == cached.num_forwards > plain.num_forwards
+
+
+def test_a_forward_is_fed_what_its_cache_lacks():
+    columns = torch.arange(20.0).view(1, 1, 10, 2)
+    cache = BlockCache("Model")
+    cache.begin(0, 10, keep=True)
+    assert cache.update(columns, columns, 0)[0] is columns
+    cache.begin(4, 10, keep=False)
+    new = -columns[..., 4:, :]
+    assert torch.equal(cache.update(new, new, 0)[0], torch.cat([columns[..., :4, :], new], 2))
+    cache.begin(4, 6, keep=False)
+    new = -columns[..., 4:6, :]
+    found = cache.update(new, new, 0)[1]
+    assert torch.equal(found, torch.cat([columns[..., :4, :], new, columns[..., 6:, :]], 2))
+    assert cache.get_seq_length() == 4
+    cache.look(None)
+    cache.begin(4, 6, keep=False)
+    with pytest.raises(LiftError, match="Model does not use the past_key_values that it is given: set cache=None"):
+        cache.look(None)
+
+
+class Pairs:
+    """A layer's keys as `BlockCache` holds them, in the hands of a model that takes pairs and returns all of them."""
+
+    def __init__(self, kept, replaced, num_columns) -> None:
+        self.kept, self.replaced, self.all = kept, replaced, []
+        self.start = (
+            0 if kept is None else int(replaced[0].int().argmax()) if replaced is not None else kept[0][0].shape[2]
+        )
+
+    def get_seq_length(self) -> int:
+        return self.start
+
+    def update(self, keys, values, layer):
+        if self.kept is not None:
+            old = self.kept[layer][0]
+            end = self.start + keys.shape[2]
+            keys = torch.cat([old[:, :, : self.start], keys, old[:, :, end:]], 2)
+        self.all.append((keys, keys))
+        return keys, keys
+
+
+class PairStub(StubDenoiser):
+    def forward(self, input_ids, attention_mask=None, past_key_values=None, use_cache=False, replace_position=None):
+        pairs = Pairs(past_key_values, replace_position, input_ids.shape[1])
+        output = self._logits(input_ids, attention_mask, None, pairs)
+        output.past_key_values = pairs.all
+        return output
+
+
+class PrefixOnlyStub(PairStub):
+    def forward(self, input_ids, attention_mask=None, past_key_values=None, use_cache=False):
+        return super().forward(input_ids, attention_mask, past_key_values, use_cache)
+
+
+@pytest.mark.parametrize("cache", ["prefix", "dual"])
+def test_code_that_takes_pairs_gets_them(cache):
+    spec = {"seed": 4, "vocab_size": 48, "mask_token_id": 47, "layers": 2}
+    options = {"sampler": "fast_dllm", "gen_length": 12, "block_length": 4, "cache": cache, "return_order": True}
+    prompts = torch.arange(10).view(2, 5)
+    expected = generate(StubDenoiser(spec), prompts, **options)
+    found = generate(PairStub(spec), prompts, **options)
+    assert torch.equal(found.ids, expected.ids) and torch.equal(found.unmask_step, expected.unmask_step)
+    assert not torch.equal(expected.ids, generate(StubDenoiser(spec), prompts, **options | {"cache": None}).ids)
+
+
+def test_dual_needs_code_that_replaces(monkeypatch):
+    import lift.sampling.cache as module
+
+    monkeypatch.setattr(module, "new_cache", lambda model: PairCache("LLaDA", False))
+    spec = {"seed": 4, "vocab_size": 48, "mask_token_id": 47, "layers": 2}
+    options = {"gen_length": 8, "block_length": 4}
+    prompts = torch.arange(10).view(2, 5)
+    with pytest.raises(
+        LiftError, match="LLaDA takes no replace_position, which cache='dual' needs: set cache='prefix'"
+    ):
+        generate(PrefixOnlyStub(spec), prompts, cache="dual", **options)
+    found = generate(PrefixOnlyStub(spec), prompts, cache="prefix", **options)
+    monkeypatch.undo()
+    assert torch.equal(found, generate(StubDenoiser(spec), prompts, cache="prefix", **options))
+
+
+def test_models_without_a_cache_are_refused():
+    config = BertConfig(
+        vocab_size=64, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8,
+        max_position_embeddings=16,
+    )  # fmt: skip
+    options = {"gen_length": 4, "mask_token_id": MASK, "cache": "prefix", "block_length": 2}
+    with pytest.raises(LiftError, match=r"BertForMaskedLM .*past_key_values.*: set cache=None"):
+        generate(BertForMaskedLM(config), torch.zeros(1, 2, dtype=torch.int64), **options)
