@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lift.errors import LiftError
     from lift.models import load_model
     from lift.objectives import METHODS, LiftOptions
-    from lift.sampling import generate
+    from lift.sampling import SamplingConfig, generate
     from lift.training import LiftConfig, LiftTrainer
     from lift_kernels import __version__
 
@@ -22,6 +22,7 @@ __all__ = [
     "LiftOptions",
     "LiftTrainer",
     "MaskedDiffusionCollator",
+    "SamplingConfig",
     "__version__",
     "generate",
     "load_model",

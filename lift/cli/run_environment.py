@@ -15,7 +15,7 @@ FILE = "environment.json"
 
 _PACKAGES = (
     "lift-kernels", "torch", "triton", "transformers", "datasets", "accelerate", "tokenizers", "safetensors", "numpy",
-    "peft", "bitsandbytes", "deepspeed",
+    "peft", "bitsandbytes", "deepspeed", "lm-eval", "math-verify",
 )  # fmt: skip
 
 
@@ -36,6 +36,12 @@ def environment(command: str, args: Any, model: Any, *, step: int) -> dict[str, 
         "num_processes": args.world_size,
         "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
         "mixed_precision": "bf16" if args.bf16 else "fp16" if args.fp16 else "no",
+    } | software()
+
+
+def software() -> dict[str, Any]:
+    """Return what a run stands on: versions, the state of the working directory, and the machine."""
+    return {
         "python": platform.python_version(),
         "versions": {name: found for name in _PACKAGES if (found := _version(name)) is not None},
         "git": git_state(),

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lift.cli.parser import SentenceParser
+from lift.cli.sampling_flags import add_sampling_flags, sampling_config
 from lift.errors import LiftError
-from lift.sampling.schedule import plan_blocks
+from lift.sampling.plan import plan_steps
 
 if TYPE_CHECKING:
     from lift.data import PromptFrame
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _DESCRIPTION = (
-    "Complete prompts by low-confidence remasking. Answers go to stdout, one a line where they hold no newline; what "
-    "is said of them, such as a Sudoku's grid and whether it is valid, goes to stderr."
+    "Complete prompts, by default by low-confidence remasking. Answers go to stdout, one a line where they hold no "
+    "newline; what is said of them, such as a Sudoku's grid and whether it is valid, goes to stderr."
 )
 
 
@@ -39,19 +40,6 @@ def run(arguments: Sequence[str]) -> None:
         help="text in front of each prompt, as in training; by default the training's, '' for none",
     )
     parser.add_argument(
-        "--gen_length",
-        type=int,
-        within="[1, inf)",
-        default=None,
-        help="tokens to generate; by default as many as the prompt",
-    )
-    parser.add_argument(
-        "--block_length", type=int, within="[1, inf)", default=None, help="tokens per block; by default one block"
-    )
-    parser.add_argument(
-        "--steps", type=int, within="[1, inf)", default=None, help="forward passes; by default one per token"
-    )
-    parser.add_argument(
         "--mask_token_id", type=int, within="[0, inf)", default=None, help="by default the one trained with"
     )
     parser.add_argument(
@@ -61,10 +49,13 @@ def run(arguments: Sequence[str]) -> None:
         help="float32, bfloat16, float16, or that of the weights (auto)",
     )
     parser.add_switch("trust_remote_code", help="run Python code that comes with the model")
+    parser.add_switch("no_animation", help="in a terminal, do not show how the answer is written")
+    add_sampling_flags(parser)
     options = parser.parse_args(arguments)
-    if options.gen_length is not None:
+    config = sampling_config(options)
+    if config.gen_length is not None:
         try:
-            plan_blocks(options.gen_length, options.block_length, options.steps)
+            plan_steps(config, config.gen_length)
         except ValueError as error:
             raise LiftError(str(error).removeprefix("generate: ")) from None
 
@@ -72,6 +63,7 @@ def run(arguments: Sequence[str]) -> None:
     import transformers
     from rich.console import Console
 
+    from lift.cli.animation import Animation
     from lift.cli.arguments import ModelArguments
     from lift.cli.loading import build_model, load_generation_config, load_tokenizer
     from lift.data import PromptFrame, cut_at_end, end_token_ids, resolve_mask_token_id, unknown_token_ids
@@ -108,16 +100,22 @@ def run(arguments: Sequence[str]) -> None:
         apply_lift_kernels(model)
         for prompt in options.prompt:
             prompt_ids = _encode(prompt, tokenizer, frame)
-            ids = generate(
-                model,
-                torch.tensor([prompt_ids], dtype=torch.int64, device=model.device),
-                mask_token_id=mask_token_id,
-                gen_length=_gen_length(options.gen_length, prompt_ids),
-                block_length=options.block_length,
-                steps=options.steps,
-                suppress_ids=unknown_ids,
-            )
-            response_ids = cut_at_end(ids[0, len(prompt_ids) :].tolist(), end_ids)
+            start = 0 if config.infill else len(prompt_ids)
+            with Animation(console, tokenizer, mask_token_id, start, is_on=not options.no_animation) as animation:
+                ids = generate(
+                    model,
+                    torch.tensor([prompt_ids], dtype=torch.int64, device=model.device),
+                    config=config.changed(
+                        gen_length=None if config.infill else _gen_length(config.gen_length, prompt_ids),
+                        suppress_ids=(*config.suppress_ids, *unknown_ids),
+                        stop_ids=config.stop_ids or tuple(sorted(end_ids)),
+                    ),
+                    mask_token_id=mask_token_id,
+                    pad_token_id=tokenizer.pad_token_id,
+                    on_step=animation.show,
+                )
+            written = ids[0, start:].tolist()
+            response_ids = written if config.infill else cut_at_end(written, end_ids)
             answer = tokenizer.decode(response_ids, skip_special_tokens=True)
             print(answer, flush=True)
             if not answer:

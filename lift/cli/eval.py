@@ -1,0 +1,180 @@
+"""`lift eval`: score a model on benchmarks through lm-evaluation-harness."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lift.cli.parser import SentenceParser
+from lift.cli.sampling_flags import add_sampling_flags, sampling_config
+from lift.errors import LiftError
+from lift.sampling.config import SamplingConfig
+from lift.sampling.plan import plan_steps
+from lift.tasks.benchmarks.files import BENCHMARKS
+
+_DESCRIPTION = (
+    "Score a model, or an adapter's folder, on benchmarks. The table goes to stdout; evaluation.json in output_dir "
+    "holds every prompt, output and verdict. A killed run goes on where it was, on any number of processes: torchrun "
+    "--nproc_per_node 2 -m lift.cli eval ..."
+)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Evaluate, print the table and write the record.
+
+    Raises:
+        LiftError: bad input, a model that cannot be loaded, or lm-eval is not installed.
+    """
+    options = _parser().parse_args(arguments)
+    _check_sampling(options)
+
+    import transformers
+
+    from lift.cli.evaluation_record import task_record, write_record
+    from lift.cli.evaluation_table import table
+    from lift.evaluation import LiftLM, register_model
+
+    register_model()
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    tasks = _open_tasks(options)
+    folder = Path(options.output_dir)
+    given = {field.name for field in dataclasses.fields(SamplingConfig)} & set(vars(options))
+    model = LiftLM(
+        options.model, peft=options.peft, dtype=options.dtype, trust_remote_code=options.trust_remote_code,
+        mask_token_id=options.mask_token_id, batch_size=options.batch_size, store=str(folder / "answers"),
+        sampler=options.sampler, reference_quirks=options.reference_quirks, estimator=options.estimator,
+        num_forwards=options.num_forwards, **{name: getattr(options, name) for name in given},
+    )  # fmt: skip
+    records = []
+    for task in tasks:
+        start = time.perf_counter()
+        results = _evaluate(model, task, options)
+        written = model.gather_object({key: _plain(model, answer) for key, answer in model.written.items()})
+        model.written.clear()
+        if results is None or written is None:
+            continue
+        answers = {key: answer for of_rank in written for key, answer in of_rank.items()}
+        records.append(task_record(results, answers, model.tokenizer, time.perf_counter() - start))
+    if model.rank == 0:
+        write_record(folder, shlex.join(["lift", "eval", *arguments]), options.model, model.get_model_info(), records)
+        print(table(records, model.get_model_info()))
+
+
+def _check_sampling(options: Any) -> None:
+    """Say what does not fit together before anything is loaded."""
+    config = sampling_config(options)
+    try:
+        if config.gen_length is not None:
+            plan_steps(config, config.gen_length)
+    except ValueError as error:
+        raise LiftError(str(error).removeprefix("generate: ")) from None
+
+
+def _parser() -> SentenceParser:
+    parser = SentenceParser(prog="lift eval", description=_DESCRIPTION)
+    parser.add_argument(
+        "--model", required=True, help="folder or Hub id of a model and its tokenizer, or an adapter's folder"
+    )
+    parser.add_argument(
+        "--tasks", required=True,
+        help=f"names with commas between: {', '.join(BENCHMARKS)}; a task of lm-eval's; or a YAML file",
+    )  # fmt: skip
+    parser.add_argument("--output_dir", required=True, help="folder of evaluation.json and of the answers")
+    parser.add_argument(
+        "--data_files", nargs="+", default=[], metavar="TASK=FILE", help="local rows of a task, in place of the Hub's"
+    )
+    parser.add_argument("--limit", type=int, within="[1, inf)", default=None, help="use the first documents only")
+    parser.add_argument(
+        "--samples", type=int, within="[1, inf)", default=None,
+        help="answers to each prompt, by default the task's: 64 for AIME, else 1",
+    )  # fmt: skip
+    parser.add_argument("--num_fewshot", type=int, within="[0, inf)", default=None, help="by default the task's")
+    parser.add_argument(
+        "--apply_chat_template", choices=("auto", "true", "false"), default="auto",
+        help="write prompts by the tokenizer's template; auto does where it has one",
+    )  # fmt: skip
+    parser.add_argument(
+        "--batch_size", default="auto", help="rows a forward, or auto: 64, halved where memory runs out"
+    )
+    parser.add_argument("--peft", default=None, metavar="FOLDER", help="adapter to put into the model, unmerged")
+    parser.add_argument(
+        "--mask_token_id", type=int, within="[0, inf)", default=None, help="by default the one trained with"
+    )
+    parser.add_argument(
+        "--dtype", default="auto", choices=("float32", "bfloat16", "float16", "auto"),
+        help="float32, bfloat16, float16, or that of the weights (auto)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--estimator", choices=("antithetic", "published"), default="antithetic",
+        help="of likelihoods: unbiased, with a standard error, or LLaDA's, which is biased",
+    )  # fmt: skip
+    parser.add_argument(
+        "--num_forwards", type=int, within="[1, inf)", default=128, help="forwards of a likelihood; by default 128"
+    )
+    parser.add_switch("run_generated_code", "run the programs that the model writes, confined: for humaneval and mbpp")
+    parser.add_switch("trust_remote_code", help="run Python code that comes with the model")
+    add_sampling_flags(parser)
+    return parser
+
+
+def _open_tasks(options: Any) -> list[Any]:
+    """Return the tasks, with their rows.
+
+    Raises: LiftError for an unknown one, and where one runs code that it may not, or that cannot be confined.
+    """
+    from lm_eval.tasks import TaskManager
+
+    from lift.confinement.seccomp import unsupported
+
+    names = [name.strip() for name in options.tasks.split(",") if name.strip()]
+    specs = [str(BENCHMARKS.get(name, name)) for name in names]
+    files = dict(pair.partition("=")[::2] for pair in options.data_files)
+    if unused := sorted(set(files) - set(names)):
+        raise LiftError(f"data_files: {unused[0]!r} is none of the tasks: write TASK=FILE.")
+    needs_index = any(not spec.endswith((".yaml", ".yml")) for spec in specs)
+    manager = TaskManager(include_defaults=needs_index, metadata={"data_files": files})
+    try:
+        tasks = list(manager.load(specs)["tasks"].values())
+    except KeyError as error:
+        raise LiftError(f"{error.args[0]}: lift eval --help lists the tasks.") from None
+    for task in tasks:
+        name = task.config.task
+        if getattr(task, "UNSAFE_CODE", False):
+            if not options.run_generated_code:
+                raise LiftError(f"{name} runs programs that the model writes: allow it by --run_generated_code true.")
+            if name in BENCHMARKS and (why := unsupported()):
+                raise LiftError(f"{name} runs programs that the model writes, and they cannot be confined here: {why}.")
+        if options.samples is not None:
+            task.set_config("repeats", options.samples)
+    return tasks
+
+
+def _evaluate(model: Any, task: Any, options: Any) -> Any:
+    from lm_eval import simple_evaluate
+    from lm_eval.tasks import TaskManager
+
+    has_template = model.tokenizer.chat_template is not None
+    apply = has_template if options.apply_chat_template == "auto" else options.apply_chat_template == "true"
+    return simple_evaluate(
+        model=model, tasks=[task], task_manager=TaskManager(include_defaults=False), limit=options.limit,
+        num_fewshot=options.num_fewshot, apply_chat_template=apply, bootstrap_iters=0,
+        confirm_run_unsafe_code=options.run_generated_code,
+    )  # fmt: skip
+
+
+def _plain(model: Any, answer: Any) -> dict[str, Any]:
+    """Return an answer as plain data, which goes from process to process and into the record."""
+    return {
+        "token_ids": answer.ids,
+        "unmask_step": answer.unmask_step,
+        "forwards": answer.num_forwards,
+        "tokens": model.writer.num_tokens(answer),
+        "seconds": answer.seconds,
+    }

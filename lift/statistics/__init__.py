@@ -1,0 +1,26 @@
+"""What a score is worth: pass@k, intervals, and whether two runs on the same problems differ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lift.lazy_face import lazy_face
+
+if TYPE_CHECKING:
+    from lift.statistics.comparison import Comparison, compare_accuracies, compare_scores, mcnemar_p_value
+    from lift.statistics.intervals import Interval, bootstrap_interval, wilson_interval
+    from lift.statistics.repeated_samples import mean_pass_at_k, pass_at_k
+
+__all__ = [
+    "Comparison",
+    "Interval",
+    "bootstrap_interval",
+    "compare_accuracies",
+    "compare_scores",
+    "mcnemar_p_value",
+    "mean_pass_at_k",
+    "pass_at_k",
+    "wilson_interval",
+]
+
+__getattr__, __dir__ = lazy_face(__name__, __file__)

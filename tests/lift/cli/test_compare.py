@@ -1,0 +1,58 @@
+"""`lift compare` pairs runs problem by problem."""
+
+from __future__ import annotations
+
+import json
+
+from lift.cli import main
+from lift.statistics import compare_scores
+
+
+def write(folder, right, parts=None, task="task", start=0):
+    documents = [
+        {
+            "id": start + n,
+            "target": "1",
+            "prompt": "",
+            "outputs": [],
+            "metrics": {"score": float(value), "cells": [part, 4]},
+        }
+        for n, (value, part) in enumerate(zip(right, parts or [0] * len(right), strict=True))
+    ]
+    scores = [{"name": name, "value": 0.0, "interval": None} for name in ("score", "cells")]
+    folder.mkdir()
+    (folder / "evaluation.json").write_text(
+        json.dumps({"format": 1, "tasks": [{"task": task, "scores": scores, "documents": documents}]})
+    )
+    return str(folder)
+
+
+def test_verdicts_are_paired_by_mcnemars_test_and_shares_by_the_bootstrap(tmp_path, capsys):
+    first = write(tmp_path / "a", [1] * 3 + [0] * 10, [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2])
+    second = write(tmp_path / "b", [0] * 3 + [1] * 10, [1] * 13)
+    assert main(["compare", first, second]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].split()[:2] == ["task", "score"]
+    assert lines[2].split()[-3:] == ["0.0923", "3", "10"]  # (3, 10): .092285
+    assert "23.08%" in lines[2] and "76.92%" in lines[2] and "+53.85%" in lines[2]
+    expected = compare_scores([n / 4 for n in [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2]], [0.25] * 13)
+    assert f"{expected.p_value:.3g}" in lines[3].split() and f"{expected.difference:+.2%}" in lines[3]
+
+
+def test_documents_of_one_run_alone_are_left_out_and_said(tmp_path, capsys, caplog):
+    first = write(tmp_path / "a", [1, 0, 1])
+    second = write(tmp_path / "b", [1, 1], start=1)
+    assert main(["compare", first, second]) == 0
+    assert "task: 1 documents are in one of the runs only, and left out" in caplog.text
+    assert capsys.readouterr().out.splitlines()[2].split()[2] == "2"
+
+
+def test_what_cannot_be_compared_is_one_sentence(tmp_path, capsys):
+    first, other = write(tmp_path / "a", [1]), write(tmp_path / "b", [1], task="other")
+    for words, sentence in (
+        ([first], "a comparison needs at least two runs"),
+        ([first, str(tmp_path)], "is no record of lift eval"),
+        ([first, other], "these runs have no task in common"),
+    ):
+        assert main(["compare", *words]) == 2
+        assert sentence in capsys.readouterr().err
