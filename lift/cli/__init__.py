@@ -9,10 +9,10 @@ from importlib import import_module
 
 _COMMANDS = {
     "train": "fine-tune a model: lift train --preset sudoku --output_dir out",
-    "sample": "complete prompts with a trained model: lift sample --model out --prompt 3102200002100320",
-    "eval": "score a model: lift eval --model out --tasks lift_gsm8k,countdown --output_dir scores",
-    "compare": "compare runs of lift eval on the same problems: lift compare scores other-scores",
-    "merge": "put a LoRA adapter into its base model: lift merge --model out --output_dir merged",
+    "sample": "complete prompts: lift sample --model out --prompt 3102200002100320",
+    "eval": "score it: lift eval --model out --tasks countdown --output_dir scores",
+    "compare": "compare evaluations: lift compare scores other-scores",
+    "merge": "merge a LoRA adapter: lift merge --model out --output_dir merged",
     "presets": "list the presets of lift train",
     "methods": "list the methods of lift train",
     "doctor": "say what this machine has and which backend each device gets",
