@@ -21,6 +21,13 @@ class LinearHead(NamedTuple):
     softcap: float | None = None
     exclude_index: int | None = None  # an entry without probability: its logit is -inf, and its row gets no gradient
 
+    @classmethod
+    def of(
+        cls, weight: Tensor, bias: Tensor | None, scale: float, softcap: float | None, exclude_index: int | None
+    ) -> LinearHead:
+        """Return a head as a call gives it, its bias contiguous, as kernels read it."""
+        return cls(weight, None if bias is None else bias.contiguous(), scale, softcap, exclude_index)
+
 
 class RowStats(NamedTuple):
     """Statistics of N rows, each (N,), in nats but for `argmax` (int64)."""
@@ -31,6 +38,13 @@ class RowStats(NamedTuple):
     max_log_prob: Tensor
     argmax: Tensor
     runner_up_log_prob: Tensor | None = None  # of the second most likely token; None where not asked for
+
+    @classmethod
+    def joined(cls, parts: list[RowStats]) -> RowStats:
+        """Return the statistics of the rows of all parts, at least one, in their order."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(*(None if values[0] is None else torch.cat(values) for values in zip(*parts, strict=True)))  # type: ignore[arg-type]
 
 
 class StatsGrad(NamedTuple):
@@ -48,6 +62,10 @@ class Draws(NamedTuple):
     row_ids: Tensor  # (N,) int64
     positions: Tensor  # (N,) int64
     temperature: float  # 0: none is drawn, and the most likely token taken
+
+    def part(self, rows: slice) -> Draws:
+        """Return the draws of some rows."""
+        return self._replace(row_ids=self.row_ids[rows], positions=self.positions[rows])
 
 
 class SampledRows(NamedTuple):

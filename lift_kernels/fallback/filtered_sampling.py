@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lift_kernels.fallback.logits import LogitTiles
 from lift_kernels.fallback.matmul import HeadRows
-from lift_kernels.fallback.sampling import SoftmaxOfOthers, noise_of, rows_of
+from lift_kernels.fallback.sampling import SoftmaxOfOthers, noise_of
 from lift_kernels.fallback.tiles import (
     Tiling,
     default_workspace_bytes,
@@ -50,7 +50,7 @@ def sample_filtered_rows(
     tiling = plan_tiles(hidden_states, head.weight, workspace_bytes - rows_at_once * per_row)
     head_rows, blocks = HeadRows(head.weight, tiling.columns), []
     for rows in slices(num_rows, min(tiling.rows, rows_at_once)):
-        blocks.append(_sampled(hidden_states[rows], head, rows_of(draws, rows), tiling, head_rows, top_k, top_p))
+        blocks.append(_sampled(hidden_states[rows], head, draws.part(rows), tiling, head_rows, top_k, top_p))
     return SampledRows(*map(torch.cat, zip(*blocks, strict=True)))
 
 

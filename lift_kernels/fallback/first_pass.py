@@ -45,7 +45,7 @@ def gather_stats(
         for columns in tiling.column_blocks():
             softmax.update(logits(columns)[0], columns)
         blocks.append(softmax.finish())
-    return joined(blocks)
+    return RowStats.joined(blocks)
 
 
 def gather_gradients(
@@ -93,17 +93,6 @@ def gather_gradients(
     if exponentials is not None:
         found.factors = torch.stack(references).sub_(softmax.max).exp_().mul_(share)
     return found
-
-
-def joined(blocks: list[RowStats]) -> RowStats:
-    """Return the statistics of the rows of all blocks, at least one, in their order."""
-    if len(blocks) == 1:
-        return blocks[0]
-    log_prob, lse, entropy, max_log_prob, argmax, runner_up = zip(*blocks, strict=True)
-    return RowStats(
-        torch.cat(log_prob), torch.cat(lse), torch.cat(entropy), torch.cat(max_log_prob), torch.cat(argmax),
-        None if runner_up[0] is None else torch.cat(runner_up),
-    )  # fmt: skip
 
 
 def _sums(hidden_states: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lift_kernels.fallback.first_pass import gather_gradients, gather_stats, joined
+from lift_kernels.fallback.first_pass import gather_gradients, gather_stats
 from lift_kernels.fallback.head_gradients import head_gradients
 from lift_kernels.fallback.matmul import HeadRows
 from lift_kernels.fallback.second_pass import second_pass
@@ -149,7 +149,7 @@ def _frozen_head(
             unweighted = found.grad_hidden
         else:
             grad_hidden[rows] = found.grad_hidden
-    stats = joined(blocks)
+    stats = RowStats.joined(blocks)
     weights = _resolved(token_weight, stats)
     if callable(token_weight):
         grad_hidden.copy_(unweighted.mul_(weights[:, None]))

@@ -61,7 +61,7 @@ class HeadRows:
 def operand_dtype(tensor: Tensor) -> torch.dtype:
     """The dtype in which the gradients' products of such tensors are multiplied.
 
-    bfloat16 where a processor has instructions for it: without them oneDNN takes 5 to 60 times as long as in float32.
+    bfloat16 where a processor has instructions for it: without them oneDNN emulates it, and float32 takes less time.
     """
     dtype = gradient_dtype(tensor.dtype)
     is_slow = dtype == torch.bfloat16 and tensor.device.type == "cpu" and not _has_avx512_bf16()

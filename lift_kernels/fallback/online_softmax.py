@@ -108,7 +108,7 @@ def log1p_exp(x: Tensor) -> Tensor:
 
 
 def largest_entries(z: Tensor) -> tuple[Tensor, Tensor]:
-    """`z.max(0)`, the lowest index of equals, for (K, N): an index costs torch ten times as much as a maximum."""
+    """`z.max(0)`, the lowest index of equals, for (K, N): an index costs torch far more than a maximum."""
     size, num_rows = z.shape
     if size % _GROUP or num_rows == 0:
         largest, index = z.max(0)

@@ -35,7 +35,7 @@ def sample_rows(
     for rows in tiling.row_blocks():
         logits = LogitTiles(hidden_states[rows], head, tiling, head_rows)
         softmax = SoftmaxOfOthers(logits.buffer, logits.num_rows)
-        race = None if draws.temperature == 0 else GumbelRace(logits.buffer, rows_of(draws, rows))
+        race = None if draws.temperature == 0 else GumbelRace(logits.buffer, draws.part(rows))
         for columns in tiling.column_blocks():
             z, _ = logits(columns)
             if race is not None:
@@ -44,11 +44,6 @@ def sample_rows(
         token, logit = (softmax.argmax, softmax.max) if race is None else (race.token, race.logit)
         blocks.append(SampledRows(token, softmax.log_prob(logit), softmax.entropy()))
     return SampledRows(*map(torch.cat, zip(*blocks, strict=True)))
-
-
-def rows_of(draws: Draws, rows: slice) -> Draws:
-    """Return the draws of some rows."""
-    return draws._replace(row_ids=draws.row_ids[rows], positions=draws.positions[rows])
 
 
 def noise_of(draws: Draws, columns: slice) -> Tensor:

@@ -43,6 +43,12 @@ def round_to(x, dtype: tl.constexpr):
 
 
 @triton.jit
+def sum_of_fours(values):
+    """Sums of four neighbours, which one thread holds: an accumulator takes a quarter of the registers."""
+    return tl.sum(tl.reshape(values, [values.shape[0] // 4, 4]), 1)
+
+
+@triton.jit
 def head_logits(product, bias, scale, softcap, HAS_BIAS: tl.constexpr, HAS_SOFTCAP: tl.constexpr):
     """softcap * tanh(scale * (product + bias) / softcap), without the parts that are absent; float32."""
     z = product

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from lift_kernels.kernels import plan as planning
-from lift_kernels.kernels.chunked_gradients import chunked_gradients
+from lift_kernels.kernels.chunked_gradients import chunked_gradients, chunked_row_gradients
 from lift_kernels.kernels.head_gradients import Deferred
 from lift_kernels.kernels.plan import DEFAULT_WORKSPACE_BYTES, Plan
 from lift_kernels.kernels.row_chunks import Scratch, joined, row_chunk
 from lift_kernels.kernels.rows import spread_rows, take_rows
-from lift_kernels.kernels.stats_gradients import chunked_row_gradients, rows_of_stats
+from lift_kernels.kernels.stats_gradients import rows_of_stats
 from lift_kernels.kernels.tiled_gradients import gradients_of_rows, least_workspace_bytes, tiled_gradients
 from lift_kernels.kernels.tiled_statistics import tiled_statistics
 from lift_kernels.kernels.waves import num_multiprocessors
@@ -142,7 +142,7 @@ def stats_gradients(
     rows = rows_of_stats(hidden_states, targets, stats, grad)
     plan = _plan_gradients(hidden_states, head, needs_grad, workspace_bytes)
     if plan is not None:
-        return chunked_row_gradients(rows, head, needs_grad, plan)
+        return chunked_row_gradients(rows, head, needs_grad, plan, _workspace(workspace_bytes, hidden_states))
     return gradients_of_rows(rows, head, needs_grad, workspace_bytes=_workspace(workspace_bytes, hidden_states))
 
 

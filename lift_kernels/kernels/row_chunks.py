@@ -68,8 +68,4 @@ def row_chunk(
 
 def joined(stats: list[RowStats], device: torch.device) -> RowStats:
     """Return the statistics of chunks of rows as one; of no rows where there is none."""
-    if not stats:
-        return PartialStatistics.empty(0, 1, device).merge()
-    if len(stats) == 1:
-        return stats[0]
-    return RowStats(*(None if values[0] is None else torch.cat(values) for values in zip(*stats, strict=True)))  # type: ignore[arg-type]
+    return RowStats.joined(stats or [PartialStatistics.empty(0, 1, device).merge()])

@@ -14,7 +14,7 @@ import triton.language as tl
 from torch import Tensor
 
 from lift_kernels import philox
-from lift_kernels.kernels.arithmetic import LOG2_E, LOWEST, head_logits
+from lift_kernels.kernels.arithmetic import LOG2_E, LOWEST, head_logits, sum_of_fours
 from lift_kernels.kernels.launch_configs import Launch
 from lift_kernels.linear_head import Draws, LinearHead
 
@@ -131,9 +131,8 @@ def _sample_rows_kernel(
                 token = first_column + own
         centred = (z - largest) * _LOG2_E
         exponentials = tl.where(offs_v == own, 0.0, tl.exp2(centred))
-        sums += tl.sum(tl.reshape(exponentials, [BLOCK_V // 4, 4]), 1)
-        weighted = tl.maximum(centred, LOWEST) * exponentials  # of -inf: 0 * -inf is nan
-        weighted_sums += tl.sum(tl.reshape(weighted, [BLOCK_V // 4, 4]), 1)
+        sums += sum_of_fours(exponentials)
+        weighted_sums += sum_of_fours(tl.maximum(centred, LOWEST) * exponentials)  # of -inf: 0 * -inf is nan
 
     tl.store(p_state + LARGEST * plane, largest)
     tl.store(p_state + SUM * plane, sum_before + tl.sum(sums, 0))

@@ -29,7 +29,7 @@ def sample_rows(
         scratch = Scratch.allocate(head.weight, plan, workspace_bytes, exponentials=False)
         launch = launch_config("sample_rows", hidden_states.dtype, device, num_rows)
         for rows in planning.slices(num_rows, plan.rows):
-            own = draws._replace(row_ids=draws.row_ids[rows], positions=draws.positions[rows])
+            own = draws.part(rows)
             own_state, own_token = state.new_empty((NUM_PLANES, rows.stop - rows.start)), token[rows]
             for columns in plan.column_chunks():
                 products = scratch.weight.products(hidden_states[rows], columns, scratch.buffer)

@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lift_kernels.kernels.arithmetic import LOG2_E, LOWEST, head_logits, logit_slope, round_to
+from lift_kernels.kernels.arithmetic import LOG2_E, LOWEST, head_logits, logit_slope, round_to, sum_of_fours
 from lift_kernels.kernels.launch_configs import COLUMN_SUMS, FINISH_ROWS, Launch
 from lift_kernels.kernels.partial_statistics import (
     MAX,
@@ -111,9 +111,9 @@ def _softmax_rows_kernel(
         largest = tl.maximum(largest, block_largest)
         centred = z - reference
         exponentials = tl.exp2(centred)
-        sums += _sum_of_fours(exponentials)
+        sums += sum_of_fours(exponentials)
         if ALL_STATS:
-            weighted_sums += _sum_of_fours(tl.maximum(centred, LOWEST) * exponentials)  # of -inf: 0 * -inf is nan
+            weighted_sums += sum_of_fours(tl.maximum(centred, LOWEST) * exponentials)  # of -inf: 0 * -inf is nan
         if HAS_EXPONENTIALS:
             if HAS_SOFTCAP:
                 exponentials *= logit_slope(logits, logit_softcap)
@@ -145,12 +145,6 @@ def _softmax_rows_kernel(
     tl.store(argmax_ptr + i_n, argmax)
     if HAS_RUNNER_UP:
         tl.store(p_statistics + RUNNER_UP * plane, runner_up)
-
-
-@triton.jit
-def _sum_of_fours(values):
-    """Sums of four neighbours, which one thread holds: an accumulator takes a quarter of the registers."""
-    return tl.sum(tl.reshape(values, [values.shape[0] // 4, 4]), 1)
 
 
 @triton.jit

@@ -14,15 +14,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lift_kernels.kernels import products as matrix_products
 from lift_kernels.kernels.arithmetic import LOWEST, head_logits, logit_slope, round_to
 from lift_kernels.kernels.launch_configs import ROW_GRADIENTS
-from lift_kernels.kernels.plan import Plan, slices
-from lift_kernels.kernels.rows import Addend, copy_rows
-from lift_kernels.kernels.softmax_rows import weighted_column_sums
-from lift_kernels.kernels.target_rows import add_target_rows
 from lift_kernels.kernels.tiled_gradient import Rows
-from lift_kernels.linear_head import Gradients, LinearHead, NeedsGrad, RowStats, StatsGrad
+from lift_kernels.linear_head import LinearHead, RowStats, StatsGrad
 
 
 def rows_of_stats(hidden_states: Tensor, targets: Tensor | None, stats: RowStats, grad: StatsGrad) -> Rows:
@@ -107,50 +102,3 @@ def row_gradients(
         HAS_EXCLUDED=head.exclude_index is not None, HAS_ENTROPY=rows.entropy_weight is not None,
         **ROW_GRADIENTS.options,
     )  # fmt: skip
-
-
-def chunked_row_gradients(
-    rows: Rows,
-    head: LinearHead,
-    needs_grad: NeedsGrad,
-    plan: Plan,
-) -> Gradients:
-    """Return the gradients that `gradients_of_rows` does, where the logits' of a chunk of rows fit in memory."""
-    dtype, (num_rows, width), num_columns = rows.hidden_states.dtype, rows.hidden_states.shape, head.weight.shape[0]
-    buffer = rows.hidden_states.new_empty(plan.buffer_size, dtype=torch.float32)
-    memory = rows.hidden_states.new_empty((plan.rows, plan.row_stride))[:, :num_columns]
-    # Where several chunks add up, they do so in float32, and the sum is rounded once.
-    sum_dtype = dtype if plan.is_one_chunk else torch.float32
-    new = head.weight.new_empty if num_rows else head.weight.new_zeros
-    grad_hidden = torch.empty_like(rows.hidden_states) if needs_grad.hidden_states else None
-    grad_weight = new((num_columns, width), dtype=sum_dtype) if needs_grad.weight else None
-    grad_bias = buffer.new_zeros(num_columns) if needs_grad.bias else None
-    # A target outside the vocabulary keeps 0.
-    target_factor = None if rows.targets is None else torch.zeros_like(rows.lse)
-    for chunk in plan.row_chunks():
-        part, gradient = rows.part(chunk), memory[: chunk.stop - chunk.start]
-        part_factor = None if target_factor is None else target_factor[chunk]
-        for columns in plan.column_chunks():
-            products = buffer[: gradient.shape[0] * (columns.stop - columns.start)].view(gradient.shape[0], -1)
-            matrix_products.multiply(part.hidden_states, head.weight[columns].t(), products)
-            row_gradients(products, columns, part, head, gradient, part_factor)
-        if grad_hidden is not None:
-            for some in slices(gradient.shape[0], buffer.numel() // width):
-                product = buffer[: (some.stop - some.start) * width].view(-1, width)
-                matrix_products.multiply(gradient[some], head.weight, product)
-                addend = None
-                if part.targets is not None and part_factor is not None:
-                    addend = Addend(head.weight, part.targets[some], part_factor[some])
-                copy_rows(product, grad_hidden[chunk][some], addend=addend)
-        accumulate = chunk.start > 0
-        if grad_weight is not None:
-            matrix_products.multiply(gradient.t(), part.hidden_states, grad_weight, accumulate=accumulate)
-        if grad_bias is not None:
-            weighted_column_sums(gradient, torch.ones_like(part.lse), grad_bias, accumulate=accumulate)
-        if part.targets is not None and part_factor is not None:
-            add_target_rows(part.hidden_states, part_factor, part.targets, grad_weight, grad_bias)
-    return Gradients(
-        grad_hidden,
-        None if grad_weight is None else grad_weight.to(dtype),
-        None if grad_bias is None else grad_bias.to(dtype),
-    )

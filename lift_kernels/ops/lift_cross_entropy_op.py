@@ -106,9 +106,7 @@ def _loss(
             return rows.mark(rows.values((learnability * row_weight[:, None]).flatten()))
 
         compute = head_backend(_OP, backend, hidden_states)
-        head = LinearHead(
-            weight, None if bias is None else bias.contiguous(), logit_scale, logit_softcap, exclude_index
-        )
+        head = LinearHead.of(weight, bias, logit_scale, logit_softcap, exclude_index)
         stats, token_weight, gradients = compute.loss_gradients(
             rows.take(hidden_states, compute), head, rows.targets(targets), weigh, needs_grad,
             workspace_bytes=workspace_bytes, all_stats=all_stats, may_defer=may_defer,

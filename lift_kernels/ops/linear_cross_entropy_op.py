@@ -74,9 +74,7 @@ def _loss(
     may_defer: bool,
 ) -> HeadLoss:
     with exactly_as_given(_OP, hidden_states):
-        head = LinearHead(
-            weight, None if bias is None else bias.contiguous(), logit_scale, logit_softcap, exclude_index
-        )
+        head = LinearHead.of(weight, bias, logit_scale, logit_softcap, exclude_index)
         rows = ActiveRows.find(targets, ignore_index, num_targets, token_weight, weight.shape[0], exclude_index)
         row_weight = rows.mark(rows.values(token_weight))
         compute = head_backend(_OP, backend, hidden_states)

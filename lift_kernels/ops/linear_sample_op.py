@@ -29,9 +29,7 @@ def sample(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return (token, log_prob, entropy), each (N,)."""
     with exactly_as_given("linear_sample", hidden_states):
-        head = LinearHead(
-            weight, None if bias is None else bias.contiguous(), logit_scale, logit_softcap, exclude_index
-        )
+        head = LinearHead.of(weight, bias, logit_scale, logit_softcap, exclude_index)
         draws = Draws(seed, row_ids.contiguous(), positions.contiguous(), temperature)
         compute = sampling_backend("linear_sample", backend, hidden_states)
         if temperature == 0 or (top_k is None and top_p is None):

@@ -40,9 +40,7 @@ def token_stats(
     The first three are differentiable: what they come from is computed again.
     """
     with exactly_as_given(op, hidden_states):
-        head = LinearHead(
-            weight, None if bias is None else bias.contiguous(), logit_scale, logit_softcap, exclude_index
-        )
+        head = LinearHead.of(weight, bias, logit_scale, logit_softcap, exclude_index)
         compute = head_backend(op, backend, hidden_states)
         if targets is None:
             stats = compute.token_stats(

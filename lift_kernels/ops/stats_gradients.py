@@ -35,9 +35,7 @@ def nll_gradients(
     """Return the gradients of sum_i grad_nll_i nll_i for hidden_states, weight and bias, from the saved statistics."""
     op = "linear_cross_entropy"
     with exactly_as_given(op, hidden_states):
-        head = LinearHead(
-            weight, None if bias is None else bias.contiguous(), logit_scale, logit_softcap, exclude_index
-        )
+        head = LinearHead.of(weight, bias, logit_scale, logit_softcap, exclude_index)
         rows = ActiveRows.find(targets, ignore_index, num_targets, grad_nll, weight.shape[0], exclude_index)
         compute = head_backend(op, backend, hidden_states)
         gradients = compute.gradients_from_stats(
@@ -85,9 +83,7 @@ def stats_gradients(
     Rows that the loss takes no notice of are dropped where that is known on the host.
     """
     with exactly_as_given(op, hidden_states):
-        head = LinearHead(
-            weight, None if bias is None else bias.contiguous(), logit_scale, logit_softcap, exclude_index
-        )
+        head = LinearHead.of(weight, bias, logit_scale, logit_softcap, exclude_index)
         compute = head_backend(op, backend, hidden_states)
         if targets is None:
             rows, grad_log_prob = ActiveRows.every(hidden_states), None
