@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import shlex
 import time
@@ -11,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lift.cli.parser import SentenceParser
-from lift.cli.sampling_flags import add_sampling_flags, sampling_config
+from lift.cli.sampling_flags import add_sampling_flags, given_settings, sampling_config
 from lift.errors import LiftError
-from lift.sampling.config import SamplingConfig
-from lift.sampling.plan import plan_steps
 from lift.tasks.benchmarks.files import BENCHMARKS
 
 _DESCRIPTION = (
@@ -31,7 +28,7 @@ def run(arguments: Sequence[str]) -> None:
         LiftError: bad input, a model that cannot be loaded, or lm-eval is not installed.
     """
     options = _parser().parse_args(arguments)
-    _check_sampling(options)
+    sampling_config(options)  # says what does not fit together before anything is loaded
 
     import transformers
 
@@ -45,12 +42,11 @@ def run(arguments: Sequence[str]) -> None:
     transformers.logging.disable_progress_bar()
     tasks = _open_tasks(options)
     folder = Path(options.output_dir)
-    given = {field.name for field in dataclasses.fields(SamplingConfig)} & set(vars(options))
     model = LiftLM(
         options.model, peft=options.peft, dtype=options.dtype, trust_remote_code=options.trust_remote_code,
         mask_token_id=options.mask_token_id, batch_size=options.batch_size, store=str(folder / "answers"),
         sampler=options.sampler, reference_quirks=options.reference_quirks, estimator=options.estimator,
-        num_forwards=options.num_forwards, **{name: getattr(options, name) for name in given},
+        num_forwards=options.num_forwards, **given_settings(options),
     )  # fmt: skip
     records = []
     for task in tasks:
@@ -65,16 +61,6 @@ def run(arguments: Sequence[str]) -> None:
     if model.rank == 0:
         write_record(folder, shlex.join(["lift", "eval", *arguments]), options.model, model.get_model_info(), records)
         print(table(records, model.get_model_info()))
-
-
-def _check_sampling(options: Any) -> None:
-    """Say what does not fit together before anything is loaded."""
-    config = sampling_config(options)
-    try:
-        if config.gen_length is not None:
-            plan_steps(config, config.gen_length)
-    except ValueError as error:
-        raise LiftError(str(error).removeprefix("generate: ")) from None
 
 
 def _parser() -> SentenceParser:

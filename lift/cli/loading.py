@@ -6,15 +6,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from lift.cli.arguments import ModelArguments
 from lift.cli.json_mapping import parse_mapping
 from lift.errors import LiftError
 from lift.models import loading
-from lift.models.lora import base_of_adapter, four_bit_config, is_adapter, load_adapter
-
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "auto": "auto"}
+from lift.models.lora import base_of_adapter, four_bit_config, generation_config_of, is_adapter, load_adapter
 
 
 def load_tokenizer(arguments: ModelArguments) -> Any:
@@ -41,9 +37,7 @@ def load_config(arguments: ModelArguments, tokenizer: Any) -> Any:
 
 def load_generation_config(arguments: ModelArguments) -> Any:
     """Return the generation configuration that lies with the model, or with an adapter's base; None without one."""
-    name = str(arguments.model_name_or_path)
-    found = loading.load_generation_config(name)
-    return loading.load_generation_config(base_of_adapter(name)) if found is None and is_adapter(name) else found
+    return generation_config_of(str(arguments.model_name_or_path))
 
 
 def keep_generation_config(arguments: ModelArguments, folder: Path) -> None:
@@ -69,7 +63,7 @@ def build_model(arguments: ModelArguments, tokenizer: Any, *, seed: int) -> Any:
     arguments.check_model()
     name, trust = arguments.model_name_or_path, arguments.trust_remote_code
     set_seed(seed)
-    dtype: Any = _DTYPES[arguments.dtype]
+    dtype = loading.DTYPES[arguments.dtype]
     if name is None:
         return loading.new_model(_mapping(arguments), tokenizer, dtype=dtype)
     if is_adapter(name):

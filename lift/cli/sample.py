@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from lift.cli.parser import SentenceParser
 from lift.cli.sampling_flags import add_sampling_flags, sampling_config
 from lift.errors import LiftError
-from lift.sampling.plan import plan_steps
 
 if TYPE_CHECKING:
     from lift.data import PromptFrame
@@ -53,11 +52,6 @@ def run(arguments: Sequence[str]) -> None:
     add_sampling_flags(parser)
     options = parser.parse_args(arguments)
     config = sampling_config(options)
-    if config.gen_length is not None:
-        try:
-            plan_steps(config, config.gen_length)
-        except ValueError as error:
-            raise LiftError(str(error).removeprefix("generate: ")) from None
 
     import torch
     import transformers

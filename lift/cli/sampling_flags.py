@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from lift.cli.parser import SentenceParser
 from lift.errors import LiftError
 from lift.sampling.config import SamplingConfig
+from lift.sampling.plan import plan_steps
 from lift.sampling.presets import PRESETS, preset
 
 
@@ -34,18 +35,27 @@ def add_sampling_flags(parser: SentenceParser) -> None:
 def sampling_config(options: Any) -> SamplingConfig:
     """Return the settings of the parsed flags.
 
-    Raises: LiftError where they do not fit.
+    Raises: LiftError where they do not fit together, or a length that is given does not divide into blocks and steps.
     """
-    names = {field.name for field in dataclasses.fields(SamplingConfig)}
-    given = {name: value for name, value in vars(options).items() if name in names}
+    given = given_settings(options)
     try:
         if options.sampler is not None:
-            return preset(options.sampler, reference_quirks=options.reference_quirks, **given)
-        if options.reference_quirks:
+            config = preset(options.sampler, reference_quirks=options.reference_quirks, **given)
+        elif options.reference_quirks:
             raise LiftError("--reference_quirks are those of a published sampler: add --sampler.")
-        return SamplingConfig(**given)
+        else:
+            config = SamplingConfig(**given)
+        if config.gen_length is not None:
+            plan_steps(config, config.gen_length)
     except ValueError as error:
         raise LiftError(str(error).removeprefix("generate: ")) from None
+    return config
+
+
+def given_settings(options: Any) -> dict[str, Any]:
+    """Return the fields of `SamplingConfig` for which the parsed flags have a value."""
+    names = {field.name for field in dataclasses.fields(SamplingConfig)}
+    return {name: value for name, value in vars(options).items() if name in names}
 
 
 def _options(hint: Any, within: str | None) -> dict[str, Any]:

@@ -43,8 +43,6 @@ class LikelihoodRequests:
         self._loaded, self._store, self._digest = loaded, store, digest
         self._options, self._seed = options, seed
         self._scorer = MaskedScorer(loaded.model, loaded.mask_token_id, batch_size)
-        self.standard_errors: list[float | None] = []
-        """Of the estimates of this process, in their order."""
 
     def pairs(self, pairs: Sequence[Pair], *, show_progress: bool = False) -> list[tuple[float, bool]]:
         """Return the bound in nats of each continuation, and whether greedy decoding writes it."""
@@ -68,9 +66,7 @@ class LikelihoodRequests:
             bar.update()
         bar.close()
         nothing = LogLikelihood(0.0, 0.0, 1, 0)._asdict()  # of an empty text
-        found = [LogLikelihood(**(self._store.get(key) or nothing)) for key in keys]
-        self.standard_errors += [estimate.standard_error for estimate in found]
-        return found
+        return [LogLikelihood(**(self._store.get(key) or nothing)) for key in keys]
 
     def _plan(self, pair: Pair) -> Any:
         options = self._options

@@ -11,19 +11,15 @@ import torch
 
 from lift.data import end_token_ids, resolve_mask_token_id, unknown_token_ids
 from lift.errors import LiftError
+from lift.fields import check_choice
 from lift.models import loading
-from lift.models.lora import base_of_adapter, is_adapter, load_adapter
+from lift.models.attention import why_padding_counts
+from lift.models.lora import base_of_adapter, generation_config_of, is_adapter, load_adapter
 from lift_kernels import apply_lift_kernels
 from lift_kernels.models import family_of, positions_of, unwrap_model, vocab_size_of
 
 logger = logging.getLogger(__name__)
 
-_DTYPES: dict[str, Any] = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-    "auto": "auto",
-}
 _UNBOUNDED = 2048
 
 
@@ -41,9 +37,7 @@ class LoadedModel:
     @property
     def needs_equal_lengths(self) -> bool:
         """Whether padding would change what the model says, so that only rows of one length share a forward."""
-        family, positions = family_of(unwrap_model(self.model)), positions_of(self.model)
-        is_ignored = family is not None and family.attention_mask == "ignored"
-        return is_ignored or (positions.is_table and not positions.is_argument)
+        return why_padding_counts(self.model) is not None
 
     @property
     def predicts_next(self) -> bool:
@@ -79,15 +73,14 @@ def load(
 
     Raises: LiftError if nothing can be loaded, or the model is of no known family.
     """
-    if dtype not in _DTYPES:
-        raise LiftError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}.")
+    check_choice("dtype", dtype, loading.DTYPES)
     if isinstance(pretrained, str):
         if tokenizer is None or isinstance(tokenizer, str):
             tokenizer = loading.load_tokenizer(tokenizer or pretrained, trust_remote_code=trust_remote_code)
         adapters = [folder for folder in (pretrained if is_adapter(pretrained) else None, peft) if folder]
         base = base_of_adapter(pretrained) if is_adapter(pretrained) else pretrained
-        model = loading.load_model(base, dtype=_DTYPES[dtype], trust_remote_code=trust_remote_code)
-        generation_config = loading.load_generation_config(pretrained) or loading.load_generation_config(base)
+        model = loading.load_model(base, dtype=loading.DTYPES[dtype], trust_remote_code=trust_remote_code)
+        generation_config = generation_config_of(pretrained)
         if len(adapters) > 1:
             raise LiftError("pretrained is an adapter's folder and peft names another: leave one out.")
         for folder in adapters:

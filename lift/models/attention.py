@@ -101,6 +101,16 @@ def mask_as_taken(family: ModelFamily | None, mask: Tensor | None, input_ids: Te
     return pairs if family.attention_mask == "bool_pairs" else _added(pairs)
 
 
+def why_padding_counts(model: Any) -> str | None:
+    """Return why padding changes what a model says of a row's tokens; None where it tells them apart."""
+    family, positions = family_of(unwrap_model(model)), positions_of(model)
+    if family is not None and family.attention_mask == "ignored":
+        return "ignores attention masks"
+    if positions.is_table and not positions.is_argument:
+        return "takes no position_ids for its absolute positions"
+    return None
+
+
 def pairs_as_taken(model: Any, pairs: Tensor) -> Any:
     """Return what `model` takes for `pairs` (B, 1, queries, keys) bool, True where a query sees a key.
 

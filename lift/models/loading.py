@@ -14,6 +14,9 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
 from lift.errors import LiftError
 from lift.models.remote_code import load_remote_model, names_of_transformers_4
 
+DTYPES: dict[str, Any] = {
+    "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "auto": "auto",
+}  # fmt: skip
 _PACKAGE_PREFIX = "package:"
 # The entries of auto_map in which published masked-diffusion models list themselves. LLaDA2's AutoModel has no head.
 _AUTO_CLASSES = ("AutoModelForMaskedLM", "AutoModelForCausalLM", "AutoModel")

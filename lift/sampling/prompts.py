@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lift.errors import LiftError
+from lift.models.attention import why_padding_counts
 from lift.models.positions import check_length
 from lift_kernels.models import family_of, positions_of, unwrap_model, vocab_size_of
 
@@ -40,10 +41,8 @@ def check_prompts(model: nn.Module, prompt_ids: Any, attention_mask: Any, gen_le
         )
     if not ((attention_mask == 0) | (attention_mask == 1)).all():
         raise LiftError("generate: attention_mask must hold 1 on the prompt's tokens and 0 on padding, and no others.")
-    is_ignored = family is not None and family.attention_mask == "ignored"
-    is_misplaced = positions.is_table and not positions.is_argument
-    if (is_ignored or is_misplaced) and not attention_mask.all():
-        reason = "ignores attention masks" if is_ignored else "takes no position_ids for its absolute positions"
+    reason = why_padding_counts(model)
+    if reason is not None and not attention_mask.all():
         raise LiftError(
             f"generate: {type(inner).__name__} {reason}, so padding would change what it writes: complete prompts of "
             "unequal length one by one, or those of one length together."

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from lift.errors import LiftError
-from lift.tasks.verdict import Verdict
+from lift.tasks.verdict import Verdict, check_row
 
 # Task -> the package whose `judge` and `published` modules judge it.
 JUDGES = {
@@ -54,8 +54,5 @@ def _module(task: str, name: str) -> Any:
 
 def _checked(task: str, reference: Mapping[str, Any]) -> Mapping[str, Any]:
     wanted = {"countdown": ("numbers", "target"), "sudoku_4x4": ("puzzle", "solution")}.get(task, ("answer",))
-    if missing := [name for name in wanted if name not in reference]:
-        raise LiftError(
-            f"a row of {task} must have {' and '.join(wanted)}, this one has no {' and no '.join(missing)}."
-        )
+    check_row(task, reference, wanted)
     return reference

@@ -11,7 +11,7 @@ from lift.confinement import run_program
 from lift.errors import LiftError
 from lift.tasks.reading import find_code
 from lift.tasks.reading.final_answer import cut_at_end_token
-from lift.tasks.verdict import Verdict
+from lift.tasks.verdict import Verdict, check_row
 
 PROGRAM_TASKS = ("humaneval", "mbpp")
 _FIELDS = {"humaneval": ("prompt", "test", "entry_point"), "mbpp": ("test_list",)}
@@ -34,10 +34,7 @@ def judge_program(
     """
     if task not in PROGRAM_TASKS:
         raise LiftError(f"no programs to judge in the task {task!r}: use one of {', '.join(PROGRAM_TASKS)}.")
-    if missing := [name for name in _FIELDS[task] if name not in reference]:
-        raise LiftError(
-            f"a row of {task} must have {' and '.join(_FIELDS[task])}, this one has no {' and no '.join(missing)}."
-        )
+    check_row(task, reference, _FIELDS[task])
     if not run_generated_code:
         raise _not_allowed(task)
     code = find_code(output)

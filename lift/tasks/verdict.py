@@ -1,10 +1,12 @@
-"""`Verdict`: what a judge says of an answer."""
+"""`Verdict`: what a judge says of an answer, and the row that it needs to say so."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from lift.errors import LiftError
 
 
 @dataclass(frozen=True)
@@ -22,3 +24,11 @@ class Verdict:
 
     details: Mapping[str, Any] = field(default_factory=dict)
     """What else a task reports of an answer, ready for JSON; sudoku_4x4: valid, match, cells, empty, is_grid."""
+
+
+def check_row(task: str, row: Mapping[str, Any], wanted: Sequence[str]) -> None:
+    """Raise LiftError unless a row of `task` has the `wanted` fields."""
+    if missing := [name for name in wanted if name not in row]:
+        raise LiftError(
+            f"a row of {task} must have {' and '.join(wanted)}, this one has no {' and no '.join(missing)}."
+        )

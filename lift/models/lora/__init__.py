@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from lift.lazy_face import lazy_face
 
 if TYPE_CHECKING:
-    from lift.models.lora.adapters import base_of_adapter, check_mergeable, check_resumable, is_adapter, load_adapter
+    from lift.models.lora.adapters import (
+        base_of_adapter,
+        check_mergeable,
+        check_resumable,
+        generation_config_of,
+        is_adapter,
+        load_adapter,
+    )
     from lift.models.lora.arguments import LoraArguments
     from lift.models.lora.four_bit import four_bit_config
     from lift.models.lora.merging import merge_adapter
@@ -20,6 +27,7 @@ __all__ = [
     "check_mergeable",
     "check_resumable",
     "four_bit_config",
+    "generation_config_of",
     "is_adapter",
     "load_adapter",
     "merge_adapter",

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from lift.errors import LiftError
+from lift.models.loading import load_generation_config
 from lift.models.lora.required import require
 from lift.models.lora.wrapping import parameter_owners
 from lift.models.training_record import restore_record
@@ -33,6 +34,12 @@ def base_of_adapter(folder: str | Path) -> str:
     if not base:
         raise LiftError(f"{Path(folder) / ADAPTER_CONFIG} names no base model: set base_model_name_or_path in it.")
     return str(base)
+
+
+def generation_config_of(name: str) -> Any:
+    """Return the generation configuration that lies with a model, or with an adapter's base; None without one."""
+    found = load_generation_config(name)
+    return load_generation_config(base_of_adapter(name)) if found is None and is_adapter(name) else found
 
 
 def load_adapter(model: nn.Module, folder: str | Path) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 Row = Mapping[str, Any]
 
 _ANSWER = "<reasoning>\nYour reasoning here\n</reasoning>\n<answer>\n{}\n</answer>"
-_BOXED = _ANSWER.format("\\boxed{{...}}").replace("{{...}}", "{...}")
+_BOXED = _ANSWER.format("\\boxed{...}")
 _CODE = _ANSWER.format("```python\nYour code here\n```")
 
 _MATHEMATICS = (

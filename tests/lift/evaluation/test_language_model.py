@@ -23,9 +23,17 @@ from lift.evaluation.extra_answer import ExtraAnswer, without_extra
 PROMPTS = ("0123", "21", "3", "4412")
 
 
+def model_of(seed=1):
+    model = tiny_model(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(4)  # so that positions differ by more than rounding, which is another in another batch
+    return model
+
+
 def language_model(seed=1, **options):
     settings = {"temperature": 1.0, "gen_length": 6, "batch_size": 4} | options
-    return LiftLM(tiny_model(seed), tokenizer=build_tokenizer(), **settings)
+    return LiftLM(model_of(seed), tokenizer=build_tokenizer(), **settings)
 
 
 def answers(model, prompts=PROMPTS, repeats=3, extra=0, **task):
@@ -48,7 +56,8 @@ def test_answers_are_those_of_generate_under_any_preset():
         (text,) = answers(language_model(**options), ["0123"], repeats=1)
         tokenizer = build_tokenizer()
         ids = generate(
-            tiny_model(1), torch.tensor([tokenizer("0123")["input_ids"]]), sampler=sampler, steps=3, gen_length=6,
+            model_of(), torch.tensor([tokenizer("0123")["input_ids"]]), sampler=sampler, steps=3,
+            gen_length=6,
             mask_token_id=tokenizer.mask_token_id, stop_ids=(0,),
             suppress_ids=(7,),
         )  # fmt: skip
@@ -66,7 +75,7 @@ def test_neither_batch_size_nor_order_changes_an_answer_and_copies_differ():
     assert answers(language_model(seed=1), repeats=2)[:2] == expected[:2]
     assert (
         answers(language_model(), repeats=3)[:3]
-        != answers(LiftLM(tiny_model(1), tokenizer=build_tokenizer(), temperature=1.0, gen_length=6, seed=1))[:3]
+        != answers(LiftLM(model_of(), tokenizer=build_tokenizer(), temperature=1.0, gen_length=6, seed=1))[:3]
     )
 
 
@@ -145,7 +154,7 @@ def test_likelihoods_are_the_same_in_any_batch_and_kept(tmp_path):
 
 def test_one_token_has_its_own_log_probability():
     tokenizer = build_tokenizer()
-    model, (ids, token) = tiny_model(1).eval(), (tokenizer("013")["input_ids"], tokenizer("2")["input_ids"][0])
+    model, (ids, token) = model_of().eval(), (tokenizer("013")["input_ids"], tokenizer("2")["input_ids"][0])
     with torch.no_grad():
         logits = model(input_ids=torch.tensor([[*ids, tokenizer.mask_token_id]])).logits[0, -1].double()
     ((value, is_greedy),) = likelihoods(language_model(), [("013", "2")])

@@ -52,7 +52,8 @@ def test_a_model_that_is_loaded_needs_its_tokenizer():
 def test_a_model_without_attention_masks_needs_rows_of_one_length(monkeypatch):
     loaded = load(tiny_model(1), tokenizer=build_tokenizer())
     family = type("Family", (), {"attention_mask": "ignored", "predicts_next": True})
-    monkeypatch.setattr("lift.evaluation.loaded_model.family_of", lambda model: family)
+    for module in ("lift.evaluation.loaded_model", "lift.models.attention"):
+        monkeypatch.setattr(f"{module}.family_of", lambda model: family)
     assert loaded.needs_equal_lengths and loaded.predicts_next
 
 
