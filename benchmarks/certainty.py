@@ -14,7 +14,8 @@ from typing import Any
 import mpmath
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from benchmarks.rivals.plain_logits import PLAIN, float32_logits
 
 VOCAB_SIZE, DIGITS = 1000, 40
 Loss = Callable[..., Any]  # hidden_states (1, 1), weight (V, 1), targets (1,) -> a 0-d tensor
@@ -29,17 +30,13 @@ def main() -> None:
     losses: dict[str, Loss] = {
         "PyTorch": partial(linear_cross_entropy, backend="torch"),
         "Triton": partial(linear_cross_entropy, backend="triton"),
-        "float32 logits": float32_logits,
+        PLAIN: float32_logits,
     }
     print("| 1 - p |" + "".join(f" {name}: loss, gradient |" for name in losses))
     print("|---|" + "---|" * len(losses))
     for exponent in range(3, 13):
         errors = (relative_errors(loss, exponent) for loss in losses.values())
         print(f"| 1e-{exponent} |" + "".join(f" {of_loss:.0e}, {of_gradient:.0e} |" for of_loss, of_gradient in errors))
-
-
-def float32_logits(hidden_states: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-    return F.cross_entropy(F.linear(hidden_states, weight), targets)
 
 
 def relative_errors(loss: Loss, exponent: int) -> tuple[float, float]:

@@ -52,10 +52,6 @@ class Results:
             )
         return cls(rows, record["machine_info"].get("lift", {}))
 
-    def by_case(self) -> dict[str, list[Row]]:
-        """Return the rows of each case, in the order of the file."""
-        return grouped(self.rows, "case")
-
 
 def grouped(rows: Iterable[Row], *names: str) -> dict[Any, list[Row]]:
     """Return rows by the value of a fact, or by the tuple of several, in order of appearance."""

@@ -11,7 +11,6 @@ SMOKE = RunConfig(torch.device("cpu"), "torch", is_smoke=True)
 SMOKE_KERNELS = RunConfig(torch.device("cpu"), "triton", is_smoke=True)
 ON_GPU = RunConfig(torch.device("cuda"), "triton")
 SHAPE = (20, 16, 300)  # N, D, V
-GREEN = {"default": "green", "minimal": "green"}
 
 
 class Sink:

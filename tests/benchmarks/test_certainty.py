@@ -5,15 +5,17 @@ from functools import partial
 import mpmath
 import pytest
 import torch
+from torch.nn import functional as F
 
-from benchmarks.certainty import exact, float32_logits, head, hidden_state, relative_errors
+from benchmarks.certainty import exact, head, hidden_state, relative_errors
+from benchmarks.rivals.plain_logits import float32_logits
 from lift_kernels import linear_cross_entropy
 
 
 def test_the_truth_is_that_of_float64_where_that_has_the_digits():
     weight = head()
     leaf = torch.tensor([[3.0]], dtype=torch.float64, requires_grad=True)
-    loss = float32_logits(leaf, weight.double(), torch.zeros(1, dtype=torch.long))
+    loss = F.cross_entropy(F.linear(leaf, weight.double()), torch.zeros(1, dtype=torch.long))
     loss.backward()
     true_loss, true_gradient, missing = exact(3.0, weight)
     assert float(true_loss) == pytest.approx(loss.item(), rel=1e-12)
