@@ -20,6 +20,8 @@ TRITON_FOLDER := .triton-releases
 BENCH_JSON = benchmarks/results/$(shell date +%Y-%m-%d)-ops.json
 READY_TRITON := $(TRITON_RELEASES:%=$(TRITON_FOLDER)/%/.ready)
 
+# Where the environment forbids bytecode, each of the tests' many processes would compile torch and transformers anew.
+unexport PYTHONDONTWRITEBYTECODE
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

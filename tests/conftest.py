@@ -13,6 +13,9 @@ import torch
 if not torch.cuda.is_available():
     # Before triton is first imported: the kernels then run on CPU tensors, under Triton's interpreter.
     os.environ["TRITON_INTERPRET"] = "1"
+    from tests.fast_interpreter import make_interpreter_fast
+
+    make_interpreter_fast()
 
 
 @pytest.fixture(scope="session")

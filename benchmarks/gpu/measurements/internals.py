@@ -18,6 +18,7 @@ from benchmarks.harness.run_config import RunConfig
 from lift_kernels.linear_head import LinearHead, NeedsGrad
 
 _PRODUCTS = ("mm", "addmm", "mm_", "addmm_", "matmul")
+_TRANSPOSED_PRODUCT = "mkldnn._linear_pointwise"  # the fallback's logits where a processor multiplies bfloat16
 
 
 def head_backend(config: RunConfig) -> Any:
@@ -63,6 +64,9 @@ class _Products(TorchFunctionMode):
         if getattr(func, "__name__", "") in _PRODUCTS:
             a, b = [value for value in args if isinstance(value, Tensor)][-2:]
             self.sizes.append((a.shape[0], a.shape[1], b.shape[1]))
+        elif str(func) == _TRANSPOSED_PRODUCT:
+            a, b = args[:2]
+            self.sizes.append((a.shape[0], a.shape[1], b.shape[0]))
         return func(*args, **(kwargs or {}))
 
 

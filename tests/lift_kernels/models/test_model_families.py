@@ -90,16 +90,25 @@ def test_bfloat16_gradients_are_as_good_as_those_of_the_logits(name):
     loss = plain(**inputs, labels=labels, token_weight=token_weight, denominator=17.0).loss
     assert loss.dtype == torch.float32
     ours = gradients(plain, loss)
-    # Through the layers both paths round alike but not equally, so the head itself is held to the rule.
+    # Through the layers both paths round alike but not equally, and each processor in its own way: the head itself is
+    # held to the rule, the gradients before it are held to it together, as the error of a single one is chance.
     head = [key for key, p in plain.named_parameters() if p is unwrap_model(plain).get_output_embeddings().weight]
     assert head
     for key in head:
         assert_gradient_close(ours=ours[key], truth=truth[key], baseline=baseline[key])
-    floor = max(tensor.abs().max() for tensor in truth.values()) / 1000
-    for key, gradient in ours.items():
-        scale = truth[key].abs().max().clamp(min=floor)
-        plain_error = (baseline[key].double() - truth[key]).abs().max() / scale
-        assert (gradient.double() - truth[key]).abs().max() / scale <= 2 * plain_error + 2**-7, key
+    floor = max(rms(tensor) for tensor in truth.values()) / 1000
+
+    def relative_errors(found):
+        errors = [rms(found[key].double() - truth[key]) / rms(truth[key]).clamp(min=floor) for key in truth]
+        return torch.stack(errors)
+
+    ours, baseline = relative_errors(ours), relative_errors(baseline)
+    assert rms(ours) <= 1.2 * rms(baseline)
+    assert (ours <= 2 * baseline + 2**-6).all()
+
+
+def rms(tensor):
+    return tensor.square().mean().sqrt()
 
 
 def test_logits_are_never_built(name):
