@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lift.cli.eval_settings import read_options
 from lift.cli.parser import SentenceParser
 from lift.cli.sampling_flags import add_sampling_flags, given_settings, sampling_config
 from lift.errors import LiftError
@@ -16,23 +17,24 @@ from lift.tasks.benchmarks.files import BENCHMARKS
 
 _DESCRIPTION = (
     "Score a model, or an adapter's folder, on benchmarks. The table goes to stdout; evaluation.json in output_dir "
-    "holds every prompt, output and verdict. A killed run goes on where it was, on any number of processes: torchrun "
-    "--nproc_per_node 2 -m lift.cli eval ..."
+    "holds every prompt, output and verdict, and evaluation.html shows them. A killed run goes on where it was, on any "
+    "number of processes: torchrun --nproc_per_node 2 -m lift.cli eval ..."
 )
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Evaluate, print the table and write the record.
+    """Evaluate, write the record, print the table and write the page.
 
     Raises:
         LiftError: bad input, a model that cannot be loaded, or lm-eval is not installed.
     """
-    options = _parser().parse_args(arguments)
+    options = read_options(_parser(), arguments)
     sampling_config(options)  # says what does not fit together before anything is loaded
 
     import transformers
 
-    from lift.cli.evaluation_record import task_record, write_record
+    from lift.cli.evaluation_page import FILE, write_evaluation_page
+    from lift.cli.evaluation_record import read_record, task_record, write_record
     from lift.cli.evaluation_table import table
     from lift.evaluation import LiftLM, register_model
 
@@ -61,10 +63,14 @@ def run(arguments: Sequence[str]) -> None:
     if model.rank == 0:
         write_record(folder, shlex.join(["lift", "eval", *arguments]), options.model, model.get_model_info(), records)
         print(table(records, model.get_model_info()))
+        write_evaluation_page(folder / FILE, [(str(folder), read_record(folder))])
+        print(f"every answer: {folder / FILE}")
 
 
 def _parser() -> SentenceParser:
-    parser = SentenceParser(prog="lift eval", description=_DESCRIPTION)
+    parser = SentenceParser(
+        prog="lift eval", usage="lift eval [CONFIG.yaml] [--flag value ...]", description=_DESCRIPTION
+    )
     parser.add_argument(
         "--model", required=True, help="folder or Hub id of a model and its tokenizer, or an adapter's folder"
     )

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from lift.atomic_write import atomic_write
-from lift.cli.run_environment import software
 from lift.errors import LiftError
 from lift.evaluation.summary import VERDICTS, summarise
 
@@ -54,6 +53,8 @@ def task_record(
 
 def write_record(folder: Path, command: str, model: str, model_info: Record, tasks: Sequence[Record]) -> None:
     """Write the record of a run into its folder, whole or not at all."""
+    from lift.cli.run_environment import software  # loads torch, which reading a record does without
+
     record = {
         "format": 1,
         "time": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}",

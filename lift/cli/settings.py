@@ -1,4 +1,4 @@
-"""Configuration files of `lift train`: the preset and the YAML file, as settings of one flag each."""
+"""Configuration files: the preset of `lift train` and YAML files, as settings of one flag each."""
 
 from __future__ import annotations
 
@@ -42,12 +42,24 @@ def take_settings(words: Sequence[str]) -> tuple[list[str], list[Setting]]:
         del rest[at : at + 2]
         if "--preset" in rest:
             raise LiftError("--preset can be given once; a configuration file and flags change what it sets.")
-    if rest and not rest[0].startswith("-"):
-        path = Path(rest.pop(0))
-        if not path.is_file():
-            raise LiftError(f"no configuration file at {path}: check the path, or use --preset NAME.")
-        settings |= _read(str(path), read_text(path, str(path)))
-    return rest, list(settings.values())
+    rest, of_file = take_file(rest, "check the path, or use --preset NAME")
+    return rest, list((settings | of_file).values())
+
+
+def take_file(words: Sequence[str], remedy: str = "check the path") -> tuple[list[str], dict[str, Setting]]:
+    """Take `CONFIG.yaml`, which comes first, out of the words of a command line.
+
+    Returns: the other words, and the settings by their keys.
+
+    Raises:
+        LiftError: there is no such file, which the sentence follows by a `remedy`, or it holds no `key: value` lines.
+    """
+    if not words or words[0].startswith("-"):
+        return list(words), {}
+    path = Path(words[0])
+    if not path.is_file():
+        raise LiftError(f"no configuration file at {path}: {remedy}.")
+    return list(words[1:]), _read(str(path), read_text(path, str(path)))
 
 
 def read_text(path: Path, shown: str) -> str:

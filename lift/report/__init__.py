@@ -8,11 +8,13 @@ from lift.lazy_face import lazy_face
 
 if TYPE_CHECKING:
     from lift.report.figure import dress_axes, new_figure, write_figure
+    from lift.report.page import write_page
 
 __all__ = [
     "dress_axes",
     "new_figure",
     "write_figure",
+    "write_page",
 ]
 
 __getattr__, __dir__ = lazy_face(__name__, __file__)

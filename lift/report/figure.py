@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lift.atomic_write import atomic_write
 from lift.errors import LiftError
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Colours of Okabe and Ito, which stay apart under every common form of colour blindness.
-BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#B4B8BF", "#30343B"
+BLUE, ORANGE, GREEN, PURPLE, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#B4B8BF", "#30343B"
 
 
 def new_figure(height: float) -> Figure:
@@ -25,17 +25,18 @@ def new_figure(height: float) -> Figure:
     return Figure(figsize=(8.0, height), dpi=150, layout="constrained", facecolor="white")
 
 
-def dress_axes(axes: Axes, title: str, has_grid: bool = True) -> None:
+def dress_axes(axes: Axes, title: str, grid_axis: Literal["x", "y"] | None = "y", has_legend: bool = True) -> None:
     """The common look: title on the left, legend on the same line on the right, no box, quiet lines."""
     axes.set_title(title, loc="left", color=INK, fontsize=12, fontweight="bold", pad=10)
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, borderpad=0.2, labelcolor=INK)
+    if has_legend:
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, borderpad=0.2, labelcolor=INK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
     axes.tick_params(color=GREY, labelcolor=INK)
     axes.xaxis.label.set_color(INK)
     axes.yaxis.label.set_color(INK)
-    if has_grid:
-        axes.grid(axis="y", color="#E6E8EB", linewidth=0.8)
+    if grid_axis is not None:
+        axes.grid(axis=grid_axis, color="#E6E8EB", linewidth=0.8)
         axes.set_axisbelow(True)
 
 

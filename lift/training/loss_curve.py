@@ -38,7 +38,7 @@ def loss_curve(history: Sequence[Mapping[str, Any]], path: str | PathLike[str]) 
         heights = [_smooth([100 * share for _, share in series]) for series in shares.values()]
         bottom.stackplot(steps, *heights, colors=SHARES.values(), labels=shares, linewidth=0)
         bottom.set(ylim=(0, 100), yticks=(0, 50, 100), ylabel="Rows (%)")
-        dress_axes(bottom, "Learning mode of the rows", has_grid=False)
+        dress_axes(bottom, "Learning mode of the rows", grid_axis=None)
     else:
         top = bottom = figure.subplots()
 

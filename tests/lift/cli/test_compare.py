@@ -5,7 +5,17 @@ from __future__ import annotations
 import json
 
 from lift.cli import main
+from lift.cli.evaluation_record import write_record
 from lift.statistics import compare_scores
+
+INFO = {
+    "device_name": "cpu", "dtype": "float32", "batch_rows": 8, "padding": "none", "weights_digest": "", "sampling": {}
+}  # fmt: skip
+TASK = {
+    "task": "task", "num_documents": 1, "forwards_per_token": None, "seconds": 1.0, "token_text": {},
+    "scores": [{"name": "score", "value": 1.0, "interval": [0.2, 1.0]}],
+    "documents": [{"id": 0, "target": "1", "prompt": "p", "outputs": [{"text": "1"}], "metrics": {"score": 1.0}}],
+}  # fmt: skip
 
 
 def write(folder, right, parts=None, task="task", start=0):
@@ -45,6 +55,21 @@ def test_documents_of_one_run_alone_are_left_out_and_said(tmp_path, capsys, capl
     assert main(["compare", first, second]) == 0
     assert "task: 1 documents are in one of the runs only, and left out" in caplog.text
     assert capsys.readouterr().out.splitlines()[2].split()[2] == "2"
+
+
+def test_likelihoods_are_no_per_cents(tmp_path, capsys):
+    first, second = write(tmp_path / "a", [0, 0], [-12, -10]), write(tmp_path / "b", [0, 0], [-8, -10])
+    assert main(["compare", first, second]) == 0
+    assert capsys.readouterr().out.splitlines()[3].split()[4:7] == ["-2.75", "-2.25", "+0.5"]
+
+
+def test_a_picture_and_a_page_of_both_runs(tmp_path):
+    runs, plot, page = [tmp_path / "a", tmp_path / "b"], tmp_path / "compared.svg", tmp_path / "compared.html"
+    for run in runs:
+        write_record(run, "lift eval", f"model {run.name}", INFO, [TASK])
+    assert main(["compare", *map(str, runs), "--plot", str(plot), "--page", str(page)]) == 0
+    assert "<title>Evaluation of model a and model b</title>" in page.read_text("utf-8")
+    assert b"<svg" in plot.read_bytes()
 
 
 def test_what_cannot_be_compared_is_one_sentence(tmp_path, capsys):

@@ -61,6 +61,8 @@ def test_a_table_and_a_record_of_all_that_was_said(folder, tmp_path, capsys, mon
     assert any(line.split()[:3] == ["sudoku_4x4_clues", "12", "score"] for line in out.splitlines())
     assert "device cpu, dtype float32, batch size 5, padding" in out
     assert "chance: 25 % of the cells." in out
+    assert out.splitlines()[-1] == f"every answer: {tmp_path / 'evaluation.html'}"
+    assert (tmp_path / "evaluation.html").read_bytes().startswith(b"<!doctype html>")
     # Once more: the answers are there, and nothing is asked.
     monkeypatch.setattr("lift.evaluation.answers.generate", None)
     assert evaluate(folder, tmp_path, "--batch_size", "3") == 0

@@ -1,0 +1,25 @@
+"use strict";
+
+// Every text goes into the page as a text node: what a model wrote is never read as HTML.
+function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+// A block of text that scrolls, with its heading; by keyboard too.
+function block(heading, className, ...children) {
+  const box = make("div", { className: `text ${className}`, tabIndex: 0, dir: "auto" }, ...children);
+  box.setAttribute("role", "region");
+  box.setAttribute("aria-label", heading);
+  return [make("h3", {}, heading), box];
+}
+
+// A table whose columns of numbers stand to the right.
+function table(header, rows, className = "") {
+  const isNumber = (content) => content === "" || /^[-+]?[\d.,:]+(e[-+]\d+| ?%| s)?$/.test(content);
+  const kinds = header.map((_, column) => (rows.every((row) => isNumber(row[column])) ? "number" : ""));
+  const line = (tag, row) => make("tr", {}, ...row.map((text, n) => make(tag, { className: kinds[n] }, text)));
+  const [head, body] = [make("thead", {}, line("th", header)), make("tbody", {}, ...rows.map((row) => line("td", row)))];
+  return make("div", { className: "wide" }, make("table", { className }, head, body));
+}
