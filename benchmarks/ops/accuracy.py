@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,7 +11,7 @@ from torch import Tensor
 
 from benchmarks.harness.check_result import CheckResult, relative_error
 from benchmarks.ops.cases import SEED, Case, Inputs
-from benchmarks.ops.truth import reference_losses, reference_stats
+from benchmarks.ops.truth import reference_losses, reference_ranks, reference_stats
 from lift_kernels import reference
 from lift_kernels.testing import Head
 
@@ -25,6 +27,9 @@ class CaseTruth:
         double = head.double()
         if case.work == "statistics":
             self.stats = reference_stats(double, targets, has_bias=False)
+        if case.work == "sampling":
+            self.masked_head = replace(double, hidden_states=double.hidden_states[self.is_masked])
+        if not case.trained_leaves:
             return
         factor = ones.double() / case.num_targets
         if case.work == "lift":
@@ -54,6 +59,9 @@ class CaseTruth:
         check = CheckResult()
         if self.case.work == "statistics":
             return self._errors_of_statistics(result, check), _first(check)
+        if self.case.work == "sampling":
+            token, log_prob = map(self._of_targets, result)
+            return self._errors_of_draws(token, log_prob, check), _first(check)
         numbers: dict[str, Any] = {"mean_loss_error_nats": abs(result.double() - self.loss).item()}
         if token_losses is not None:
             check.compare_nats("the loss of a token", token_losses[self.is_masked], self.nll[self.is_masked])
@@ -76,6 +84,22 @@ class CaseTruth:
             "statistics_error_nats": max(map(_largest, floats, true_floats)),
             "argmax_agreement": (argmax == true_argmax).double().mean().item(),
         }
+
+    def _errors_of_draws(self, token: Tensor, log_prob: Tensor, check: CheckResult) -> dict[str, Any]:
+        """Judge draws by the probability of what is likelier: were they fair, it is uniform on (0, 1), spread over p.
+
+        That holds for any noise. The largest distance from the uniform distribution exceeds the limit for one fair
+        sampler in a million (Dvoretzky, Kiefer and Wolfowitz; with the constant of Massart, 1990).
+        """
+        true, likelier = reference_ranks(self.masked_head, token)
+        check.compare_nats("log_prob", log_prob, true)
+        spread = torch.rand(true.shape, generator=torch.Generator().manual_seed(SEED), dtype=true.dtype)
+        ranks = (likelier + true.exp() * spread.to(true.device)).sort().values
+        steps = torch.arange(len(ranks) + 1, dtype=true.dtype, device=true.device) / len(ranks)
+        distance = torch.maximum(ranks - steps[:-1], steps[1:] - ranks).max().item()
+        limit = math.sqrt(math.log(2 / 1e-6) / (2 * len(ranks)))
+        check.expect("draws", distance <= limit, f"distributed {distance:.2f} away from softmax, more than {limit:.2f}")
+        return {"token_loss_error_nats": _largest(log_prob, true), "draws_distance": distance}
 
     def _of_targets(self, values: Tensor) -> Tensor:
         """Of rows that have a target: some providers return only those."""

@@ -10,10 +10,12 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-# Statistics without gradient; loss and gradients; LIFT's objective and gradients, scores and selection included.
-Work = Literal["statistics", "loss", "lift"]
+# Statistics without gradient; loss and gradients; LIFT's objective and gradients, scores and selection included; a
+# token drawn at each masked position, at temperature 1 and without gradient.
+Work = Literal["statistics", "loss", "lift", "sampling"]
 Head = Literal["frozen", "trained"]
-WORKS: tuple[Work, ...] = ("statistics", "loss", "lift")
+WORKS: tuple[Work, ...] = ("statistics", "loss", "lift", "sampling")
+WITHOUT_GRADIENT: tuple[Work, ...] = ("statistics", "sampling")
 HEADS: tuple[Head, ...] = ("frozen", "trained")
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
@@ -24,6 +26,8 @@ MODELS: dict[str, tuple[int, int]] = {
     "llada2-mini": (2048, 157184),  # inclusionAI/LLaDA2.0-mini
     "modernbert-base": (768, 50368),  # answerdotai/ModernBERT-base
     "minilm": (384, 30522),  # sentence-transformers/all-MiniLM-L6-v2
+    "bert-base": (768, 30522),  # google-bert/bert-base-uncased
+    "xlm-roberta-base": (768, 250002),  # FacebookAI/xlm-roberta-base
     "32k": (1024, 32768),  # a vocabulary of Llama 2's order
     "llada-vocab": (2048, 126464),  # LLaDA-8B's vocabulary at half its width
     "smoke": (16, 40),
@@ -36,6 +40,11 @@ class Inputs(NamedTuple):
     hidden_states: Tensor  # (N, D), requires grad
     weight: Tensor  # (V, D), requires grad where the head is trained
     targets: Tensor  # (N,) int64, -100 where the token is not masked
+
+
+def target_rows(inputs: Inputs) -> Tensor:
+    """Return the indices (M,) of the tokens with a target. A collator knows them: finding them is not timed."""
+    return (inputs.targets != -100).nonzero()[:, 0]
 
 
 class LiftRows(NamedTuple):
@@ -101,7 +110,7 @@ class Case:
 
     @property
     def trained_leaves(self) -> tuple[str, ...]:
-        if self.work == "statistics":
+        if self.work in WITHOUT_GRADIENT:
             return ()
         return ("hidden_states", "weight") if self.head == "trained" else ("hidden_states",)
 
@@ -121,7 +130,7 @@ class Case:
             shuffled = torch.randperm(row.numel(), generator=generator, device=device)
             row[shuffled[self.num_targets // self.num_rows :]] = -100
         return Inputs(
-            hidden_states.to(self.dtype).requires_grad_(self.work != "statistics"),
+            hidden_states.to(self.dtype).requires_grad_("hidden_states" in self.trained_leaves),
             weight.to(self.dtype).requires_grad_("weight" in self.trained_leaves),
             targets,
         )
@@ -138,7 +147,7 @@ def cases(
     models: Iterable[str], tokens: Iterable[int], masked: Iterable[float], works: Iterable[Work], heads: Iterable[Head],
     dtypes: Iterable[str] = ("bfloat16",),
 ) -> Iterator[Case]:  # fmt: skip
-    """Yield every combination; statistics have no head to train."""
+    """Yield every combination; what takes no gradient has no head to train."""
     for model, num_tokens, share, work, head, dtype in product(models, tokens, masked, works, heads, dtypes):
-        if work != "statistics" or head == "frozen":
+        if work not in WITHOUT_GRADIENT or head == "frozen":
             yield Case(model, num_tokens, share, work, head, dtype)

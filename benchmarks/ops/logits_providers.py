@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.harness.run_config import RunConfig
-from benchmarks.ops.cases import SEED, Case, Inputs
+from benchmarks.ops.cases import SEED, Case, Inputs, target_rows
 from benchmarks.ops.provider import Step, backward
+from benchmarks.sampling.published import from_logits
 from lift_kernels import select_tokens
 
 
@@ -36,6 +37,12 @@ def matrix_products(case: Case, inputs: Inputs, config: RunConfig) -> Step:
     return step
 
 
+def published_sampler(case: Case, inputs: Inputs, config: RunConfig) -> Step:
+    """Logits of the rows that have a target, and LLaDA's Gumbel noise in float64."""
+    index = target_rows(inputs)
+    return lambda: from_logits(F.linear(inputs.hidden_states[index], inputs.weight), temperature=1.0)
+
+
 @dataclass(frozen=True)
 class Logits:
     """All logits of all tokens, or of those with a target; LIFT in two passes, as published.
@@ -51,6 +58,8 @@ class Logits:
     compiled: bool = False
 
     def takes(self, case: Case) -> bool:
+        if self.in_float32 and case.dtype == torch.float32:  # the same as without
+            return False
         return (case.masked < 1 or not self.of_targets) and not (self.compiled and case.work == "lift")
 
     def missing(self, config: RunConfig) -> str | None:
@@ -63,12 +72,14 @@ class Logits:
     def prepare(self, case: Case, inputs: Inputs, config: RunConfig) -> Step:
         if case.work == "lift":
             return self._lift_step(case, inputs, config)
-        # As a collator knows it, so not timed.
-        index = (inputs.targets != -100).nonzero()[:, 0] if self.of_targets else None
+        index = target_rows(inputs) if self.of_targets else None
         targets = inputs.targets if index is None else inputs.targets[index]
         if case.work == "statistics":
             statistics = self._compile(self._statistics, config)
             return lambda: statistics(self._rows(inputs, index), inputs.weight, targets)
+        if case.work == "sampling":
+            draw = self._compile(self._draw, config)
+            return lambda: draw(self._rows(inputs, index), inputs.weight)
         loss = self._compile(self._loss, config)
         return lambda: backward(loss(self._rows(inputs, index), inputs.weight, targets))
 
@@ -97,6 +108,12 @@ class Logits:
             log_prob = log_probs.gather(-1, targets.clamp(min=0)[:, None])[:, 0]
             return log_prob, lse, entropy, max_log_prob, argmax
 
+    def _draw(self, hidden_states: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            probs = self._logits(hidden_states, weight).softmax(-1)
+            token = torch.multinomial(probs, 1)
+            return token[:, 0], probs.gather(-1, token)[:, 0].log()
+
     def _compile(self, function: Callable[..., Any], config: RunConfig) -> Callable[..., Any]:
         if not self.compiled:
             return function
@@ -105,8 +122,7 @@ class Logits:
 
     def _lift_step(self, case: Case, inputs: Inputs, config: RunConfig) -> Step:
         rows, shape = case.lift_rows(config.device), (case.num_rows, -1)
-        is_masked = inputs.targets != -100
-        masked_index = is_masked.nonzero()[:, 0]
+        is_masked, masked_index = inputs.targets != -100, target_rows(inputs)
         factor = (1 / rows.timestep).repeat_interleave(case.num_tokens // case.num_rows) / case.num_targets
 
         def step() -> Tensor:

@@ -8,14 +8,20 @@ from typing import Any
 from torch import Tensor
 
 from benchmarks.harness.run_config import RunConfig
-from benchmarks.ops.cases import SEED, Case, Inputs
+from benchmarks.ops.cases import SEED, Case, Inputs, target_rows
 from benchmarks.ops.provider import Step, backward
-from lift_kernels import lift_cross_entropy, linear_cross_entropy, linear_token_stats, select_tokens
+from lift_kernels import (
+    lift_cross_entropy,
+    linear_cross_entropy,
+    linear_sample,
+    linear_token_stats,
+    select_tokens,
+)
 
 
 @dataclass(frozen=True)
 class LiftKernels:
-    """`linear_token_stats`, `linear_cross_entropy` or `lift_cross_entropy`, as the case asks for.
+    """`linear_token_stats`, `linear_sample`, `linear_cross_entropy` or `lift_cross_entropy`, as the case asks for.
 
     Attributes:
         backend: None for that of the run.
@@ -39,6 +45,8 @@ class LiftKernels:
         options = self._options(case, config)
         if case.work == "statistics":
             return lambda: linear_token_stats(*inputs, **options)
+        if case.work == "sampling":
+            return self._sampling_step(case, inputs, config)
         if case.work == "loss":
             return lambda: backward(linear_cross_entropy(*inputs, **options))
         by_row = Inputs(
@@ -59,6 +67,15 @@ class LiftKernels:
             return backward(loss)
 
         return step
+
+    def _sampling_step(self, case: Case, inputs: Inputs, config: RunConfig) -> Step:
+        index = target_rows(inputs)
+        row_ids, positions = index // (case.num_tokens // case.num_rows), index % (case.num_tokens // case.num_rows)
+        backend, workspace_bytes = self.backend or config.backend, self.workspace_bytes
+        return lambda: linear_sample(
+            inputs.hidden_states[index], inputs.weight, temperature=1.0, seed=SEED, row_ids=row_ids,
+            positions=positions, backend=backend, workspace_bytes=workspace_bytes,
+        )[:2]  # fmt: skip
 
     def token_losses(self, case: Case, inputs: Inputs, config: RunConfig) -> Tensor:
         _, stats = linear_cross_entropy(*inputs, return_stats=True, **self._options(case, config))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.ops.cases import WITHOUT_GRADIENT
 from benchmarks.ops.results import Results, Row, grouped
 
 if TYPE_CHECKING:
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
 # What varies on the horizontal axis: its name, and the facts that must be alike on one picture.
 AXES = {"N": "tokens", "V": "vocabulary", "masked": "share of masked tokens"}
 _ALIKE = {"N": ("model", "masked"), "V": ("N", "masked", "D"), "masked": ("model", "N")}
-_QUANTITIES: dict[str, Callable[[Row], float | None]] = {
-    "median, ms": lambda row: float(row.median_ms),
-    "extra memory at the peak, MiB": lambda row: row.facts.get("peak_mib"),
+# What is drawn: its name in the legend, the label of its axis, and its value.
+_QUANTITIES: dict[str, tuple[str, Callable[[Row], float | None]]] = {
+    "time": ("median, ms", lambda row: float(row.median_ms)),
+    "memory": ("extra memory at the peak, MiB", lambda row: row.facts.get("peak_mib")),
 }
 
 
@@ -47,15 +49,15 @@ def exponent(points: list[tuple[float, float]]) -> float:
 def _write_plot(rows: list[Row], axis: str, path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 5.2), dpi=130, layout="constrained", facecolor="white")
-    for place, (label, value) in zip(figure.subplots(1, 2), _QUANTITIES.items(), strict=True):
+    figure = Figure(figsize=(11, 5.2), dpi=100, layout="constrained", facecolor="white")
+    for place, (label, value) in zip(figure.subplots(1, 2), _QUANTITIES.values(), strict=True):
         _draw(place, rows, axis, value)
         place.set(xlabel=AXES[axis], ylabel=label)
     first = rows[0]
-    head = "" if first.work == "statistics" else f", {first.head} head"
+    head = "" if first.work in WITHOUT_GRADIENT else f", {first.head} head"
     figure.suptitle(f"{first.work}{head}: {_what(first, axis)}", x=0.01, ha="left", fontweight="bold")
     lines, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(lines, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    figure.legend(lines, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     figure.savefig(path, metadata={"Software": None})
 
 
@@ -67,18 +69,34 @@ def _what(row: Row, axis: str) -> str:
 
 
 def _draw(axes: Axes, rows: list[Row], axis: str, value: Callable[[Row], float | None]) -> None:
-    for provider, of_provider in grouped(rows, "provider").items():
-        points = sorted((row.facts[axis], y) for row in of_provider if (y := value(row)) is not None)
+    from matplotlib.ticker import LogLocator, StrMethodFormatter
+
+    for i, (provider, of_provider) in enumerate(grouped(rows, "provider").items()):
+        points = _points(of_provider, axis, value)
         if points:
-            own = of_provider[0].own
-            mark = "~" if any(row.inaccuracy for row in of_provider) else ""
+            own, is_approximate = of_provider[0].own, any(row.inaccuracy for row in of_provider)
             axes.plot(
-                *zip(*points, strict=True), marker="o" if own else "x", linewidth=2.5 if own else 1.2,
-                linestyle="--" if mark else "-", label=f"{mark}{provider}: {axis}^{exponent(points):.2f}",
+                *zip(*points, strict=True), color=f"C{i}", marker="o" if own else "x", linewidth=2.5 if own else 1.2,
+                linestyle="--" if is_approximate else "-",
+                label=f"{'~' if is_approximate else ''}{provider}: {_exponents(of_provider, axis)}",
             )  # fmt: skip
     axes.set(xscale="log", yscale="log")
     ticks = sorted({row.facts[axis] for row in rows})
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#E6E8EB", linewidth=0.8)
+
+
+def _points(rows: list[Row], axis: str, value: Callable[[Row], float | None]) -> list[tuple[float, float]]:
+    return sorted((row.facts[axis], y) for row in rows if (y := value(row)) is not None)
+
+
+def _exponents(rows: list[Row], axis: str) -> str:
+    """Say how time and memory grow, such as "time N^1.00, memory N^0.50", and not -0.00 for what stays."""
+    fits = {name: exponent(_points(rows, axis, value)) for name, (_, value) in _QUANTITIES.items()}
+    return ", ".join(
+        f"{name} {axis}^{round(power, 2) + 0.0:.2f}" for name, power in fits.items() if not math.isnan(power)
+    )

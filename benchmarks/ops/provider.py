@@ -12,7 +12,8 @@ from benchmarks.harness.run_config import RunConfig
 from benchmarks.ops.cases import WORKS, Case, Inputs, Work
 
 # Computes once. Of a loss: returns it, the mean over the targets, and leaves the gradients on the inputs. Of
-# statistics: returns log_prob, lse, entropy, max_log_prob and argmax, of all tokens or of those with a target.
+# statistics: returns log_prob, lse, entropy, max_log_prob and argmax, of all tokens or of those with a target. Of
+# sampling: token and log_prob, likewise.
 Step = Callable[[], Any]
 
 

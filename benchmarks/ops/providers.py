@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from itertools import product
 
-from benchmarks.ops.logits_providers import Logits, matrix_products
+from benchmarks.ops.cases import Work
+from benchmarks.ops.logits_providers import Logits, matrix_products, published_sampler
 from benchmarks.ops.own_providers import LiftKernels
 from benchmarks.ops.provider import Baseline, Provider
 from benchmarks.ops.rival_providers import RivalProvider
 from benchmarks.rivals.table import PACKAGES
 
+_SAMPLING: tuple[Work, ...] = ("sampling",)
 BOUND, OWN = "bare matrix products", "lift_kernels"
 
 
@@ -33,6 +35,7 @@ PROVIDERS: dict[str, Provider] = {
     "lift_kernels, 32 MiB": LiftKernels(workspace_bytes=32 << 20, on_cpu=False),
     "lift_kernels, torch backend": LiftKernels(backend="torch", on_cpu=False),
     **_logits_providers(),
+    "logits, of targets only, Gumbel noise in float64": Baseline(published_sampler, works=_SAMPLING),
     **{name: RivalProvider(rival) for name, rival in PACKAGES.items()},
 }
 

@@ -45,11 +45,10 @@ def heading(path: Path, results: Results) -> str:
         f"torch {facts.get('torch')}",
         *(f"{name} {version}" for name, version in facts.get("peers", {}).items()),
     ]
-    where = (
-        facts.get("device")
-        if facts.get("device") != "cpu"
-        else f"{facts.get('processor')}, {facts.get('threads')} threads"
-    )
+    where = facts.get("device")
+    if where == "cpu":
+        threads = f"{facts.get('threads')} thread" + ("" if facts.get("threads") == 1 else "s")
+        where = f"{facts.get('processor')} with {facts.get('instructions')}, {threads}"
     return f"## {path.name}: {where}; {', '.join(versions)}; {facts.get('date')}\n"
 
 

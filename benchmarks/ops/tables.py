@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.ops.cases import WITHOUT_GRADIENT
 from benchmarks.ops.providers import BOUND
 from benchmarks.ops.results import Results, Row, grouped
 
@@ -9,6 +10,7 @@ _TITLES = {
     "statistics": "Statistics",
     "loss": "Loss and gradients",
     "lift": "LIFT: scores, selection, loss and gradients",
+    "sampling": "A token drawn at temperature 1, and its log-probability",
 }
 APPROXIMATE = "~"
 
@@ -18,7 +20,7 @@ def tables(results: Results) -> str:
     parts = []
     for (model, tokens, work, head, _), rows in grouped(results.rows, "model", "N", "work", "head", "dtype").items():
         first = rows[0]
-        title = _TITLES[work] + ("" if work == "statistics" else f", {head} head")
+        title = _TITLES[work] + ("" if work in WITHOUT_GRADIENT else f", {head} head")
         parts.append(f"### {title}: {model}, {tokens} tokens, {first.D} x {first.V}, {first.dtype.split('.')[1]}\n")
         parts.append(_table(rows) + "\n")
     return "\n".join(parts)
@@ -41,12 +43,17 @@ def _table(rows: list[Row]) -> str:
 
 
 def _cell(row: Row) -> str:
-    words = f"{row.median_ms:.3g} ms ({row.p20_ms:.3g} to {row.p80_ms:.3g})"
+    median, low, high = map(_three_digits, (row.median_ms, row.p20_ms, row.p80_ms))
+    words = f"{median} ms ({low} to {high})"
     if row.provider == BOUND:
         return words
     words += f", x{row.ratio_to_products:.2f}"
     peak = row.facts.get("peak_mib")
     return words if peak is None else f"{words}, {peak:.0f} MiB"
+
+
+def _three_digits(number: float) -> str:
+    return f"{number:.3g}" if number < 999.5 else f"{number:.0f}"  # 1234 and not 1.23e+03
 
 
 def _worst(rows: list[Row], name: str) -> str:

@@ -113,7 +113,7 @@ def test_provider(
     if provider != BOUND:  # whose results nobody reads, and which holds its memory
         result = step()
         losses = None
-        if case.work != "statistics":
+        if case.trained_leaves:
             losses = implementation.token_losses(case, prepared.inputs, run_config)
         errors, inaccuracy = prepared.truth.errors(result, prepared.inputs, losses)
         prepared.clear()

@@ -81,6 +81,16 @@ def reference_stats(head: Head, targets: Tensor | None, *, has_bias: bool = True
     return [torch.cat(values) for values in zip(*chunks, strict=True)]
 
 
+def reference_ranks(head: Head, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the log-probability of each row's token, and the probability of all that are likelier, (N,) each."""
+    log_probs, likelier = [], []
+    for rows in _chunks(head):
+        of_row = reference.linear_logits(head.hidden_states[rows], head.weight).log_softmax(-1)
+        log_probs.append(of_row.gather(-1, tokens[rows, None])[:, 0])
+        likelier.append(of_row.exp().where(of_row > log_probs[-1][:, None], 0).sum(-1))
+    return torch.cat(log_probs), torch.cat(likelier)
+
+
 def _chunks(head: Head) -> Iterator[slice]:
     num_rows, step = head.hidden_states.shape[0], max(1, _MOST_LOGITS // head.weight.shape[0])
     return (slice(start, min(start + step, num_rows)) for start in range(0, max(num_rows, 1), step))

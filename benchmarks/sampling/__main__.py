@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from benchmarks.harness.environment import host_environment
 from benchmarks.harness.json_record import RESULTS, dated_path, write_record
 from benchmarks.harness.memory import MIB, resident_peak_of
+from benchmarks.sampling.published import from_logits
 from lift_kernels import linear_sample
 
 SIZES = {"batch": 2, "length": 128, "width": 512, "vocab_size": 126464}
@@ -82,22 +83,6 @@ def build(setting: str, way: str, sizes: dict[str, int]) -> Callable[[], tuple[T
         return token[is_masked], log_prob[is_masked]
 
     return without_logits if way == "linear_sample" else with_logits
-
-
-def from_logits(logits: Tensor, *, temperature: float, top_p: float | None = None) -> tuple[Tensor, Tensor]:
-    """Return tokens and log-probabilities (B, L) as LLaDA's `generate` has them, in float64, filtered as by Dream's."""
-    scaled = logits
-    if top_p is not None:
-        ordered, index = (logits / temperature).sort(descending=True)
-        is_removed = ordered.softmax(-1).cumsum(-1).roll(1, -1) > top_p
-        is_removed[..., 0] = False
-        scaled = logits.masked_fill(torch.zeros_like(is_removed).scatter(-1, index, is_removed), -torch.inf)
-    if temperature > 0:
-        noise = (-torch.rand_like(scaled, dtype=torch.float64).log()) ** temperature
-        token = (scaled.double().exp() / noise).argmax(-1)
-    else:
-        token = scaled.argmax(-1)
-    return token, logits.softmax(-1).gather(-1, token[..., None])[..., 0].log()
 
 
 def _in_a_process(setting: str, way: str, options: argparse.Namespace) -> dict[str, float]:

@@ -31,7 +31,14 @@ def file_of_results(folder: Path) -> Path:
         ))  # fmt: skip
         every.append(facts(case, "logits", 900 * masked, 300 * masked, mean_loss_error_nats=2e-2, inaccuracy="off"))
     path = folder / "results.json"
-    environment = {"torch": "2.13.0", "device": "cpu", "processor": "Zen", "threads": 2, "peers": {"trl": "1.16"}}
+    environment = {
+        "torch": "2.13.0",
+        "device": "cpu",
+        "processor": "Zen",
+        "instructions": "AVX2",
+        "threads": 2,
+        "peers": {"trl": "1.16"},
+    }
     record = {"machine_info": {"lift": environment}, "benchmarks": [{"extra_info": row} for row in every]}
     path.write_text(json.dumps(record))
     return path

@@ -4,11 +4,15 @@ import pytest
 import torch
 
 from benchmarks.ops.accuracy import CaseTruth
-from benchmarks.ops.cases import Case
+from benchmarks.ops.cases import Case, target_rows
 from benchmarks.ops.own_providers import LiftKernels
-from tests.benchmarks.support import HERE
+from benchmarks.ops.providers import BOUND, PROVIDERS
+from lift_kernels import linear_sample
+from tests.benchmarks.support import HERE, SMOKE
 
 OWN = LiftKernels()
+DRAWS = Case("smoke", 2048, 0.5, "sampling", dtype_name="float32")
+SAMPLERS = [name for name, it in PROVIDERS.items() if it.takes(DRAWS) and it.missing(SMOKE) is None and name != BOUND]
 
 
 def measured(work: str, head: str = "trained"):
@@ -51,6 +55,28 @@ def test_a_frozen_head_has_no_gradient_to_judge():
     truth, result, inputs, losses = measured("loss", "frozen")
     errors, inaccuracy = truth.errors(result, inputs, losses)
     assert inaccuracy is None and "weight_gradient_error" not in errors
+
+
+@pytest.mark.parametrize("provider", SAMPLERS)
+def test_fair_draws_are_accurate(provider):
+    inputs = DRAWS.inputs()
+    errors, inaccuracy = CaseTruth(DRAWS, inputs).errors(
+        PROVIDERS[provider].prepare(DRAWS, inputs, HERE)(), inputs, None
+    )
+    assert inaccuracy is None and errors["draws_distance"] < 0.1 and errors["token_loss_error_nats"] < 1e-5
+
+
+@pytest.mark.parametrize("options", [{"temperature": 0.0}, {"temperature": 0.5}, {"temperature": 3.0}], ids=str)
+def test_draws_of_another_distribution_are_inaccurate(options):
+    truth, inputs = CaseTruth(DRAWS, DRAWS.inputs()), DRAWS.inputs()
+    rows = inputs.hidden_states[target_rows(inputs)]
+    fair, wrong = (linear_sample(rows, inputs.weight, **{"seed": 3, "temperature": 1.0} | o)[:2] for o in ({}, options))
+    assert truth.errors(fair, inputs, None)[1] is None
+    assert truth.errors(wrong, inputs, None)[1].startswith("draws: distributed 0.")
+    moved = fair[1].clone()
+    moved[5] += 1e-3
+    errors, inaccuracy = truth.errors((fair[0], moved), inputs, None)
+    assert errors["token_loss_error_nats"] == pytest.approx(1e-3, rel=1e-2) and inaccuracy.startswith("log_prob: ")
 
 
 @pytest.mark.parametrize("name", ["log_prob", "lse", "entropy", "max_log_prob"])

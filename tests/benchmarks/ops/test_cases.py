@@ -3,15 +3,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.ops.cases import HEADS, MODELS, WORKS, Case, cases
+from benchmarks.ops.cases import HEADS, MODELS, WITHOUT_GRADIENT, WORKS, Case, cases, target_rows
 
 EVERY = list(cases(["smoke", "llada-8b"], [16, 64], [0.15, 1.0], WORKS, HEADS))
 
 
-def test_statistics_have_no_head_to_train():
-    assert len(EVERY) == 2 * 2 * 2 * 5
+def test_what_takes_no_gradient_has_no_head_to_train():
+    assert len(EVERY) == 2 * 2 * 2 * 6
     assert len(set(EVERY)) == len(EVERY) == len({case.name for case in EVERY})
-    assert all(case.head == "frozen" for case in EVERY if case.work == "statistics")
+    assert all(case.head == "frozen" for case in EVERY if case.work in WITHOUT_GRADIENT)
 
 
 @pytest.mark.parametrize("case", EVERY, ids=lambda case: case.name)
@@ -42,6 +42,14 @@ def test_inputs_are_the_same_each_time_and_mask_the_share_asked_for(masked, head
     masked_of_rows = (first.targets.view(case.num_rows, -1) != -100).sum(1)
     assert masked_of_rows.unique().numel() == 1
     assert masked_of_rows.sum() == case.num_targets == pytest.approx(64 * masked, abs=2)
+
+
+def test_draws_are_of_the_tokens_with_a_target_and_need_one_product():
+    case = Case("smoke", 64, 0.5, "sampling")
+    inputs = case.inputs()
+    assert not inputs.hidden_states.requires_grad and case.flops == 2 * 32 * case.width * case.vocab_size
+    index = target_rows(inputs)
+    assert (inputs.targets[index] >= 0).all() and len(index) == 32
 
 
 def test_lift_keeps_some_of_what_is_masked_and_trains_on_that():

@@ -42,7 +42,7 @@ def test_every_provider_has_its_error_beside_its_time(tmp_path):
     record = json.loads(path.read_text())
     assert {"commit", "torch", "threads"} <= set(record["machine_info"]["lift"])
     rows = [entry["extra_info"] for entry in record["benchmarks"]]
-    assert len({row["case"] for row in rows}) == 5
+    assert len({row["case"] for row in rows}) == 6
     assert {row["provider"] for row in rows} >= {name for name in PROVIDERS if name != "quack"}
     for row in rows:
         assert row["median_ms"] > 0 and row["ratio_to_products"] > 0 and row["products"]["rounds"] == row["rounds"] == 2

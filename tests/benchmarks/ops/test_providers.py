@@ -23,7 +23,7 @@ def test_it_computes_what_the_case_asks_for(case, name):
         return
     truth = CaseTruth(case, inputs)
     result = provider.prepare(case, inputs, HERE)()
-    losses = None if case.work == "statistics" else provider.token_losses(case, inputs, HERE)
+    losses = provider.token_losses(case, inputs, HERE) if case.trained_leaves else None
     errors, inaccuracy = truth.errors(result, inputs, losses)
     assert (inaccuracy is None) == is_own(name)  # logits in bfloat16 are off by more than the rule allows
     assert errors["token_loss_error_nats"] < (1e-5 if is_own(name) else 5e-2)
@@ -38,14 +38,16 @@ def test_the_bare_products_leave_no_gradient(case):
 
 
 def test_what_takes_which_work():
-    statistics, loss, _, lift, _ = CASES
-    assert [PROVIDERS[OWN].takes(case) for case in (statistics, loss, lift)] == [True] * 3
+    statistics, loss, _, lift, _, sampling = CASES
+    assert [PROVIDERS[OWN].takes(case) for case in (statistics, loss, lift, sampling)] == [True] * 4
     assert [PROVIDERS[f"{OWN}, two calls"].takes(case) for case in (statistics, loss, lift)] == [False, False, True]
     assert [PROVIDERS["F.linear_cross_entropy"].takes(case) for case in (statistics, loss, lift)] == [
         False,
         True,
         False,
     ]
+    in_float32 = next(cases(["smoke"], [32], [0.5], WORKS, HEADS, ["float32"]))
+    assert PROVIDERS["logits"].takes(in_float32) and not PROVIDERS["logits in float32"].takes(in_float32)
     assert not PROVIDERS["logits, of targets only"].takes(next(cases(["smoke"], [32], [1.0], WORKS, HEADS)))
 
 
@@ -58,6 +60,6 @@ def test_a_baseline_is_made_of_functions():
     baseline = Baseline(
         lambda *_: lambda: 3, ("loss",), lambda case: case.head == "trained", lambda _: "why", lambda i: i[0]
     )
-    assert [baseline.takes(case) for case in CASES] == [False, False, True, False, False]
+    assert [baseline.takes(case) for case in CASES] == [False, False, True, False, False, False]
     assert baseline.missing(HERE) == "why" and baseline.prepare(CASES[0], CASES[0].inputs(), HERE)() == 3
     assert torch.equal(baseline.token_losses(CASES[0], CASES[0].inputs(), HERE), CASES[0].inputs()[0])

@@ -15,3 +15,9 @@ def test_no_time_stands_without_its_error_and_what_is_not_accurate_is_marked(tmp
         "| 3.0e-07 | 1.6e-03 |",
         "| ~logits | 225 ms (202 to 248), x1.25, 75 MiB | 450 ms (405 to 495), x1.25, 150 MiB | 2.0e-02 |  |",
     ]
+
+
+def test_a_long_time_is_in_whole_milliseconds(tmp_path):
+    results = Results.read(file_of_results(tmp_path))
+    results.rows[1].facts.update(median_ms=11503.4, p20_ms=999.4, p80_ms=999.5)
+    assert "| 11503 ms (999 to 1000), x1.25, 25 MiB |" in tables(results)
