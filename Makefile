@@ -10,7 +10,8 @@ READY4 := $(VENV4)/.ready
 # Without what is pure tensors or pictures, and without processes on CPUs, whose checkpoints transformers 4 cannot load.
 TESTS4 := tests/doubles tests/lift $(filter-out %_wrapped.py,$(wildcard tests/lift_kernels/models/test_patch*.py)) \
   $(patsubst %,--ignore=tests/lift/%,objectives learnability report statistics confinement evaluation \
-    $(addprefix tasks/,countdown gsm8k mathematics reading sudoku/test_plot.py sudoku/test_rules.py test_judging.py test_programs.py) \
+    $(addprefix tasks/,gsm8k mathematics reading sudoku/test_rules.py test_accuracy_plot.py test_judging.py test_programs.py) \
+    $(patsubst %,tasks/countdown/test_%.py,expression judge published puzzles solutions writing) \
     $(patsubst %,sampling/test_%.py,blocks choose config guidance layout noise proposal replay schedule stopping) \
     integrations/test_two_processes.py training/test_memory_estimate.py training/test_deepspeed.py training/test_distributed.py training/test_loss_curve.py)
 # The oldest release that the kernels run on, and the newest: what pip brings beside a torch without CUDA. Each lies in a

@@ -150,5 +150,32 @@ class RunArguments:
         within="[1, inf)",
     )
 
+    eval_tasks: str | None = option(
+        None,
+        "Tasks of lift eval, with commas between, to score the model on as it trains; the scores, with n and 95 % "
+        "interval, go to report_to. The training is the same with and without.",
+    )
+    eval_task_every: int | None = option(
+        None, "Optimiser steps between two scores of eval_tasks; by default a tenth of the run.", within="[1, inf)"
+    )
+    eval_task_files: list[str] | None = option(
+        None, "TASK=FILE ...: local rows of a task of eval_tasks, in place of the Hub's."
+    )
+    eval_task_sampling: str | None = option(
+        None,
+        "How eval_tasks are answered (mapping, JSON on the command line): settings of lift eval, such as "
+        '{"sampler": "llada", "gen_length": 128}.',
+    )
+    eval_task_limit: int = option(100, "Use the first documents of a task of eval_tasks only.", within="[1, inf)")
+
     def __post_init__(self) -> None:
         check_fields(self, RunArguments)
+        for name in ("eval_task_every", "eval_task_files", "eval_task_sampling"):
+            if getattr(self, name) is not None and not self.eval_tasks:
+                raise LiftError(f"{name} belongs to eval_tasks: name the tasks too, or leave it out.")
+        self.task_sampling()
+
+    def task_sampling(self) -> dict[str, Any]:
+        """Return the mapping that `eval_task_sampling` writes; an empty one without it."""
+        given = self.eval_task_sampling
+        return {} if given is None else parse_mapping("eval_task_sampling", given)

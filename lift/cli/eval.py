@@ -12,7 +12,6 @@ from typing import Any
 from lift.cli.eval_settings import read_options
 from lift.cli.parser import SentenceParser
 from lift.cli.sampling_flags import add_sampling_flags, given_settings, sampling_config
-from lift.errors import LiftError
 from lift.tasks.benchmarks.files import BENCHMARKS
 
 _DESCRIPTION = (
@@ -33,16 +32,25 @@ def run(arguments: Sequence[str]) -> None:
 
     import transformers
 
+    from lift.cli.benchmark_tasks import open_tasks, put_to, task_names
     from lift.cli.evaluation_page import FILE, write_evaluation_page
     from lift.cli.evaluation_record import read_record, task_record, write_record
     from lift.cli.evaluation_table import table
     from lift.evaluation import LiftLM, register_model
+    from lift.models.training_record import record_in
 
     register_model()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    tasks = _open_tasks(options)
+    tasks = open_tasks(
+        task_names(options.tasks), options.data_files, trained_on=record_in(options.model).get("task"),
+        run_generated_code=options.run_generated_code,
+    )  # fmt: skip
+    for task in tasks if options.samples is not None else ():
+        task.set_config("repeats", options.samples)
+    is_auto = options.apply_chat_template == "auto"
+    template = {} if is_auto else {"apply_chat_template": options.apply_chat_template == "true"}
     folder = Path(options.output_dir)
     model = LiftLM(
         options.model, peft=options.peft, dtype=options.dtype, trust_remote_code=options.trust_remote_code,
@@ -53,7 +61,10 @@ def run(arguments: Sequence[str]) -> None:
     records = []
     for task in tasks:
         start = time.perf_counter()
-        results = _evaluate(model, task, options)
+        results = put_to(
+            model, task, limit=options.limit, num_fewshot=options.num_fewshot,
+            confirm_run_unsafe_code=options.run_generated_code, **template,
+        )  # fmt: skip
         written = model.gather_object({key: _plain(model, answer) for key, answer in model.written.items()})
         model.written.clear()
         if results is None or written is None:
@@ -114,51 +125,6 @@ def _parser() -> SentenceParser:
     parser.add_switch("trust_remote_code", help="run Python code that comes with the model")
     add_sampling_flags(parser)
     return parser
-
-
-def _open_tasks(options: Any) -> list[Any]:
-    """Return the tasks, with their rows.
-
-    Raises: LiftError for an unknown one, and where one runs code that it may not, or that cannot be confined.
-    """
-    from lm_eval.tasks import TaskManager
-
-    from lift.confinement.seccomp import unsupported
-
-    names = [name.strip() for name in options.tasks.split(",") if name.strip()]
-    specs = [str(BENCHMARKS.get(name, name)) for name in names]
-    files = dict(pair.partition("=")[::2] for pair in options.data_files)
-    if unused := sorted(set(files) - set(names)):
-        raise LiftError(f"data_files: {unused[0]!r} is none of the tasks: write TASK=FILE.")
-    needs_index = any(not spec.endswith((".yaml", ".yml")) for spec in specs)
-    manager = TaskManager(include_defaults=needs_index, metadata={"data_files": files})
-    try:
-        tasks = list(manager.load(specs)["tasks"].values())
-    except KeyError as error:
-        raise LiftError(f"{error.args[0]}: lift eval --help lists the tasks.") from None
-    for task in tasks:
-        name = task.config.task
-        if getattr(task, "UNSAFE_CODE", False):
-            if not options.run_generated_code:
-                raise LiftError(f"{name} runs programs that the model writes: allow it by --run_generated_code true.")
-            if name in BENCHMARKS and (why := unsupported()):
-                raise LiftError(f"{name} runs programs that the model writes, and they cannot be confined here: {why}.")
-        if options.samples is not None:
-            task.set_config("repeats", options.samples)
-    return tasks
-
-
-def _evaluate(model: Any, task: Any, options: Any) -> Any:
-    from lm_eval import simple_evaluate
-    from lm_eval.tasks import TaskManager
-
-    has_template = model.tokenizer.chat_template is not None
-    apply = has_template if options.apply_chat_template == "auto" else options.apply_chat_template == "true"
-    return simple_evaluate(
-        model=model, tasks=[task], task_manager=TaskManager(include_defaults=False), limit=options.limit,
-        num_fewshot=options.num_fewshot, apply_chat_template=apply, bootstrap_iters=0,
-        confirm_run_unsafe_code=options.run_generated_code,
-    )  # fmt: skip
 
 
 def _plain(model: Any, answer: Any) -> dict[str, Any]:

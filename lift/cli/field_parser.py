@@ -64,7 +64,7 @@ class FieldParser:
                 f"unexpected argument {unknown[0]!r}: a value stands behind its flag, a configuration file before all."
             )
         if tasks := tasks_with_flag(flag.removeprefix("--").replace("-", "_")):
-            raise LiftError(f"{flag} belongs to task {tasks[0]}: add --task {tasks[0]}, or leave it out.")
+            raise LiftError(f"{flag} belongs to task {' or '.join(tasks)}: add --task {tasks[0]}, or leave it out.")
         self._parser.refuse(unknown)
 
 

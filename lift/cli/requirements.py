@@ -67,6 +67,8 @@ def check_requirements(values: Mapping[str, Any]) -> None:
         _check_optimiser(optimiser, values.get("optim_target_modules"))
     if values.get("deepspeed"):
         _require("deepspeed", "deepspeed", "deepspeed")
+    if values.get("eval_tasks"):
+        _require("eval_tasks", "lm_eval", "'lift-kernels[eval]'")
     if values.get("use_liger_kernel"):
         _require("use_liger_kernel", "liger_kernel", "liger-kernel")
     for name in _MAPPINGS:

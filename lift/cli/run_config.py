@@ -46,6 +46,8 @@ def config_text(settings: Mapping[str, Any], command: Sequence[str]) -> str:
         elif name == "resume_from_checkpoint":
             if (folder := _other_folder(str(value), output)) is not None:
                 kept[name] = str(folder)
+        elif name == "eval_task_files":
+            kept[name] = [f"{task}={_absolute(file)}" for task, _, file in (pair.partition("=") for pair in value)]
         else:
             kept[name] = _absolute(value) if name in PATHS else _readable(value)
     head = (

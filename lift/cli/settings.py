@@ -102,7 +102,9 @@ def check_keys(settings: Sequence[Setting], known: Collection[str]) -> None:
         if flat:
             raise LiftError(f"{origin}: unknown key {key!r}, and keys are not nested: write {', '.join(flat)}.")
         if tasks := tasks_with_flag(key):
-            raise LiftError(f"{origin}: {key} belongs to task {tasks[0]}: add task: {tasks[0]}, or leave it out.")
+            raise LiftError(
+                f"{origin}: {key} belongs to task {' or '.join(tasks)}: add task: {tasks[0]}, or leave it out."
+            )
         raise LiftError(f"{origin}: unknown key {key!r}{suggestion(key, known, 'lift train --help-all')}")
 
 

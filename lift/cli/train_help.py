@@ -86,7 +86,9 @@ def _all_groups() -> dict[str, list[tuple[str, str]]]:
     flags: dict[str, list[tuple[str, str]]] = {title: [] for title in titled}
     for title, group in ((title, group) for title, members in titled.items() for group in members):
         for field in dataclasses.fields(group):
-            if field.name not in shown and not (group is ModelArguments and field.name in lora):
+            # Tasks may have flags of one name, and each says what it means there.
+            is_new = field.name not in shown or title.startswith("data of task")
+            if is_new and not (group is ModelArguments and field.name in lora):
                 shown.add(field.name)
                 flags[title].append(_described(field, group))
     return flags

@@ -140,8 +140,18 @@ def open_trainer(arguments: TrainArguments, callbacks: Sequence[TrainerCallback]
         processing_class=task.tokenizer,
         callbacks=list(callbacks),
     )
-    if arguments.run.early_stopping_patience is not None:
-        trainer.add_callback(EarlyStopping(arguments.run.early_stopping_patience))
+    run = arguments.run
+    if run.early_stopping_patience is not None:
+        trainer.add_callback(EarlyStopping(run.early_stopping_patience))
+    if run.eval_tasks:
+        from lift.cli.task_scores import TaskScores  # lm-eval is an extra
+
+        trainer.add_callback(
+            TaskScores(
+                trainer, run.eval_tasks, every=run.eval_task_every, data_files=run.eval_task_files or [],
+                limit=run.eval_task_limit, sampling=run.task_sampling(),
+            )
+        )  # fmt: skip
     return task, trainer
 
 

@@ -46,6 +46,7 @@ class LiftLM(LM):  # type: ignore[misc, unused-ignore]  # without types where lm
             memory runs out.
         store: folder in which answers are kept.
         sampler, reference_quirks: a published sampler's settings to start from.
+        show_progress: whether bars are shown, where lm-eval asks for them.
         estimator, num_forwards, num_replicates, published_batch_size: of likelihoods, see `plan_masks`.
         greedy_check: also say whether the continuation is what decoding greedily would write, up to L forwards more.
         options: fields of `SamplingConfig`. What is not given comes from a task: `max_gen_toks` is the length (256
@@ -58,11 +59,12 @@ class LiftLM(LM):  # type: ignore[misc, unused-ignore]  # without types where lm
         self, pretrained: Any, *, tokenizer: Any = None, peft: str | None = None, dtype: str = "auto",
         trust_remote_code: bool = False, mask_token_id: int | None = None, device: str | None = None,
         batch_size: int | str | None = 1, max_batch_size: int | None = None, store: str | None = None,
-        sampler: str | None = None, reference_quirks: bool = False, **options: Any,
+        sampler: str | None = None, reference_quirks: bool = False, show_progress: bool = True, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__()
         self._processes = Processes()
         self._rank, self._world_size = self._processes.rank, self._processes.world_size
+        self._shows_progress = show_progress and self.rank == 0
         likelihood, self._given = _split_options(options)
         self._config = _sampling_config(sampler, reference_quirks, self._given)
         self.loaded = load(
@@ -93,7 +95,7 @@ class LiftLM(LM):  # type: ignore[misc, unused-ignore]  # without types where lm
             if copy < max(1, request.repeats or 1):
                 prompts.append(self._prompt(request, copy))
                 numbers.append(number)
-        bar = tqdm(total=len(prompts), disable=disable_tqdm or self.rank != 0, desc="answers")
+        bar = tqdm(total=len(prompts), disable=disable_tqdm or not self._shows_progress, desc="answers")
         results: list[str] = list(texts)
         for found, answer in self.writer.answers(prompts):
             request = requests[numbers[found]]
@@ -107,7 +109,7 @@ class LiftLM(LM):  # type: ignore[misc, unused-ignore]  # without types where lm
     def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Return the bound in nats for each continuation, and whether it is what greedy decoding writes."""
         pairs = [self._pair(*request.args) for request in requests]
-        results = self._likelihoods.pairs(pairs, show_progress=not disable_tqdm and self.rank == 0)
+        results = self._likelihoods.pairs(pairs, show_progress=not disable_tqdm and self._shows_progress)
         for request, result in zip(requests, results, strict=True):
             self.cache_hook.add_partial("loglikelihood", request.args, result)
         return results
@@ -119,7 +121,7 @@ class LiftLM(LM):  # type: ignore[misc, unused-ignore]  # without types where lm
             start, ids = self._pair("", request.args[0])
             parts = windows(ids, self.loaded.max_length - len(start))
             per_text.append([([*start, *context], scored) for context, scored in parts])
-        results = self._likelihoods.sums(per_text, show_progress=not disable_tqdm and self.rank == 0)
+        results = self._likelihoods.sums(per_text, show_progress=not disable_tqdm and self._shows_progress)
         for request, result in zip(requests, results, strict=True):
             self.cache_hook.add_partial("loglikelihood_rolling", request.args, result)
         return results

@@ -41,6 +41,18 @@ def training_record(model: Any) -> dict[str, str]:
     return {str(k): v for k, v in record.items() if isinstance(v, str)} if isinstance(record, Mapping) else {}
 
 
+def record_in(folder: str | Path) -> dict[str, str]:
+    """Return what the model or the adapter in a local folder was saved with; empty where nothing is known."""
+    for name in (ADAPTER_RECORD, "config.json"):
+        try:
+            record = json.loads((Path(folder) / name).read_text("utf-8"))
+            record = record if name == ADAPTER_RECORD else record[_FIELD]
+            return {str(k): v for k, v in record.items() if isinstance(v, str)}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return {}
+
+
 def restore_record(model: Any, folder: str | Path) -> None:
     """Give a model what the training of the adapter in `folder` recorded, where the folder says so.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lift.tasks.protocol import Task
     from lift.training import LiftConfig
 
-TASKS = ("sudoku",)
+TASKS = ("sudoku", "countdown")
 
 
 def task_arguments(name: str) -> type[Any]:

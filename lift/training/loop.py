@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,10 @@ class TrainingLoop(Trainer):
         self._num_evaluations += 1
         with self._speed.paused():
             return super().evaluate(*args, **kwargs)
+
+    def timed_apart(self) -> AbstractContextManager[None]:
+        """Return a context whose time does not count in tokens_per_second, as it is no training."""
+        return self._speed.paused()
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:

@@ -81,7 +81,7 @@ def _answer(value: Any) -> str:
 
 
 def _countdown_rows(path: str | None) -> list[dict[str, Any]]:
-    drawn = countdown.read_puzzles(path) if path else countdown.generate_puzzles(_NUM_PUZZLES, seed=_PUZZLE_SEED)
+    drawn = countdown.read_puzzles(path) if path else countdown.evaluation_puzzles()
     return [puzzle.row() for puzzle in drawn]
 
 
@@ -92,6 +92,7 @@ def _sudoku_rows(path: str | None) -> list[dict[str, Any]]:
 
 _PUZZLES: dict[str, Callable[[str | None], list[dict[str, Any]]]] = {
     "countdown": _countdown_rows,
+    "countdown_numbers": _countdown_rows,
     "sudoku_4x4": _sudoku_rows,
     "sudoku_4x4_clues": _sudoku_rows,
 }

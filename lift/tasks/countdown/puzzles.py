@@ -77,6 +77,11 @@ def generate_puzzles(
     return puzzles
 
 
+def evaluation_puzzles() -> list[CountdownPuzzle]:
+    """Return the 256 puzzles that `lift eval --tasks countdown` asks where it is given no file."""
+    return generate_puzzles(256, seed=42)
+
+
 def read_puzzles(path: str | PathLike[str]) -> list[CountdownPuzzle]:
     """Read puzzles from a JSONL file: `numbers` and `target`, or, as LIFT's, `input` ("30,100,93") and `output`.
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lift.errors import LiftError
+from lift.tasks.answering import answer_prompts
+from lift.tasks.closed_tokenizer import build_closed_tokenizer
 from lift.tasks.sudoku.puzzles import Puzzle
 from lift.tasks.sudoku.rules import NUM_CELLS, is_valid_solution
 
@@ -29,20 +31,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
     `save_pretrained` and `AutoTokenizer.from_pretrained` carry it over; text with any other character makes it raise.
     """
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    tokens = ("[PAD]", "[MASK]", "0", "1", "2", "3", "4")
-    tokenizer = Tokenizer(models.WordLevel({token: index for index, token in enumerate(tokens)}))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
-    tokenizer.decoder = decoders.Fuse()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        mask_token="[MASK]",
-        clean_up_tokenization_spaces=False,
-        model_input_names=["input_ids", "attention_mask"],
-    )
+    return build_closed_tokenizer("01234", ".")
 
 
 def decode_grids(tokenizer: PreTrainedTokenizerBase, input_ids: torch.Tensor) -> list[str]:
@@ -77,31 +66,18 @@ def evaluate(
         steps: decoding steps in [1, 16]; 16 commits one cell a step.
     Raises: LiftError if there is no puzzle, or the tokenizer does not give one token a character.
     """
-    import torch
-
-    from lift.sampling import generate
-
     if not puzzles:
         raise LiftError("evaluate: puzzles must hold at least one puzzle, got none.")
-    device = next(model.parameters()).device
+    answer_ids = answer_prompts(
+        model, tokenizer, [puzzle.clues for puzzle in puzzles], prompt_length=NUM_CELLS, gen_length=NUM_CELLS,
+        batch_size=batch_size, steps=steps,
+    )  # fmt: skip
     num_valid = num_exact = 0
     by_blanks: dict[int, tuple[int, int]] = {}
-    for start in range(0, len(puzzles), batch_size):
-        batch = puzzles[start : start + batch_size]
-        encoded = tokenizer([puzzle.clues for puzzle in batch], add_special_tokens=False)["input_ids"]
-        if any(len(ids) != NUM_CELLS for ids in encoded):
-            raise LiftError(
-                "evaluate: tokenizer must give one token a character, but it splits puzzles differently. "
-                "Use lift.tasks.sudoku.build_tokenizer()."
-            )
-        prompt_ids = torch.tensor(encoded, device=device)
-        answer_ids = generate(
-            model, prompt_ids, gen_length=NUM_CELLS, mask_token_id=tokenizer.mask_token_id, steps=steps
-        )
-        for puzzle, grid in zip(batch, decode_grids(tokenizer, answer_ids[:, NUM_CELLS:]), strict=True):
-            is_valid = is_valid_solution(puzzle.clues, grid)
-            num_valid += is_valid
-            num_exact += grid == puzzle.solution
-            valid, total = by_blanks.get(puzzle.num_blanks, (0, 0))
-            by_blanks[puzzle.num_blanks] = (valid + is_valid, total + 1)
+    for puzzle, grid in zip(puzzles, decode_grids(tokenizer, answer_ids), strict=True):
+        is_valid = is_valid_solution(puzzle.clues, grid)
+        num_valid += is_valid
+        num_exact += grid == puzzle.solution
+        valid, total = by_blanks.get(puzzle.num_blanks, (0, 0))
+        by_blanks[puzzle.num_blanks] = (valid + is_valid, total + 1)
     return SudokuScore(num_valid / len(puzzles), num_exact / len(puzzles), dict(sorted(by_blanks.items())))

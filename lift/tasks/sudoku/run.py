@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from lift.data import prepare_dataset
-from lift.sampling import generate
+from lift.tasks.accuracy_plot import accuracy_by_difficulty
+from lift.tasks.answering import answer_steps
 from lift.tasks.protocol import Metrics, Task
+from lift.tasks.puzzle_task import PuzzleTask, puzzle_rows
 from lift.tasks.sudoku.arguments import Arguments
 from lift.tasks.sudoku.display import render_steps
-from lift.tasks.sudoku.model import build_tokenizer, decode_grids, evaluate
-from lift.tasks.sudoku.plot import accuracy_by_difficulty
+from lift.tasks.sudoku.model import SudokuScore, build_tokenizer, decode_grids, evaluate
 from lift.tasks.sudoku.puzzles import Puzzle, generate_puzzles, read_puzzles, rows
-from lift.training.progress import shows_progress
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from rich.console import Console
-    from transformers import PreTrainedTokenizerBase
 
     from lift.training import LiftConfig
 
-_MAX_EVAL_ROWS = 500  # for the evaluation loss; all test puzzles are solved
 # Held-out puzzles are as hard as the published test set, which has 8 blanks, or easier; training goes a little further.
 _TEST_BLANKS, _TRAIN_BLANKS = (4, 8), (4, 10)
 
@@ -48,36 +42,23 @@ def open_task(arguments: Arguments, config: LiftConfig) -> Task:
         num_blanks=_TRAIN_BLANKS,
         exclude=exclude | {puzzle.clues for puzzle in test},
     )
-    tokenizer = build_tokenizer()
-    options: dict[str, Any] = {"max_length": config.max_length, "show_progress": shows_progress(config)}
     return SudokuTask(
         description="4x4 Sudoku",
-        tokenizer=tokenizer,
-        train=prepare_dataset(rows(train), tokenizer, **options),
-        eval=prepare_dataset(rows(test[:_MAX_EVAL_ROWS]), tokenizer, **options),
         test=test,
         published=published,
+        **puzzle_rows(rows, train, test, build_tokenizer(), config),
     )
 
 
 @dataclass
-class SudokuTask:
-    """Rows of puzzles, beside the puzzles that a model is asked to solve: held-out ones, and published ones if any."""
+class SudokuTask(PuzzleTask[Puzzle]):
+    """Rows of puzzles, beside the puzzles that a model is asked to solve."""
 
-    description: str
-    tokenizer: PreTrainedTokenizerBase
-    train: Dataset
-    eval: Dataset
-    test: list[Puzzle]
-    published: list[Puzzle]
     record: Mapping[str, str] = field(default_factory=lambda: {"task": "sudoku"})
 
-    def score(self, model: Any) -> Metrics:
-        """Solve the held-out and the published puzzles."""
-        metrics = {"held_out": asdict(evaluate(model, self.tokenizer, self.test))}
-        if self.published:
-            metrics["published"] = asdict(evaluate(model, self.tokenizer, self.published))
-        return metrics
+    def evaluate(self, model: Any, puzzles: Sequence[Puzzle]) -> SudokuScore:
+        """Count the valid grids."""
+        return evaluate(model, self.tokenizer, puzzles)
 
     def sentence(self, metrics: Metrics) -> str:
         """Say which share of the puzzles was solved."""
@@ -93,8 +74,9 @@ class SudokuTask:
     def report(self, console: Console, model: Any, output: Path) -> None:
         """Print one of the hardest held-out puzzles as the model fills it."""
         puzzle = max(self.test, key=lambda p: p.num_blanks)
+        steps = answer_steps(model, self.tokenizer, puzzle.clues, len(puzzle.clues))
         console.print("a held-out puzzle, solved step by step:")
-        console.print(render_steps(puzzle, self._decode(model, puzzle)))
+        console.print(render_steps(puzzle, [decode_grids(self.tokenizer, ids)[0] for ids in steps]))
         console.print(f"solve your own: lift sample --model {output} --prompt {puzzle.clues}")
 
     def draw(self, before: Metrics, after: Metrics, output: Path) -> None:
@@ -104,17 +86,8 @@ class SudokuTask:
             # JSON, from which the score before training may come, makes words of the numbers.
             return {int(blanks): counts for blanks, counts in metrics["held_out"]["by_blanks"].items()}
 
-        accuracy_by_difficulty(by_blanks(before), by_blanks(after), output / "accuracy_by_difficulty.png")
-
-    def _decode(self, model: Any, puzzle: Puzzle) -> list[str]:
-        """Return the grid after each decoding step."""
-        grids: list[str] = []
-        prompt_ids = torch.tensor(self.tokenizer([puzzle.clues])["input_ids"], device=model.device)
-        generate(
-            model,
-            prompt_ids,
-            gen_length=len(puzzle.clues),
-            mask_token_id=self.tokenizer.mask_token_id,
-            on_step=lambda _, ids: grids.extend(decode_grids(self.tokenizer, ids[:, prompt_ids.shape[1] :])),
-        )
-        return grids
+        accuracy_by_difficulty(
+            by_blanks(before), by_blanks(after), output / "accuracy_by_difficulty.png",
+            title="4x4 Sudoku solved, by difficulty", levels_label="Blank cells in the puzzle",
+            solved_label="Valid grids",
+        )  # fmt: skip

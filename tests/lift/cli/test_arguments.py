@@ -34,7 +34,7 @@ def test_models_that_go():
     ("options", "sentence"),
     [
         ({"task": "sudoku", "train_data": "r"}, "pass either --task or --train_data, not both."),
-        ({}, "no training data: pass --train_data FILE_OR_HUB_ID, --task sudoku, or --preset NAME."),
+        ({}, "no training data: pass --train_data FILE_OR_HUB_ID, --task sudoku|countdown, or --preset NAME."),
         ({"data_format": "gsm"}, "data_format must be one of s1k, s1k-1.1"),
     ],
 )

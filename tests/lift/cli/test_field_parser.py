@@ -72,8 +72,8 @@ def test_a_wrong_setting_is_named_with_its_file(parser, key, value, sentence):
     ("words", "sentence"),
     [
         (["--steps", "many"], "--steps must be a whole number, got 'many'."),
-        (["--num-train-puzzles", "5"], "--num-train-puzzles belongs to task sudoku: add --task sudoku, or leave it out."),
-        (["--test_puzzles=a.csv"], "--test_puzzles belongs to task sudoku: add --task sudoku, or leave it out."),
+        (["--num-train-puzzles", "5"], "--num-train-puzzles belongs to task sudoku or countdown: add --task sudoku, or leave it out."),
+        (["--test_puzzles=a.csv"], "--test_puzzles belongs to task sudoku or countdown: add --task sudoku, or leave it out."),
         (["--nams", "x"], "unknown argument '--nams', did you mean '--names'?"),
         (
             ["--steps", "3", "f.yaml"],

@@ -46,6 +46,7 @@ def test_nothing_is_asked_for():
         ({"optim": "adalomo"}, "optim=adalomo needs lomo_optim"),
         ({"deepspeed": "zero.json"}, "deepspeed needs deepspeed, which is not installed: pip install deepspeed."),
         ({"use_liger_kernel": True}, "use_liger_kernel needs liger_kernel, which is not installed: pip install liger-kernel."),
+        ({"eval_tasks": "countdown"}, "eval_tasks needs lm_eval, which is not installed: pip install 'lift-kernels[eval]'."),
     ],
     ids=lambda value: "" if isinstance(value, str) else str(value),
 )  # fmt: skip

@@ -116,6 +116,8 @@ def test_files_that_are_there_are_named_from_the_root(tmp_path, monkeypatch):
     }  # fmt: skip
     several = yaml.safe_load(config_text({"output_dir": "out", "train_data": ["data/a.jsonl", "none"]}, []))
     assert several["train_data"] == [str(tmp_path / "data/a.jsonl"), "none"]
+    of_tasks = yaml.safe_load(config_text({"output_dir": "out", "eval_task_files": ["a=ds.json", "b=none"]}, []))
+    assert of_tasks["eval_task_files"] == [f"a={tmp_path / 'ds.json'}", "b=none"]
     assert len(set(PATHS)) == len(PATHS)
 
 

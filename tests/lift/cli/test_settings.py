@@ -100,7 +100,7 @@ def test_a_list_holds_plain_values_only(item, name):
         ("zzz", 1, "f.yaml: unknown key 'zzz': lift train --help-all lists what there is."),
         (
             "num_train_puzzles", 1,
-            "f.yaml: num_train_puzzles belongs to task sudoku: add task: sudoku, or leave it out.",
+            "f.yaml: num_train_puzzles belongs to task sudoku or countdown: add task: sudoku, or leave it out.",
         ),
     ],
 )  # fmt: skip

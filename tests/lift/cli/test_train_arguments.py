@@ -82,7 +82,7 @@ LIFT_FLAGS = {
     "shift_first": ["exclude", "zeros"], "lift_ignores_shift": ["true"], "reference_quirks": ["true"],
     "packing": ["true"], "pad_in_loss": ["false"], "max_length": ["16", "0"], "pad_to": ["longest", "max_length", "x"],
     "pad_to_multiple_of": ["8", "0"], "lora_r": ["4", "0"], "dtype": ["auto", "float64"], "seed": ["0", "-1"],
-    "num_train_puzzles": ["5"], "train_data": ["rows.jsonl"], "task": ["sudoku"], "model_config": ["{}"],
+    "num_train_puzzles": ["5"], "train_data": ["rows.jsonl"], "task": ["sudoku", "countdown"], "model_config": ["{}"],
 }  # fmt: skip
 
 
@@ -126,8 +126,14 @@ def test_a_task_brings_its_own_flags(tmp_path):
     mine = tmp_path / "mine.yaml"
     mine.write_text("task: null\nnum_train_puzzles: 5\n")
     for flags, sentence in (
-        ([str(mine)], "mine.yaml: num_train_puzzles belongs to task sudoku: add task: sudoku, or leave it out."),
-        (["--num_train_puzzles", "5"], "--num_train_puzzles belongs to task sudoku: add --task sudoku, or leave"),
+        (
+            [str(mine)],
+            "mine.yaml: num_train_puzzles belongs to task sudoku or countdown: add task: sudoku, or leave it out.",
+        ),
+        (
+            ["--num_train_puzzles", "5"],
+            "--num_train_puzzles belongs to task sudoku or countdown: add --task sudoku, or leave",
+        ),
     ):
         for read in (check_quickly, parse):
             with pytest.raises(LiftError) as error:

@@ -45,11 +45,12 @@ def test_the_short_help_has_20_flags_in_groups_with_presets_and_examples(capsys)
     assert len(text.splitlines()) < 90 and "--help-all" in text and "lift methods" in text
 
 
-def test_every_flag_stands_once_in_the_whole_help(capsys):
-    groups = [ModelArguments, DataArguments, RunArguments, *(task_arguments(task) for task in TASKS), LiftConfig]
+def test_every_flag_stands_once_in_the_whole_help_and_a_tasks_with_its_task(capsys):
+    groups = [ModelArguments, DataArguments, RunArguments, LiftConfig]
     names = {field.name for group in groups for field in dataclasses.fields(group) if field.init}
+    of_tasks = [field.name for task in TASKS for field in dataclasses.fields(task_arguments(task))]
     flags = FLAG.findall(shown(capsys, everything=True))
-    assert sorted(flags) == sorted(names)
+    assert sorted(flags) == sorted([*names, *of_tasks])
 
 
 @pytest.mark.parametrize("everything", [False, True])

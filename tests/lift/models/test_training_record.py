@@ -13,7 +13,13 @@ from peft import PeftModel
 from lift import LiftError, LiftOptions
 from lift.integrations import LiftLoss
 from lift.models.lora import LoraArguments, add_lora, load_adapter, merge_adapter
-from lift.models.training_record import record_mask_token, record_training, restore_record, training_record
+from lift.models.training_record import (
+    record_in,
+    record_mask_token,
+    record_training,
+    restore_record,
+    training_record,
+)
 from lift.tasks import sudoku
 from tests.lift.support.tiny import tiny_model
 from tests.lift.support.trainers import make_trainer
@@ -119,3 +125,17 @@ def test_a_field_of_that_name_that_is_no_record_says_nothing():
     for value in ("text", 3, {"system": 3}):
         model.config.lift = value
         assert training_record(model) == {}
+
+
+def test_the_record_in_a_folder_is_read_without_the_model(tmp_path):
+    model = tiny_model()
+    record_training(model, {"task": "sudoku"})
+    model.save_pretrained(tmp_path / "whole")
+    record_training(model, {})
+    model.save_pretrained(tmp_path / "unknown")
+    trained = adapter()
+    record_mask_token(trained, OTHER)
+    record_training(trained, {"task": "countdown"})
+    trained.save_pretrained(tmp_path / "adapter")
+    found = {name: record_in(tmp_path / name) for name in ("whole", "adapter", "unknown", "nowhere")}
+    assert found == {"whole": {"task": "sudoku"}, "adapter": {"task": "countdown"}, "unknown": {}, "nowhere": {}}

@@ -33,7 +33,7 @@ def preset(name: str) -> dict:
 
 
 def test_these_presets_are_packaged():
-    assert preset_names() == ["dream-7b", "gsm8k-minilm", "llada-8b", "sudoku"]
+    assert preset_names() == ["countdown", "dream-7b", "gsm8k-minilm", "llada-8b", "sudoku"]
 
 
 def test_each_preset_begins_with_a_line_about_it():
@@ -114,6 +114,16 @@ def test_the_recipe_trains_resumes_samples_and_merges(tmp_path, tiny_recipe, cap
 
     assert main(["train", tiny_recipe, "--output_dir", str(tmp_path / "again"), "--model_name_or_path", str(out)]) == 2
     assert "is an adapter: go on with --resume_from_checkpoint" in capsys.readouterr().err
+
+
+def test_the_countdown_preset_fits_its_rows(tmp_path, capsys):
+    arguments = ["--num_train_puzzles", "40", "--num_test_puzzles", "8", "--max_steps", "2", "--warmup_steps", "1"]
+    out = tmp_path / "out"
+    assert main(["train", "--preset", "countdown", *arguments, "--output_dir", str(out)]) == 0
+    assert main(["sample", "--model", str(out), "--gen_length", "9", "--prompt", "100,93,30=23"]) == 0
+    shown = capsys.readouterr()
+    assert "687,472 parameters" in shown.out and "cut" not in shown.err
+    assert shown.err.splitlines()[-1].startswith(("right", "wrong: "))
 
 
 def test_an_adapter_of_a_new_model_is_refused(tmp_path, capsys):

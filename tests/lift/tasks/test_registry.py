@@ -18,7 +18,7 @@ MEMBERS = {name for name in {*vars(Task), *Task.__annotations__} if not name.sta
 
 
 def test_the_tasks():
-    assert TASKS == ("sudoku",)
+    assert TASKS == ("sudoku", "countdown")
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -57,7 +57,7 @@ def test_an_answer_is_shown_by_its_task_and_by_no_other():
 
 
 def test_a_flag_leads_to_its_tasks():
-    assert tasks_with_flag("num_train_puzzles") == ["sudoku"]
+    assert tasks_with_flag("num_train_puzzles") == ["sudoku", "countdown"]
     assert tasks_with_flag("learning_rate") == []
 
 

@@ -81,7 +81,7 @@ _Loader.add_constructor("!function", lambda loader, node: f"!{node.value}")
 
 def test_every_task_file_names_what_there_is():
     assert set(BENCHMARKS) == {
-        "lift_gsm8k", "lift_math500", "lift_aime24", "lift_aime25", "countdown", "sudoku_4x4", "sudoku_4x4_clues",
+        "lift_gsm8k", "lift_math500", "lift_aime24", "lift_aime25", "countdown", "countdown_numbers", "sudoku_4x4", "sudoku_4x4_clues",
         "lift_humaneval", "lift_mbpp",
     }  # fmt: skip
     for name, path in BENCHMARKS.items():

@@ -92,5 +92,5 @@ def test_a_score_needs_puzzles_and_a_character_tokenizer():
     def by_pairs(texts, **kwargs):
         return {"input_ids": [[0] * 8 for _ in texts]}
 
-    with pytest.raises(LiftError, match="one token a character"):
+    with pytest.raises(LiftError, match="must give each prompt 16 tokens"):
         sudoku.evaluate(Oracle({}), by_pairs, [PUZZLE])

@@ -1,34 +1,37 @@
-"""The picture of a Sudoku run: accuracy by difficulty, before and after training."""
+"""The picture of a run on puzzles: accuracy by difficulty, before and after training."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from lift.errors import LiftError
 from lift.report.figure import BLUE, GREY, INK, dress_axes, new_figure, write_figure
 
 
 def accuracy_by_difficulty(
-    before: Mapping[int, tuple[int, int]], after: Mapping[int, tuple[int, int]], path: str | PathLike[str]
-) -> None:
-    """Draw the share of valid grids by number of blank cells, before and after training.
+    before: Mapping[Any, tuple[int, int]], after: Mapping[Any, tuple[int, int]], path: str | PathLike[str], *,
+    title: str, levels_label: str, solved_label: str,
+) -> None:  # fmt: skip
+    """Draw the share of puzzles solved at each level of difficulty, before and after training.
 
     Args:
-        before: number of blanks -> (valid grids, puzzles), as `SudokuScore.by_blanks`; may be empty.
+        before: level -> (solved, puzzles), as `SudokuScore.by_blanks`; may be empty.
         after: the same after training.
         path: where to write; the format follows the suffix. An existing file is replaced at once.
+        title, levels_label, solved_label: of the picture, of the levels, and of the share.
     Raises: LiftError if after is empty, a count does not fit, or matplotlib is missing.
     """
     if not after:
-        raise LiftError("accuracy_by_difficulty: after must hold at least one number of blanks, got none.")
+        raise LiftError("accuracy_by_difficulty: after must hold at least one level, got none.")
     for name, counts in (("before", before), ("after", after)):
-        for blanks, (valid, total) in counts.items():
-            if not 0 <= valid <= total or total == 0:
+        for level, (solved, total) in counts.items():
+            if not 0 <= solved <= total or total == 0:
                 raise LiftError(
-                    f"accuracy_by_difficulty: {name}[{blanks}] must be (valid, n), 0 <= valid <= n, n > 0, "
-                    f"got ({valid}, {total})."
+                    f"accuracy_by_difficulty: {name}[{level}] must be (solved, n), 0 <= solved <= n, n > 0, "
+                    f"got ({solved}, {total})."
                 )
     levels = sorted({*before, *after})
     figure = new_figure(height=4.0)
@@ -46,9 +49,9 @@ def accuracy_by_difficulty(
         axes.bar_label(bars, [_percent(value) for value in percent], padding=2, fontsize=8, color=INK)
     counted = {level: (after.get(level) or before[level])[1] for level in levels}
     axes.set_xticks(range(len(levels)), [f"{level}\nn = {counted[level]}" for level in levels])
-    axes.set(ylim=(0, 112), yticks=range(0, 101, 25), xlabel="Blank cells in the puzzle", ylabel="Valid grids (%)")
+    axes.set(ylim=(0, 112), yticks=range(0, 101, 25), xlabel=levels_label, ylabel=f"{solved_label} (%)")
     axes.tick_params(axis="x", length=0)
-    dress_axes(axes, "4x4 Sudoku solved, by difficulty")
+    dress_axes(axes, title)
     write_figure(figure, Path(path))
 
 
