@@ -52,7 +52,9 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"  {setting:<26} {way:<14} {rows[-1]['ms']:9.1f} ms  {rows[-1]['peak_bytes'] / MIB:8.1f} MiB")
     command = " ".join(["python -m benchmarks.sampling", *(sys.argv[1:] if arguments is None else arguments)])
     path = dated_path(options.output, "cpu-sampling-smoke" if options.smoke else "cpu-sampling")
-    write_record(path, {"command": command, "sizes": sizes, **host_environment(), "rows": rows})
+    write_record(
+        path, {"command": command, "sizes": sizes, **host_environment(), "threads": options.threads, "rows": rows}
+    )
     print(f"wrote {path}")
 
 

@@ -1,4 +1,4 @@
-"""The YAML file of `lift eval`, whose keys are the names of its flags."""
+"""The YAML file of `lift eval` and `lift sample`, whose keys are the names of their flags."""
 
 from __future__ import annotations
 

@@ -4,34 +4,78 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+from lift.cli.eval_settings import read_options
 from lift.cli.parser import SentenceParser
 from lift.cli.sampling_flags import add_sampling_flags, sampling_config
 from lift.errors import LiftError
-
-if TYPE_CHECKING:
-    from lift.data import PromptFrame
 
 logger = logging.getLogger(__name__)
 
 _DESCRIPTION = (
     "Complete prompts, by default by low-confidence remasking. Answers go to stdout, one a line where they hold no "
-    "newline; what is said of them, such as a Sudoku's grid and whether it is valid, goes to stderr."
+    "newline; what is said of them, such as a Sudoku's grid and whether it is valid, goes to stderr. With --output "
+    "they are decoded in batches, a JSON line each; a killed run goes on where it was, on any number of processes: "
+    "accelerate launch -m lift.cli sample ..."
 )
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Print the completion of each prompt, a line each, and what there is to say of it to stderr.
+    """Complete each prompt, and say how fast.
 
     Raises:
         LiftError: bad input, or a model that cannot be loaded.
     """
-    parser = SentenceParser(prog="lift sample", description=_DESCRIPTION)
+    options = read_options(_parser(), arguments)
+    config = sampling_config(options)
+
+    from lift.cli.prompt_rows import read_prompts
+
+    rows = read_prompts(options.prompt, options.prompts)
+    _check_places(options, rows)
+
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+
+    from lift.cli.sample_run import SampleRun
+
+    try:
+        found = SampleRun(options, config, rows)
+        if options.output is None:
+            found.show()
+        else:
+            found.write(Path(options.output))
+    except ValueError as error:
+        raise LiftError(str(error)) from None
+
+
+def _parser() -> SentenceParser:
+    parser = SentenceParser(
+        prog="lift sample", usage="lift sample [CONFIG.yaml] [--flag value ...]", description=_DESCRIPTION
+    )
     parser.add_argument(
         "--model", required=True, help="folder or Hub id of a trained model and its tokenizer, or an adapter's folder"
     )
-    parser.add_argument("--prompt", required=True, action="append", help="a prompt; may be given several times")
+    parser.add_argument("--prompt", action="append", help="a prompt; may be given several times")
+    parser.add_argument(
+        "--prompts", metavar="FILE", default=None,
+        help="a .jsonl file of objects with prompt, a .txt file with a prompt a line, or - for standard input",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", metavar="FILE", default=None,
+        help="write a JSON line for each answer there, and go on where an earlier run of the same settings was",
+    )  # fmt: skip
+    parser.add_argument(
+        "--num_samples", type=int, within="[1, inf)", default=1, help="answers to each prompt, by default 1"
+    )
+    parser.add_argument(
+        "--batch_size", default="auto",
+        help="rows a forward with --output, or auto: 64, halved where memory runs out; it changes no answer",
+    )  # fmt: skip
     parser.add_argument(
         "--system",
         metavar="TEXT",
@@ -49,93 +93,31 @@ def run(arguments: Sequence[str]) -> None:
     )
     parser.add_switch("trust_remote_code", help="run Python code that comes with the model")
     parser.add_switch("no_animation", help="in a terminal, do not show how the answer is written")
-    add_sampling_flags(parser)
-    options = parser.parse_args(arguments)
-    config = sampling_config(options)
-
-    import torch
-    import transformers
-    from rich.console import Console
-
-    from lift.cli.animation import Animation
-    from lift.cli.arguments import ModelArguments
-    from lift.cli.loading import build_model, load_generation_config, load_tokenizer
-    from lift.data import PromptFrame, cut_at_end, end_token_ids, resolve_mask_token_id, unknown_token_ids
-    from lift.models.training_record import training_record
-    from lift.sampling import generate
-    from lift.tasks import show_answer
-    from lift_kernels import apply_lift_kernels
-    from lift_kernels.models import vocab_size_of
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    model_arguments = ModelArguments(
-        model_name_or_path=options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code
+    parser.add_argument(
+        "--save", metavar="FILE", default=None, help="keep the animation of the answer: .html, .svg or .gif"
     )
-    tokenizer = load_tokenizer(model_arguments)
-    model = build_model(model_arguments, tokenizer, seed=0)
-    if torch.accelerator.is_available():
-        model.to(torch.accelerator.current_accelerator())
-    vocab_size = vocab_size_of(model.get_output_embeddings())
-    mask_token_id = resolve_mask_token_id(tokenizer, options.mask_token_id, config=model.config, vocab_size=vocab_size)
-    unknown_ids = unknown_token_ids(tokenizer, vocab_size)
-    end_ids = end_token_ids(tokenizer, load_generation_config(model_arguments))
-    record = training_record(model)
-    frame = PromptFrame.from_record(record)
-    if options.system is not None:
-        frame = PromptFrame(options.system, frame.role if frame.system else "system")
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    if frame.system and options.system is None:
-        console.print(
-            f"as in training, each prompt follows the text {frame.system.strip()!r:.60} (--system '' for none)",
-            markup=False,
-        )
-    try:
-        apply_lift_kernels(model)
-        for prompt in options.prompt:
-            prompt_ids = _encode(prompt, tokenizer, frame)
-            start = 0 if config.infill else len(prompt_ids)
-            with Animation(console, tokenizer, mask_token_id, start, is_on=not options.no_animation) as animation:
-                ids = generate(
-                    model,
-                    torch.tensor([prompt_ids], dtype=torch.int64, device=model.device),
-                    config=config.changed(
-                        gen_length=None if config.infill else _gen_length(config.gen_length, prompt_ids),
-                        suppress_ids=(*config.suppress_ids, *unknown_ids),
-                        stop_ids=config.stop_ids or tuple(sorted(end_ids)),
-                    ),
-                    mask_token_id=mask_token_id,
-                    pad_token_id=tokenizer.pad_token_id,
-                    on_step=animation.show,
+    add_sampling_flags(parser)
+    return parser
+
+
+def _check_places(options: Any, rows: Sequence[dict[str, Any]]) -> None:
+    """Refuse files that cannot be written as asked, before a model is loaded."""
+    from lift.cli.answer_file import FIELDS
+    from lift.report import check_unmasking_path
+
+    if options.save is not None:
+        check_unmasking_path(Path(options.save))
+        if options.output is not None or len(rows) * options.num_samples > 1:
+            raise LiftError("--save keeps the animation of one answer: pass one prompt, and no --output.")
+    if options.output is not None:
+        folder = Path(options.output).parent
+        if not folder.is_dir():
+            raise LiftError(f"{options.output}: there is no folder {folder}: make it, or choose another --output.")
+        if Path(options.output).is_dir():
+            raise LiftError(f"{options.output} is a folder: name a file.")
+        for number, row in enumerate(rows):
+            if taken := sorted(set(row) & set(FIELDS)):
+                raise LiftError(
+                    f"{options.prompts}: row {number} (counted from 0) has {taken[0]!r}, which --output writes: rename "
+                    "it."
                 )
-            written = ids[0, start:].tolist()
-            response_ids = written if config.infill else cut_at_end(written, end_ids)
-            answer = tokenizer.decode(response_ids, skip_special_tokens=True)
-            print(answer, flush=True)
-            if not answer:
-                logger.warning(
-                    "the answer to %.80r is empty: the model wrote nothing but padding or end tokens", prompt
-                )
-            show_answer(record.get("task"), console, prompt, answer)
-    except ValueError as error:
-        raise LiftError(str(error)) from None
-
-
-def _encode(prompt: str, tokenizer: Any, frame: PromptFrame) -> list[int]:
-    """Return the ids of a prompt; say so where some of its characters are lost."""
-    from lift.data import encode_prompt
-
-    prompt_ids = encode_prompt(prompt, tokenizer, frame)
-    if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in prompt_ids:
-        logger.warning(
-            "the tokenizer does not know parts of the prompt %.80r: the model reads %s there",
-            prompt,
-            tokenizer.unk_token,
-        )
-    return prompt_ids
-
-
-def _gen_length(gen_length: int | None, prompt_ids: Sequence[int]) -> int:
-    if gen_length is None and not prompt_ids:
-        raise LiftError("the prompt is empty, so it says nothing of how long the answer is: pass --gen_length.")
-    return len(prompt_ids) if gen_length is None else gen_length

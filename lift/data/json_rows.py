@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +21,29 @@ def read_json_lines(path: Path, limit: int | None = None) -> list[dict[str, Any]
 
     Raises: LiftError that names file and line.
     """
-    rows: list[dict[str, Any]] = []
     with open_text(path) as lines:
-        for number, line in enumerate(lines, start=1):
-            if len(rows) == limit:
-                break
-            if not line.strip():
-                continue
-            where = f"{path}: line {number}"
-            try:
-                row = _parse(line.rstrip(), where)
-            except json.JSONDecodeError as error:
-                raise _bad_json(path, number, error) from error
-            if not isinstance(row, dict):
-                raise LiftError(f"{where} must hold one JSON object, got {type(row).__name__}.")
-            # An escape is the only way into a decoded line.
-            if "\\u" in line and (half := find_lone_surrogate(row)) is not None:
-                raise LiftError(surrogate_sentence(where, half))
-            rows.append(row)
+        return parse_json_lines(lines, path, limit)
+
+
+def parse_json_lines(lines: Iterable[str], origin: object, limit: int | None = None) -> list[dict[str, Any]]:
+    """As read_json_lines, from lines that are read already; sentences call them `origin`."""
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, start=1):
+        if len(rows) == limit:
+            break
+        if not line.strip():
+            continue
+        where = f"{origin}: line {number}"
+        try:
+            row = _parse(line.rstrip(), where)
+        except json.JSONDecodeError as error:
+            raise _bad_json(origin, number, error) from error
+        if not isinstance(row, dict):
+            raise LiftError(f"{where} must hold one JSON object, got {type(row).__name__}.")
+        # An escape is the only way into a decoded line.
+        if "\\u" in line and (half := find_lone_surrogate(row)) is not None:
+            raise LiftError(surrogate_sentence(where, half))
+        rows.append(row)
     return rows
 
 
@@ -92,5 +98,5 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _bad_json(path: Path, line: int, error: json.JSONDecodeError) -> LiftError:
-    return LiftError(f"{path}: line {line} is not valid JSON ({error.msg} at column {error.colno}); correct it.")
+def _bad_json(origin: object, line: int, error: json.JSONDecodeError) -> LiftError:
+    return LiftError(f"{origin}: line {line} is not valid JSON ({error.msg} at column {error.colno}); correct it.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from lift.data import cut_at_end
 from lift.evaluation.answer_store import AnswerStore, key_of, number_of
 from lift.evaluation.batches import BatchSize
 from lift.evaluation.loaded_model import LoadedModel
-from lift.sampling import SamplingConfig, generate
+from lift.sampling import Generation, SamplingConfig, generate
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Answer:
     """What was written, and how."""
 
     ids: list[int]
-    """The response, all its gen_length tokens."""
+    """The response, all its gen_length tokens; with infill the whole text."""
 
     unmask_step: list[int]
     """The forward, from 0, after which each of them stood there; -1 for padding."""
@@ -62,9 +62,16 @@ class Writer:
 
     def __init__(self, loaded: LoadedModel, batch_size: BatchSize, store: AnswerStore, digest: str) -> None:
         self._loaded, self._batch_size, self._store, self._digest = loaded, batch_size, store, digest
+        self.num_forwards = 0
+        """Calls of the model so far."""
 
-    def answers(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, Answer]]:
-        """Yield the number of each prompt and its answer, as they are there; what is kept already comes first."""
+    def answers(
+        self, prompts: Sequence[Prompt], on_progress: Callable[[Generation], None] | None = None
+    ) -> Iterator[tuple[int, Answer]]:
+        """Yield the number of each prompt and its answer, as they are there; what is kept already comes first.
+
+        `on_progress` is called after each step, with the rows of its batch: see `generate`.
+        """
         keys = [self.key(prompt) for prompt in prompts]
         missing: dict[str, list[int]] = {}
         for number, key in enumerate(keys):
@@ -80,7 +87,10 @@ class Writer:
         for (config, _), numbers in groups.items():
             # The longest first: what does not fit into memory says so at once.
             ordered = sorted(numbers, key=lambda number: -len(prompts[number].ids))
-            run = lambda batch, config=config: self._write([prompts[number] for number in batch], config)  # noqa: E731
+
+            def run(batch: Sequence[int], config: SamplingConfig = config) -> list[Answer]:
+                return self._write([prompts[number] for number in batch], config, on_progress)
+
             for batch, written in self._batch_size.batches(ordered, run):
                 self._store.add({keys[n]: dataclasses.asdict(answer) for n, answer in zip(batch, written, strict=True)})
                 for first, answer in zip(batch, written, strict=True):
@@ -101,7 +111,9 @@ class Writer:
         """Return how many tokens were written, the end token included."""
         return min(len(answer.ids), len(cut_at_end(answer.ids, self._loaded.end_ids)) + 1)
 
-    def _write(self, prompts: Sequence[Prompt], config: SamplingConfig) -> list[Answer]:
+    def _write(
+        self, prompts: Sequence[Prompt], config: SamplingConfig, on_progress: Callable[[Generation], None] | None
+    ) -> list[Answer]:
         loaded = self._loaded
         start = time.perf_counter()
         width = max(len(prompt.ids) for prompt in prompts)
@@ -115,10 +127,12 @@ class Writer:
         found = generate(
             loaded.model, ids.long(), config=config, mask_token_id=loaded.mask_token_id,
             attention_mask=None if bool(mask.all()) else mask, pad_token_id=loaded.tokenizer.pad_token_id,
-            row_ids=torch.tensor(names, device=device), return_order=True,
+            row_ids=torch.tensor(names, device=device), on_progress=on_progress, return_order=True,
         )  # fmt: skip
+        self.num_forwards += found.num_forwards
         seconds = (time.perf_counter() - start) / len(prompts)
+        begins = [width - len(prompt.ids) if config.infill else width for prompt in prompts]
         return [
-            Answer(row, step, seconds)
-            for row, step in zip(found.ids[:, width:].tolist(), found.unmask_step[:, width:].tolist(), strict=True)
+            Answer(row[begin:], step[begin:], seconds)
+            for row, step, begin in zip(found.ids.tolist(), found.unmask_step.tolist(), begins, strict=True)
         ]

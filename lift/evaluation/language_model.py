@@ -187,7 +187,7 @@ class LiftLM(LM):  # type: ignore[misc, unused-ignore]  # without types where lm
             suppress_ids=(*self._config.suppress_ids, *self.loaded.unknown_ids),
             stop_ids=self._config.stop_ids or tuple(sorted(self.loaded.end_ids)), **asked,
         )  # fmt: skip
-        if (request.repeats or 1) > 1 and copy == 1 and not _draws(config):
+        if (request.repeats or 1) > 1 and copy == 1 and not config.draws:
             logger.warning(
                 "%d answers to a prompt are wanted, and at temperature 0 all are one: set temperature", request.repeats
             )
@@ -245,12 +245,6 @@ def _sampling_config(sampler: str | None, reference_quirks: bool, given: dict[st
     if config.infill:
         raise LiftError("infill fills the masks of a text, and the prompts of an evaluation have none: leave it out.")
     return config
-
-
-def _draws(config: SamplingConfig) -> bool:
-    """Return whether two copies of a prompt can differ."""
-    by_chance = config.remasking == "random" or config.schedule == "bernoulli"
-    return config.temperature > 0 or config.position_temperature > 0 or by_chance
 
 
 def _device_name(device: torch.device) -> str:

@@ -44,3 +44,9 @@ class Processes:
         """Wait for all processes."""
         if self.is_distributed:
             dist.barrier()
+
+    def close(self) -> None:
+        """Leave together: where one process ends early, a launcher may stop the others."""
+        if self.is_distributed:
+            dist.barrier()
+            dist.destroy_process_group()

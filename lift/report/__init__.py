@@ -9,10 +9,15 @@ from lift.lazy_face import lazy_face
 if TYPE_CHECKING:
     from lift.report.figure import dress_axes, new_figure, write_figure
     from lift.report.page import write_page
+    from lift.report.unmasking import Cell, Unmasking, check_unmasking_path, save_unmasking
 
 __all__ = [
+    "Cell",
+    "Unmasking",
+    "check_unmasking_path",
     "dress_axes",
     "new_figure",
+    "save_unmasking",
     "write_figure",
     "write_page",
 ]

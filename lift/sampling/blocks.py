@@ -13,6 +13,7 @@ from lift.sampling.config import SamplingConfig
 from lift.sampling.denoise import Denoiser
 from lift.sampling.layout import Canvas
 from lift.sampling.noise import MOVES, Noise
+from lift.sampling.one_pass import Proposal
 from lift.sampling.schedule import Schedule, build_schedule, step_probability
 from lift.sampling.stopping import ended_within_block, first_stop, pad_behind_stop
 
@@ -44,6 +45,7 @@ class BlockDecoder:
         # Masks that the caller gave as text stay, but for samplers that take any mask for one of theirs.
         self._may_change = canvas.is_there if config.mask_token == "commit" else canvas.is_answer
         self.unmask_step = torch.full_like(canvas.ids, -1)
+        self.confidence = torch.full(canvas.ids.shape, -1.0, device=device)
 
     def run(self) -> None:
         """Write block after block."""
@@ -80,10 +82,12 @@ class BlockDecoder:
                 return
             candidates = masks & window & is_running[:, None]
             editable = self._canvas.is_answer & ~masks & in_block & is_running[:, None]
-            chosen, token, edits = self._step(index, block, step, candidates, editable, schedule)
+            proposal, chosen, edits = self._step(index, block, step, candidates, editable, schedule)
             committed = chosen | edits
-            self._canvas.ids = torch.where(committed, token, self._canvas.ids)
-            is_new = chosen & (token != self._mask_token_id) & (self.unmask_step < 0)
+            self._canvas.ids = torch.where(committed, proposal.token, self._canvas.ids)
+            is_written = committed & (proposal.token != self._mask_token_id)
+            self.confidence = torch.where(is_written, proposal.log_prob.float().exp(), self.confidence)
+            is_new = chosen & is_written & (self.unmask_step < 0)
             self.unmask_step = self.unmask_step.masked_fill(is_new, self._denoiser.num_forwards - 1)
             is_at_work = is_at_work & (has_mask | edits.any(1))
             if self._stops and config.stop_at == "token":
@@ -105,8 +109,8 @@ class BlockDecoder:
 
     def _step(
         self, index: int, block: tuple[int, int], step: int, candidates: Tensor, editable: Tensor, schedule: Schedule
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Run a forward; return what it commits and edits, (B, T) bool each, and the tokens (B, T)."""
+    ) -> tuple[Proposal, Tensor, Tensor]:
+        """Run a forward; return what it proposes, commits and edits, (B, T) each, the latter two bool."""
         config = self._config
         if config.schedule == "bernoulli":
             self._noise.begin(self._denoiser.num_forwards + 1, index, step)
@@ -114,15 +118,16 @@ class BlockDecoder:
             moves = self._noise.uniforms(MOVES, row, column) < step_probability(config.eps, self._num_steps, step)
             candidates = candidates.masked_scatter(candidates, moves)
         is_edited = config.editing_threshold is not None
-        token, score = self._denoiser.propose(block, index, step, candidates | editable if is_edited else candidates)
+        proposal = self._denoiser.propose(block, index, step, candidates | editable if is_edited else candidates)
+        score = proposal.score
         num_masks = candidates.sum(1)
         chosen = choose(score, candidates, schedule.quota(step, num_masks), config, self._noise)
         if config.leftover == "commit" and schedule.num_steps is not None:
             chosen |= candidates & (schedule.num_steps == step + 1)[:, None]
         edits = torch.zeros_like(chosen)
         if config.editing_threshold is not None:
-            edits = editable & exceeds(score, config.editing_threshold, config) & (token != self._canvas.ids)
-        return chosen, token, edits
+            edits = editable & exceeds(score, config.editing_threshold, config) & (proposal.token != self._canvas.ids)
+        return proposal, chosen, edits
 
     def _stop_after(self, block: tuple[int, int]) -> None:
         """End rows that hold a stop id in what is written."""

@@ -136,6 +136,12 @@ class SamplingConfig:
         return dataclasses.replace(self, **options)
 
     @property
+    def draws(self) -> bool:
+        """Whether chance decides, so that two answers to a prompt can differ."""
+        by_chance = self.remasking == "random" or self.schedule == "bernoulli"
+        return self.temperature > 0 or self.position_temperature > 0 or by_chance
+
+    @property
     def suppressed(self) -> tuple[int, ...]:
         """Ids that have no probability, besides the mask token."""
         return self.suppress_ids + (self.stop_ids if self.eos == "suppress" else ())

@@ -64,8 +64,8 @@ class Denoiser:
                 self._call([branch], (self._num_stored, end), end, nothing, lambda rows, _: rows, keep=True)
             self._num_stored = end
 
-    def propose(self, block: tuple[int, int], block_index: int, step: int, is_wanted: Tensor) -> tuple[Tensor, Tensor]:
-        """Return tokens (B, T) int64 and scores (B, T); meaningful where wanted (B, T) bool, and fed to the model."""
+    def propose(self, block: tuple[int, int], block_index: int, step: int, is_wanted: Tensor) -> Proposal:
+        """Return a proposal of (B, T) each; meaningful where wanted (B, T) bool, and fed to the model."""
         start, end = block
         is_causal, cache = self._config.attention == "block_causal", self._config.cache
         # What predicts the block's first token stands before it.
@@ -96,9 +96,8 @@ class Denoiser:
             return propose(rows, head, row, column, is_zero, self._config, self._noise, self._excluded_ids, held_ids)
 
         found = self._guided(window, num_keys, index, made_of, keep)
-        token = torch.zeros_like(self._canvas.ids).index_put((row, column), found.token)
-        score = torch.zeros(token.shape, dtype=found.score.dtype, device=token.device)
-        return token, score.index_put((row, column), found.score)
+        nothing = (values.new_zeros(self._canvas.ids.shape) for values in found)
+        return Proposal(*(old.index_put((row, column), new) for old, new in zip(nothing, found, strict=True)))
 
     def _guided(
         self, window: tuple[int, int], num_keys: int, index: Tensor, reader: Reader[Proposal], keep: bool

@@ -14,11 +14,12 @@ from lift_kernels import linear_sample, linear_token_stats
 
 
 class Proposal(NamedTuple):
-    """Tokens (N,) int64 and scores (N,) float; the score of low_confidence is a log-probability, which keeps apart
-    what probabilities near 1 do not."""
+    """Tokens int64, scores and log-probabilities float, (N,) each; the score of low_confidence is the log-probability,
+    which keeps apart what probabilities near 1 do not."""
 
     token: Tensor
     score: Tensor
+    log_prob: Tensor
 
 
 def propose_in_one_pass(
@@ -43,7 +44,7 @@ def propose_in_one_pass(
     if config.remasking == "margin":
         stats = linear_token_stats(rows, head.plain.weight, runner_up=True, **arguments)
         lead = -torch.expm1(stats.runner_up_log_prob - stats.max_log_prob) * stats.max_log_prob.exp()
-        return Proposal(stats.argmax, lead)
+        return Proposal(stats.argmax, lead, stats.max_log_prob)
     seed, row_ids, positions = 0, None, None
     if config.temperature > 0:
         assert isinstance(noise, CounterNoise)
@@ -52,7 +53,8 @@ def propose_in_one_pass(
         rows, head.plain.weight, temperature=config.temperature, seed=seed, row_ids=row_ids, positions=positions,
         top_k=config.top_k, top_p=config.top_p, **arguments,
     )  # fmt: skip
-    return Proposal(drawn.token, -drawn.entropy if config.remasking == "entropy" else drawn.log_prob)
+    score = -drawn.entropy if config.remasking == "entropy" else drawn.log_prob
+    return Proposal(drawn.token, score, drawn.log_prob)
 
 
 def _needs_no_logits(config: SamplingConfig) -> bool:

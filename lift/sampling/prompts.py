@@ -34,6 +34,17 @@ def check_prompts(model: nn.Module, prompt_ids: Any, attention_mask: Any, gen_le
     )  # fmt: skip
     if attention_mask is None:
         return
+    check_attention_mask(prompt_ids, attention_mask)
+    reason = why_padding_counts(model)
+    if reason is not None and not attention_mask.all():
+        raise LiftError(
+            f"generate: {type(inner).__name__} {reason}, so padding would change what it writes: complete prompts of "
+            "unequal length one by one, or those of one length together."
+        )
+
+
+def check_attention_mask(prompt_ids: Tensor, attention_mask: Any) -> None:
+    """Raise LiftError unless the mask of prompts (B, P) has their shape, and 1 or 0 everywhere."""
     if not isinstance(attention_mask, Tensor) or attention_mask.shape != prompt_ids.shape:
         shape = tuple(prompt_ids.shape)
         raise LiftError(
@@ -41,12 +52,6 @@ def check_prompts(model: nn.Module, prompt_ids: Any, attention_mask: Any, gen_le
         )
     if not ((attention_mask == 0) | (attention_mask == 1)).all():
         raise LiftError("generate: attention_mask must hold 1 on the prompt's tokens and 0 on padding, and no others.")
-    reason = why_padding_counts(model)
-    if reason is not None and not attention_mask.all():
-        raise LiftError(
-            f"generate: {type(inner).__name__} {reason}, so padding would change what it writes: complete prompts of "
-            "unequal length one by one, or those of one length together."
-        )
 
 
 def check_row_ids(prompt_ids: Tensor, row_ids: Any) -> Tensor:

@@ -59,13 +59,12 @@ def _propose_in_chunks(
             logits = torch.where(is_zero[part, None], torch.where(logits == -torch.inf, logits, 0.0), logits)
         parts.append(_propose_from_logits(logits, config, noise, row[part], column[part]))
     if not parts:
-        return Proposal(row.clone(), rows.new_zeros(0, dtype=torch.float32))
+        nothing = rows.new_zeros(0, dtype=torch.float32)
+        return Proposal(row.clone(), nothing, nothing)
     return Proposal(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
 
-def _propose_from_logits(
-    logits: Tensor, config: SamplingConfig, noise: Noise, row: Tensor, column: Tensor
-) -> tuple[Tensor, Tensor]:
+def _propose_from_logits(logits: Tensor, config: SamplingConfig, noise: Noise, row: Tensor, column: Tensor) -> Proposal:
     drawn_from = logits / config.temperature if config.temperature > 0 else logits
     if config.temperature > 0 or config.filter_order == "top_p_first":
         drawn_from = filtered(drawn_from, config)
@@ -74,23 +73,25 @@ def _propose_from_logits(
     if config.suppressed_in_score:
         ids = torch.tensor(sorted(set(config.suppressed_in_score)), device=logits.device)
         scored = scored.index_fill(-1, ids, -torch.inf)
-    return token, score_of(scored, token, config.remasking)
+    return Proposal(token, *score_of(scored, token, config.remasking))
 
 
-def score_of(logits: Tensor, token: Tensor, remasking: str) -> Tensor:
-    """Return the score (n,) of tokens under logits (n, V): a log-probability, a lead, or a negative entropy.
+def score_of(logits: Tensor, token: Tensor, remasking: str) -> tuple[Tensor, Tensor]:
+    """Return of tokens under logits (n, V) the score (n,), which is the log-probability, the lead of the most likely
+    token, or the negative entropy, and the log-probability (n,).
 
     log p = (z - z_max) - log1p(sum of the other exp(z_j - z_max)), exact where p is within rounding of 1.
     """
     top, best = logits.max(dim=-1, keepdim=True)
     others = (logits - top).exp().scatter(-1, best, 0.0)
     log_norm = others.sum(dim=-1).log1p()
+    log_prob = logits.gather(-1, token[:, None])[:, 0] - top[:, 0] - log_norm
     if remasking == "margin":
-        return -torch.expm1(others.amax(dim=-1).log()) / log_norm.exp()
+        return -torch.expm1(others.amax(dim=-1).log()) / log_norm.exp(), log_prob
     if remasking == "entropy":
         weighted = torch.where(others > 0, others * (logits - top), 0.0).sum(dim=-1)
-        return weighted / log_norm.exp() - log_norm
-    return logits.gather(-1, token[:, None])[:, 0] - top[:, 0] - log_norm
+        return weighted / log_norm.exp() - log_norm, log_prob
+    return log_prob, log_prob
 
 
 def penalized(logits: Tensor, held_ids: Tensor, penalty: float) -> Tensor:

@@ -16,10 +16,14 @@ from torch import Tensor, nn
 
 from lift.fields import check_fields, option
 from lift.models.evaluation_mode import evaluation_mode
+from lift.sampling.config import SamplingConfig
+from lift.sampling.layout import lay_out
 from lift.sampling.noise import CounterNoise
+from lift.sampling.prompts import check_attention_mask, check_row_ids
 
-# (text (B, L), canvas (B, C), the processed logits (B, C, V) of the step before, or None) -> logits (B, C, V)
-Denoise = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+# (text (B, L), where it is no padding (B, L) bool, canvas (B, C), the processed logits (B, C, V) of the step before, or
+# None) -> logits (B, C, V)
+Denoise = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
 
 @dataclass(frozen=True)
@@ -76,27 +80,36 @@ class Step(NamedTuple):
 
 def generate_by_renoising(
     denoise: Denoise, prompt_ids: Tensor, config: RenoisingConfig, *, vocab_size: int, pad_token_id: int,
-    row_ids: Tensor | None = None, noise: RenoisingNoise | None = None, on_step: Callable[[Step], None] | None = None,
+    attention_mask: Tensor | None = None, row_ids: Tensor | None = None, noise: RenoisingNoise | None = None,
+    on_step: Callable[[Step], None] | None = None,
 ) -> tuple[Tensor, int]:  # fmt: skip
     """Write a response behind each prompt; return ids (B, P + C canvases) int64 and the number of forwards.
 
+    A row decodes as it would alone: padding is moved to its left, where no position counts it and nothing sees it.
+
     Args:
         denoise: the model, as `diffusion_gemma` makes it.
-        prompt_ids: (B, P) int64.
+        prompt_ids: (B, P) int64, padded on either side.
         config: the settings.
         vocab_size: V.
         pad_token_id: stands behind a stop id.
+        attention_mask: (B, P), 1 on the prompt's tokens, 0 on padding; by default all of it is attended to.
         row_ids: (B,) int64, names the draws of each row; by default 0..B-1.
         noise: another source of draws.
         on_step: called after each step.
+
+    Raises: LiftError, a ValueError, if a mask or row ids do not fit the prompts.
     """
     device, num_rows, size = prompt_ids.device, len(prompt_ids), config.canvas_length
-    row_ids = torch.arange(num_rows, device=device) if row_ids is None else row_ids
-    noise = CounterNoise(config.seed, row_ids, torch.zeros_like(row_ids)) if noise is None else noise
+    row_ids = check_row_ids(prompt_ids, row_ids)
+    if attention_mask is not None:
+        check_attention_mask(prompt_ids, attention_mask)
+    prompts = lay_out(prompt_ids, attention_mask, SamplingConfig(), 0, 1, pad_token_id)
+    noise = CounterNoise(config.seed, row_ids, prompts.first) if noise is None else noise
     stop_ids = torch.tensor(config.stop_ids, dtype=torch.int64, device=device)
     row = torch.arange(num_rows, device=device).repeat_interleave(size)
     column = torch.arange(size, device=device).repeat(num_rows)
-    text, num_forwards = prompt_ids, 0
+    text, is_text, num_forwards = prompts.ids, prompts.is_there, 0
     is_over = torch.zeros(num_rows, dtype=torch.bool, device=device)
     for index in range(math.ceil(config.gen_length / size)):
         place = column + text.shape[1]
@@ -107,7 +120,7 @@ def generate_by_renoising(
         has_ended = torch.zeros_like(is_over)
         for step in range(config.steps):
             share = (config.steps - step) / config.steps
-            logits = denoise(text, canvas, previous)
+            logits = denoise(text, is_text, canvas, previous)
             num_forwards += 1
             logits = logits / (config.temperature_min + (config.temperature_max - config.temperature_min) * share)
             noise.begin(num_forwards, index, step)
@@ -136,19 +149,27 @@ def generate_by_renoising(
         is_behind = torch.isin(draft, stop_ids).long().cumsum(1).roll(1, 1)
         is_behind[:, 0] = 0
         text = torch.cat([text, draft.masked_fill((is_behind > 0) | is_over[:, None], pad_token_id)], 1)
+        is_text = torch.cat([is_text, torch.ones_like(draft, dtype=torch.bool)], 1)
         is_over = is_over | torch.isin(draft, stop_ids).any(1)
         if is_over.all():
             break
-    return text, num_forwards
+    return torch.cat([prompt_ids, text[:, prompt_ids.shape[1] :]], 1), num_forwards
 
 
 def diffusion_gemma(model: nn.Module) -> Denoise:
     """Return the denoiser that a DiffusionGemma of transformers is; it encodes the text anew in each step."""
 
     @torch.no_grad()
-    def denoise(text: Tensor, canvas: Tensor, previous: Tensor | None) -> Tensor:
+    def denoise(text: Tensor, is_text: Tensor, canvas: Tensor, previous: Tensor | None) -> Tensor:
+        # Positions from 0 at a row's first token; padding, which nothing sees, has 0 too.
+        positions = (is_text.long().cumsum(1) - 1).clamp(min=0)
+        behind = is_text.sum(1, keepdim=True) + torch.arange(canvas.shape[1], device=canvas.device)
         with evaluation_mode(model):
-            logits: Tensor = model(input_ids=text, decoder_input_ids=canvas, self_conditioning_logits=previous).logits
+            logits: Tensor = model(
+                input_ids=text, attention_mask=is_text, position_ids=positions, decoder_input_ids=canvas,
+                decoder_attention_mask=torch.cat([is_text, torch.ones_like(canvas, dtype=torch.bool)], 1),
+                decoder_position_ids=behind, self_conditioning_logits=previous,
+            ).logits  # fmt: skip
         return logits
 
     return denoise

@@ -34,6 +34,10 @@ class Generation(NamedTuple):
     num_forwards: int
     """Calls of the model."""
 
+    confidence: Tensor
+    """(B, P + gen_length) float32: the probability a token had when it was committed, of those it was scored by; -1
+    what was given, padded or left masked."""
+
 
 @overload
 def generate(model: nn.Module, prompt_ids: Tensor, *, return_order: L[False] = ..., **settings: Any) -> Tensor: ...
@@ -54,6 +58,7 @@ def generate(
     pad_token_id: int | None = None,
     row_ids: Tensor | None = None,
     on_step: Callable[[int, Tensor], None] | None = None,
+    on_progress: Callable[[Generation], None] | None = None,
     return_order: bool = False,
     noise: Noise | None = None,
     **settings: Any,
@@ -85,6 +90,7 @@ def generate(
         pad_token_id: follows a stop id; by default the one in model.config, or else the first stop id.
         row_ids: (B,) int64, names the draws of each row; by default 0..B-1.
         on_step: called after each step with its number, from 1, and a copy of the (B, P + gen_length) ids so far.
+        on_progress: called after each step with the `Generation` so far.
         return_order: return a `Generation`.
         noise: another source of draws than the counter-based generator.
         settings: fields of `SamplingConfig`, such as gen_length, block_length, steps and temperature.
@@ -114,6 +120,13 @@ def generate(
         step += 1
         if on_step is not None:
             on_step(step, canvas.text())
+        if on_progress is not None:
+            on_progress(written())
+
+    def written() -> Generation:
+        return Generation(
+            canvas.text(), canvas.read(decoder.unmask_step), denoiser.num_forwards, canvas.read(decoder.confidence)
+        )
 
     with evaluation_mode(model):
         denoiser = Denoiser(model, canvas, config, noise, block_length, mask_token_id, excluded_ids)
@@ -122,8 +135,7 @@ def generate(
             _resolve_pad_token_id(model, pad_token_id, config), on_commit,
         )  # fmt: skip
         decoder.run()
-    ids = canvas.text()
-    return Generation(ids, canvas.read(decoder.unmask_step), denoiser.num_forwards) if return_order else ids
+    return written() if return_order else canvas.text()
 
 
 def _settings(

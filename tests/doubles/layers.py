@@ -9,17 +9,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int, mask: Tensor | None) -> Tensor:
-    """Attention (B, L, D) over all positions, rotary; `mask` goes to torch as it is, so torch judges its dtype."""
+def attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int, mask: Tensor | None, *, start: int = 0) -> Tensor:
+    """Attention (B, L, D) over all positions, rotary; `mask` goes to torch as it is, so torch judges its dtype.
+
+    Queries stand at positions from `start`, keys from 0.
+    """
     query, key, value = (x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in (query, key, value))
-    query, key = _rotate(query), _rotate(key)
+    query, key = _rotate(query, start), _rotate(key)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2).flatten(2)
 
 
-def _rotate(x: Tensor) -> Tensor:
+def _rotate(x: Tensor, start: int = 0) -> Tensor:
     half = x.shape[-1] // 2
     frequency = 100.0 ** -(torch.arange(half, device=x.device) / half)
-    angle = torch.arange(x.shape[-2], device=x.device)[:, None] * frequency
+    angle = (start + torch.arange(x.shape[-2], device=x.device))[:, None] * frequency
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     first, second = x[..., :half], x[..., half:]
     return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)

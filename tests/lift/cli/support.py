@@ -6,6 +6,11 @@ import json
 import subprocess
 import sys
 
+import torch
+from transformers import BertConfig, BertForMaskedLM
+
+from tests.lift.support.tiny import prose_tokenizer
+
 TINY_MODEL = {
     "model_type": "modernbert", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1,
     "num_attention_heads": 2, "max_position_embeddings": 64, "layer_types": ["full_attention"], "bos_token_id": None,
@@ -24,3 +29,36 @@ def heavy_imports(code: str) -> set[str]:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return set(result.stdout.rpartition("loaded:")[2].split())
+
+
+def save_scripted(folder, script, *, rows=0, mask_token_id=None, **tokens):
+    """A model that writes the token `script` names at each position, else "-", whatever it reads; and its tokenizer.
+
+    Args:
+        script: a token or an id for each position.
+        rows: of the head, beyond those of the tokenizer.
+        mask_token_id: what the configuration says.
+        tokens: other settings of the tokenizer.
+    """
+    tokenizer = prose_tokenizer()
+    for name, value in {"chat_template": None, "mask_token": "[MASK]", **tokens}.items():
+        setattr(tokenizer, name, value)
+    config = BertConfig(
+        vocab_size=len(tokenizer) + rows, hidden_size=16, num_hidden_layers=1, num_attention_heads=1,
+        intermediate_size=4, max_position_embeddings=16, tie_word_embeddings=False, pad_token_id=0,
+    )  # fmt: skip
+    if mask_token_id is not None:
+        config.mask_token_id = mask_token_id
+    model = BertForMaskedLM(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.fill_(1.0 if "LayerNorm.weight" in name else 0.0)
+        model.bert.embeddings.position_embeddings.weight.copy_(torch.eye(16))
+        model.cls.predictions.transform.dense.weight.copy_(torch.eye(16))
+        for position, token in enumerate(script):
+            token_id = token if isinstance(token, int) else tokenizer.convert_tokens_to_ids(token)
+            model.cls.predictions.decoder.weight[tokenizer.convert_tokens_to_ids("-"), position] = 2.0
+            model.cls.predictions.decoder.weight[token_id, position] = 5.0
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

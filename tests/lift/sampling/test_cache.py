@@ -8,6 +8,8 @@ from transformers import BertConfig, BertForMaskedLM, Qwen2Config, Qwen2ForCausa
 
 from lift import LiftError, generate
 from lift.sampling.cache import BlockCache, PairCache
+from tests.doubles.fast_dllm import FastDLLMModelLM
+from tests.doubles.llada import LLaDAConfig
 from tests.lift.support.stub_denoiser import StubDenoiser
 
 MASK = 62
@@ -112,6 +114,67 @@ def test_code_that_takes_pairs_gets_them(cache):
     found = generate(PairStub(spec), prompts, **options)
     assert torch.equal(found.ids, expected.ids) and torch.equal(found.unmask_step, expected.unmask_step)
     assert not torch.equal(expected.ids, generate(StubDenoiser(spec), prompts, **options | {"cache": None}).ids)
+
+
+def fast_dllm(num_layers: int) -> FastDLLMModelLM:
+    torch.manual_seed(0)
+    model = FastDLLMModelLM(LLaDAConfig(n_layers=num_layers, mask_token_id=MASK)).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(4)
+    return model
+
+
+@pytest.mark.parametrize("cache", ["prefix", "dual"])
+def test_pairs_of_fast_dllms_code_are_those_of_the_blocks_first_forward(cache):
+    """As without a cache, in forwards that see old keys and values at the columns that a cache keeps."""
+    prompts, block_length = torch.arange(10).view(2, 5), 4
+    options = {"gen_length": 12, "block_length": block_length, "return_order": True}
+    model, count = fast_dllm(2), 0
+    plain = generate(model, prompts, **options)
+    lengths = []
+    hook = model.register_forward_pre_hook(
+        lambda _, args, kwargs: lengths.append(kwargs["input_ids"].shape[1]), with_kwargs=True
+    )
+    found = generate(model, prompts, cache=cache, **options)
+    hook.remove()
+    later = [4] * 3 if cache == "dual" else []
+    assert lengths == [n for start in (5, 9, 13) for n in (17, *(later or [17 - start] * 3))]
+
+    kept = {}
+
+    def keep(module, _, output):
+        block, step = divmod(count, block_length)
+        start = prompts.shape[1] + block * block_length
+        if step == 0:
+            kept[module] = output.clone()
+            return output
+        fed = slice(start, start + block_length if cache == "dual" else None)
+        mixed = kept[module].clone()
+        mixed[:, fed] = output[:, fed]
+        return mixed
+
+    def counted(*_):
+        nonlocal count
+        count += 1
+
+    for block in model.model.transformer.blocks:
+        block.k_proj.register_forward_hook(keep)
+        block.v_proj.register_forward_hook(keep)
+    model.register_forward_hook(counted)
+    expected = generate(model, prompts, **options)
+    assert torch.equal(found.ids, expected.ids) and torch.equal(found.unmask_step, expected.unmask_step)
+    assert not torch.equal(found.ids, plain.ids)
+
+
+@pytest.mark.parametrize("cache", ["prefix", "dual"])
+def test_a_cache_of_one_layer_is_exact(cache):
+    """Its keys and values are those of the tokens alone, which do not change outside the block."""
+    model, prompts = fast_dllm(1), torch.arange(10).view(2, 5)
+    options = {"gen_length": 12, "block_length": 4}
+    plain = generate(model, prompts, **options)
+    assert torch.equal(generate(model, prompts, cache=cache, **options), plain) and len(plain[:, 5:].unique()) > 4
 
 
 def test_dual_needs_code_that_replaces(monkeypatch):

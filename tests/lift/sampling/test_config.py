@@ -1,11 +1,11 @@
-"""Settings: what does not fit is one sentence, and each published sampler has its own."""
+"""Settings: what does not fit is one sentence."""
 
 from __future__ import annotations
 
 import pytest
 
 from lift import LiftError, generate
-from lift.sampling import PRESETS, SamplingConfig, preset
+from lift.sampling import SamplingConfig
 from tests.lift.support.stub_denoiser import PositionedStub
 
 
@@ -40,17 +40,13 @@ def test_settings_are_changed_by_name():
         config.changed(step=3)
 
 
-def test_published_defaults():
-    llada2, llada21, sdar = (preset(name) for name in ("llada2", "llada2.1", "sdar"))
-    assert (llada2.block_length, llada2.threshold, llada2.steps_per_block, llada2.minimal_topk) == (32, 0.95, 32, 1)
-    assert (llada21.editing_threshold, llada21.max_post_steps, llada21.num_to_transfer) == (0.9, 16, 1)
-    assert (sdar.temperature, sdar.block_length, sdar.threshold) == (1.0, 4, 0.85)
-    assert preset("dream").score_temperature and preset("dream").filter_order == "top_p_first"
-    for name in PRESETS:
-        assert preset(name).mask_token == "never" and preset(name, reference_quirks=True).mask_token == "commit"
-        assert preset(name, gen_length=7).gen_length == 7
-    with pytest.raises(LiftError, match="sampler must be one of llada, lift, dream"):
-        preset("d1")
+@pytest.mark.parametrize(
+    ("options", "draws"),
+    [({}, False), ({"remasking": "margin"}, False), ({"remasking": "random"}, True), ({"schedule": "bernoulli"}, True),
+     ({"temperature": 0.1}, True), ({"position_temperature": 0.1}, True)],
+)  # fmt: skip
+def test_it_is_known_whether_chance_decides(options, draws):
+    assert SamplingConfig(**options).draws == draws
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 
+import pytest
 import torch
 
+from lift import LiftError
 from lift.sampling.renoising import RenoisingConfig, diffusion_gemma, entropy_of, generate_by_renoising, within_bound
 from tests.lift_kernels.tiny_models import build
 
@@ -51,9 +53,9 @@ def test_transformers_own_loop_writes_the_same(monkeypatch):
     assert torch.equal(ours, theirs) and num_forwards <= 8 and len(theirs[:, 4:].unique()) > 4
 
 
-def denoise(text, canvas, previous):
+def denoise(text, is_text, canvas, previous):
     """Each position knows the text and its neighbours."""
-    seen = (text.sum(1, keepdim=True) + canvas.cumsum(1)) % 13
+    seen = ((text * is_text).sum(1, keepdim=True) + canvas.cumsum(1)) % 13
     return 4 * torch.nn.functional.one_hot(seen, 13).float() + (0 if previous is None else previous / 8)
 
 
@@ -69,6 +71,32 @@ def test_a_row_is_what_it_is_alone_and_ends_at_its_stop_id():
         if 3 in answer:
             assert not any(answer[answer.index(3) + 1 :])
     assert len({tuple(row) for row in ids[:, 3:].tolist()}) > 1
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padded_rows_are_written_as_they_are_alone(side):
+    """Each has its positions and its draws, also behind its first canvas."""
+    model = build("diffusion-gemma", torch.float32).eval()
+    size, lengths, row_ids = model.config.canvas_length, (2, 7, 4), torch.tensor([3, 8, 1])
+    vocab_size = model.config.text_config.vocab_size
+    prompts = [torch.arange(length) + 5 + 9 * row for row, length in enumerate(lengths)]
+    padded, mask = torch.full((3, 7), 1), torch.zeros(3, 7, dtype=torch.int64)
+    for row, prompt in enumerate(prompts):
+        place = slice(-len(prompt), None) if side == "left" else slice(len(prompt))
+        padded[row, place], mask[row, place] = prompt, 1
+    config = RenoisingConfig(gen_length=2 * size, canvas_length=size, steps=3, seed=2)
+    options = {"vocab_size": vocab_size, "pad_token_id": 0}
+    ids, _ = generate_by_renoising(
+        diffusion_gemma(model), padded, config, attention_mask=mask, row_ids=row_ids, **options
+    )
+    assert torch.equal(ids[:, :7], padded)
+    for row, prompt in enumerate(prompts):
+        alone, _ = generate_by_renoising(
+            diffusion_gemma(model), prompt[None], config, row_ids=row_ids[[row]], **options
+        )
+        assert ids[row, 7:].tolist() == alone[0, len(prompt) :].tolist()
+    with pytest.raises(LiftError, match=r"attention_mask must have shape \(3, 7\)"):
+        generate_by_renoising(diffusion_gemma(model), padded, config, attention_mask=mask[:2], **options)
 
 
 def test_entropies_before_a_kept_position_sum_to_no_more_than_the_bound():

@@ -245,6 +245,29 @@ def test_the_ids_given_to_on_step_and_the_prompt_are_not_shared():
     assert result.tolist() == [[9, 9, 4, 5, 6, 2]] and prompt.tolist() == [[9, 9]]
 
 
+@pytest.mark.parametrize("remasking", ["low_confidence", "margin", "entropy", "random"])
+def test_a_confidence_is_the_probability_at_the_commitment(remasking):
+    """Whatever the order; progress tells it as the text grows."""
+    model, prompts = tiny_modernbert().eval(), torch.tensor([[5, 6, 7], [PAD, 8, 9]])
+    mask = (prompts != PAD).long()
+    seen = []
+    found = generate(
+        model, prompts, attention_mask=mask, gen_length=6, steps=3, mask_token_id=MASK, remasking=remasking,
+        on_progress=seen.append, return_order=True,
+    )  # fmt: skip
+    before = torch.cat([prompts, torch.full((2, 6), MASK)], 1)
+    attended = torch.cat([mask, torch.ones(2, 6, dtype=torch.int64)], 1)
+    for progress in seen:
+        with torch.no_grad():
+            logits = model(before, attention_mask=attended).logits.index_fill(-1, torch.tensor(MASK), -torch.inf)
+        is_new = (before == MASK) & (progress.ids != MASK)
+        expected = logits.softmax(-1).gather(-1, progress.ids[..., None])[..., 0]
+        torch.testing.assert_close(progress.confidence[is_new], expected[is_new], rtol=1e-4, atol=1e-5)
+        assert (progress.confidence[progress.unmask_step < 0] == -1).all()
+        before = progress.ids
+    assert len(seen) == 3 and torch.equal(seen[-1].confidence, found.confidence) and (found.confidence[:, 3:] > 0).all()
+
+
 def test_a_mask_token_in_the_prompt_stays():
     result = generate(Scripted(torch.full((1, 4), 0.8)), torch.tensor([[MASK, 9]]), gen_length=2)
     assert result[0, :2].tolist() == [MASK, 9]

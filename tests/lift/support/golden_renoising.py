@@ -35,7 +35,7 @@ def difference_of_renoising(case: Case, model_type: str) -> str | None:
     model, steps = StubDenoiser(stub, model_type), list[Step]()
     read = read_states if model_type == STUB_FAMILY else read_logits
 
-    def denoise(text: Tensor, canvas: Tensor, previous: Tensor | None) -> Tensor:
+    def denoise(text: Tensor, is_text: Tensor, canvas: Tensor, previous: Tensor | None) -> Tensor:
         ids = torch.cat([text, canvas], 1)
         index = torch.arange(ids.numel()).view(ids.shape)[:, text.shape[1] :].flatten()
         logits = read(model, {"input_ids": ids}, index, lambda rows, head: head.logits(rows)).view(*canvas.shape, -1)
