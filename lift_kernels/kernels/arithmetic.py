@@ -18,6 +18,7 @@ INTERPRETED = tl.constexpr(os.environ.get("TRITON_INTERPRET") == "1")
 # exp2 is one instruction, exp several around it: what takes every logit counts in bits, log2(e) of them to a nat.
 # A logit comes in bits where scale and softcap are multiplied by LOG2_E.
 LOG2_E = math.log2(math.e)
+_LOG2_E = tl.constexpr(LOG2_E)
 LN_2 = tl.constexpr(math.log(2))
 
 # The least finite float32. Not -inf as a first maximum: -inf - -inf is nan where a whole row is -inf.
@@ -54,16 +55,15 @@ def head_logits(product, bias, scale, softcap, HAS_BIAS: tl.constexpr, HAS_SOFTC
     z = product
     if HAS_BIAS:
         z = z + bias
-    z = z * scale
     if HAS_SOFTCAP:
-        z = softcap * _tanh(z / softcap)
-    return z
+        return softcap * _tanh(z * (scale / softcap))
+    return z * scale
 
 
 @triton.jit
 def logit_slope(z, softcap):
     """d logit / d (scale * (product + bias)) at logit z under a softcap."""
-    ratio = z / softcap
+    ratio = z * (1.0 / softcap)
     return 1.0 - ratio * ratio
 
 
@@ -81,8 +81,8 @@ def log1p(x):
 def expm1(x):
     """exp(x) - 1 for x <= 0, to a relative error near 1e-7: of a log-probability, minus that of all the rest."""
     # exp(x) - 1 loses the digits of a small x, its Taylor series those of a large one.
-    series = x * (1 + x / 2 * (1 + x / 3 * (1 + x / 4 * (1 + x / 5 * (1 + x / 6 * (1 + x / 7))))))
-    return tl.where(x > -0.25, series, tl.exp(x) - 1.0)
+    series = x * (1 + x * (1 / 2 + x * (1 / 6 + x * (1 / 24 + x * (1 / 120 + x * (1 / 720 + x / 5040))))))
+    return tl.where(x > -0.25, series, tl.exp2(x * _LOG2_E) - 1.0)
 
 
 @triton.jit

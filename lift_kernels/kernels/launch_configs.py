@@ -71,6 +71,13 @@ def launch_config(
     return _with(launch, BLOCK_N=min(launch.blocks["BLOCK_N"], lower), BLOCK_V=min(launch.blocks["BLOCK_V"], narrower))
 
 
+def narrowed(launch: Launch, num_columns: int) -> Launch:
+    """Return the launch of a kernel of rows for a piece of `num_columns`: the last of an odd vocabulary is narrow."""
+    if num_columns < _NARROW_COLUMNS:
+        return _with(launch, BLOCK_V=launch.blocks["BLOCK_V"] // 4)
+    return launch
+
+
 def _tiles(block_n: int, block_v: int, block_d: int, num_warps: int, num_stages: int) -> Launch:
     blocks = MappingProxyType({"BLOCK_N": block_n, "BLOCK_V": block_v, "BLOCK_D": block_d})
     return Launch(blocks, num_warps, num_stages)
@@ -119,6 +126,9 @@ _MANY_ROWS = 1024
 _ROWS = {
     name: Launch(MappingProxyType({"BLOCK_V": 2048}), num_warps=2 if name == "gfx942" else 4) for name in ARCHITECTURES
 }
+# Of a narrow piece 4 elements a thread, the least that `sum_of_fours` adds. It is compiled apart anyway: its loads are
+# no vectors.
+_NARROW_COLUMNS = 64
 
 # By kernel, operands ("half"; "tf32" or "ieee" for float32, as torch multiplies it) and architecture.
 LAUNCHES: MappingProxyType[tuple[str, str, str], Launch] = MappingProxyType(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lift_kernels import philox
 from lift_kernels.kernels.arithmetic import LOG2_E, LOWEST, head_logits, sum_of_fours
-from lift_kernels.kernels.launch_configs import Launch
+from lift_kernels.kernels.launch_configs import Launch, narrowed
 from lift_kernels.linear_head import Draws, LinearHead
 
 LARGEST, SUM, WEIGHTED_SUM, KEY, LOGIT = (tl.constexpr(plane) for plane in range(5))
@@ -165,5 +165,5 @@ def sample_rows(
         draws.seed, 1 / draws.temperature if is_drawn else 0.0, head.scale, head.softcap or 0.0,
         HAS_BIAS=head.bias is not None, HAS_SOFTCAP=head.softcap is not None,
         HAS_EXCLUDED=head.exclude_index is not None, IS_DRAWN=is_drawn,
-        **launch.options,
+        **narrowed(launch, num_columns).options,
     )  # fmt: skip

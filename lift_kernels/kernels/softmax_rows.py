@@ -17,7 +17,7 @@ import triton.language as tl
 from torch import Tensor
 
 from lift_kernels.kernels.arithmetic import LOG2_E, LOWEST, head_logits, logit_slope, round_to, sum_of_fours
-from lift_kernels.kernels.launch_configs import COLUMN_SUMS, FINISH_ROWS, Launch
+from lift_kernels.kernels.launch_configs import COLUMN_SUMS, FINISH_ROWS, Launch, narrowed
 from lift_kernels.kernels.partial_statistics import (
     MAX,
     REFERENCE,
@@ -116,7 +116,8 @@ def _softmax_rows_kernel(
             weighted_sums += sum_of_fours(tl.maximum(centred, LOWEST) * exponentials)  # of -inf: 0 * -inf is nan
         if HAS_EXPONENTIALS:
             if HAS_SOFTCAP:
-                exponentials *= logit_slope(logits, logit_softcap)
+                # From z, so that the logits need not stay in registers; at -softcap, unlike -inf, the slope is 0.
+                exponentials *= logit_slope(tl.maximum(z, -logit_softcap), logit_softcap)
             tl.store(
                 exponentials_ptr + i_n * stride_exponentials_n + first_column + offs_v,
                 round_to(exponentials, exponentials_ptr.dtype.element_ty),
@@ -183,7 +184,7 @@ def softmax_rows(
         HAS_BIAS=head.bias is not None, HAS_SOFTCAP=head.softcap is not None, HAS_TARGETS=targets is not None,
         HAS_EXCLUDED=head.exclude_index is not None, HAS_EXPONENTIALS=exponentials is not None,
         HAS_RUNNER_UP=statistics.has_runner_up, ALL_STATS=all_stats,
-        **launch.options,
+        **narrowed(launch, num_columns).options,
     )  # fmt: skip
 
 
