@@ -75,6 +75,11 @@ class SampledRows(NamedTuple):
     log_prob: Tensor  # of that token; its relative error stays small however near to 0 it is
     entropy: Tensor
 
+    @classmethod
+    def joined(cls, parts: list[SampledRows]) -> SampledRows:
+        """Return the rows of all parts, at least one, in their order."""
+        return parts[0] if len(parts) == 1 else cls(*map(torch.cat, zip(*parts, strict=True)))
+
 
 class NeedsGrad(NamedTuple):
     """Which gradients are asked for, as `ctx.needs_input_grad` of an autograd function."""

@@ -51,7 +51,7 @@ def sample_filtered_rows(
     head_rows, blocks = HeadRows(head.weight, tiling.columns), []
     for rows in slices(num_rows, min(tiling.rows, rows_at_once)):
         blocks.append(_sampled(hidden_states[rows], head, draws.part(rows), tiling, head_rows, top_k, top_p))
-    return SampledRows(*map(torch.cat, zip(*blocks, strict=True)))
+    return SampledRows.joined(blocks)
 
 
 def _sampled(

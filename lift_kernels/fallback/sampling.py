@@ -43,7 +43,7 @@ def sample_rows(
             softmax.update(z, columns)
         token, logit = (softmax.argmax, softmax.max) if race is None else (race.token, race.logit)
         blocks.append(SampledRows(token, softmax.log_prob(logit), softmax.entropy()))
-    return SampledRows(*map(torch.cat, zip(*blocks, strict=True)))
+    return SampledRows.joined(blocks)
 
 
 def noise_of(draws: Draws, columns: slice) -> Tensor:

@@ -66,9 +66,8 @@ def launch_config(
         if num_rows < _MANY_ROWS:
             return launch
         return replace(_with(launch, BLOCK_V=launch.blocks["BLOCK_V"] // launch.num_warps), num_warps=1)
-    lower = max(_LEAST_BLOCK_N, 1 << max(num_rows - 1, 0).bit_length())
-    narrower = _SOFTCAP_BLOCK_V if has_softcap else launch.blocks["BLOCK_V"]
-    return _with(launch, BLOCK_N=min(launch.blocks["BLOCK_N"], lower), BLOCK_V=min(launch.blocks["BLOCK_V"], narrower))
+    launch = _smaller(launch, BLOCK_N=max(_LEAST_BLOCK_N, 1 << max(num_rows - 1, 0).bit_length()))
+    return _smaller(launch, BLOCK_V=_SOFTCAP_BLOCK_V) if has_softcap else launch
 
 
 def narrowed(launch: Launch, num_columns: int) -> Launch:
@@ -85,6 +84,16 @@ def _tiles(block_n: int, block_v: int, block_d: int, num_warps: int, num_stages:
 
 def _with(launch: Launch, **blocks: int) -> Launch:
     return replace(launch, blocks=MappingProxyType({**launch.blocks, **blocks}))
+
+
+def _smaller(launch: Launch, **most: int) -> Launch:
+    return _with(launch, **{name: min(launch.blocks[name], size) for name, size in most.items()})
+
+
+def _drawn_columns(kind: str, architecture: str) -> int:
+    # Noise needs registers: tiles of 128 rows, or of 64 x 256, would spill 1 to 2 KB a thread, and on gfx942 32 x 128
+    # would; of float32 no two programs would share a multiprocessor.
+    return 32 if kind == "ieee" else 64 if architecture == "gfx942" else 128
 
 
 # The least that a matrix instruction takes. Reading the head bounds the time of so few rows, so the width of a tile and
@@ -143,6 +152,13 @@ LAUNCHES: MappingProxyType[tuple[str, str, str], Launch] = MappingProxyType(
         ("sample_rows", kind, name): replace(launch, fuses=False)
         for kind in ("half", "tf32", "ieee")
         for name, launch in _ROWS.items()
+    }
+    | {
+        ("tiled_samples", kind, name): replace(
+            _smaller(launch, BLOCK_N=64, BLOCK_V=_drawn_columns(kind, name)), fuses=False
+        )
+        for kind, tiles in (("half", _HALF_TILES), ("tf32", _TF32_TILES), ("ieee", _FLOAT32_TILES))
+        for name, launch in tiles.items()
     }
 )
 

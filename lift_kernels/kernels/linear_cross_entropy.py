@@ -36,9 +36,6 @@ __all__ = [
     "token_stats",
 ]
 
-# Reading the head bounds the time of so few rows; logits that never leave the chip then save the only other traffic.
-_FEW_ROWS = 64
-
 
 def token_stats(
     hidden_states: Tensor,
@@ -51,7 +48,7 @@ def token_stats(
 ) -> RowStats:
     """Return statistics of every row in one product; without entropy and argmax unless `all_stats`."""
     plan = None
-    if hidden_states.shape[0] > _FEW_ROWS:
+    if hidden_states.shape[0] > planning.FEW_ROWS:
         workspace_bytes = _workspace(workspace_bytes, hidden_states)
         plan = planning.plan_statistics(
             *_sizes(hidden_states, head), workspace_bytes, num_multiprocessors(hidden_states.device)

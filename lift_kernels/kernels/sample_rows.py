@@ -1,10 +1,8 @@
 """Draw a token from each row of logits that a matrix product left in memory, each logit read once.
 
 The token is the first of the largest z / temperature + Gumbel noise. The noise has the bits of `philox.gumbel_noise`,
-so this kernel is compiled without fused multiply-adds, which round a product and a sum once. Statistics are those at
-temperature 1, and the largest logit takes part in neither sum: with m that logit, S = sum 2^(z - m) and
-W = sum (z - m) 2^(z - m) of the others, and z in bits, log p = z_token - m - log2(1 + S) keeps its digits where the
-token is nearly certain.
+so kernels that draw are compiled without fused multiply-adds, which round a product and a sum once. Statistics are
+those at temperature 1, kept as `PartialSamples` of one part.
 """
 
 from __future__ import annotations
@@ -16,10 +14,8 @@ from torch import Tensor
 from lift_kernels import philox
 from lift_kernels.kernels.arithmetic import LOG2_E, LOWEST, head_logits, sum_of_fours
 from lift_kernels.kernels.launch_configs import Launch, narrowed
+from lift_kernels.kernels.partial_samples import KEY, LARGEST, LOGIT, SUM, WEIGHTED_SUM, PartialSamples
 from lift_kernels.linear_head import Draws, LinearHead
-
-LARGEST, SUM, WEIGHTED_SUM, KEY, LOGIT = (tl.constexpr(plane) for plane in range(5))
-NUM_PLANES = 5
 
 _STREAM = tl.constexpr(philox.SAMPLE_STREAM)
 _LOG2_E = tl.constexpr(LOG2_E)
@@ -50,10 +46,22 @@ def rounded_log(x):
 
 
 @triton.jit
-def gumbel_noise(seed, position, row_low, row_high, groups):
-    """Noise (4 G,) of the vocabulary entries 4 g, ..., 4 g + 3 of groups (G,) int32."""
+def draw_counters(row_ids_ptr, positions_ptr, offs_n, in_n):
+    """Position, and low and high half of the row id, of rows `offs_n` in 32 bits each."""
+    row_id = tl.load(row_ids_ptr + offs_n, mask=in_n, other=0)
+    position = tl.load(positions_ptr + offs_n, mask=in_n, other=0)
+    return (
+        (position & 0xFFFFFFFF).to(tl.uint32),
+        (row_id & 0xFFFFFFFF).to(tl.uint32),
+        ((row_id >> 32) & 0xFFFFFFFF).to(tl.uint32),
+    )
+
+
+@triton.jit
+def gumbel_noise(seed, position, row_low, row_high, groups, shape: tl.constexpr):
+    """Noise of the vocabulary entries 4 g, ..., 4 g + 3 of groups (..., G) int32, as `shape`: (..., 4 G)."""
     w0, w1, w2, w3 = tl.philox(seed, position, row_low, row_high, groups + _STREAM)
-    words = tl.reshape(tl.join(tl.join(w0, w2), tl.join(w1, w3)), [groups.shape[0] * 4])
+    words = tl.reshape(tl.join(tl.join(w0, w2), tl.join(w1, w3)), shape)
     uniform = ((words >> 9).to(tl.float32) + 0.5) * (1.0 / (1 << 23))
     return -rounded_log(-rounded_log(uniform))
 
@@ -61,34 +69,32 @@ def gumbel_noise(seed, position, row_low, row_high, groups):
 # Columns are specialised on their divisibility, unlike N: the loads are vectors only where 16 divides them.
 @triton.jit(do_not_specialize=["N", "exclude_index", "seed"])
 def _sample_rows_kernel(
-    products_ptr, bias_ptr, row_ids_ptr, positions_ptr, state_ptr, token_ptr, stride_products_n,
+    products_ptr, bias_ptr, row_ids_ptr, positions_ptr, values_ptr, token_ptr, stride_products_n,
     N, first_column, num_columns, exclude_index, seed: tl.int64, inverse_temperature, logit_scale, logit_softcap,
     HAS_BIAS: tl.constexpr, HAS_SOFTCAP: tl.constexpr, HAS_EXCLUDED: tl.constexpr, IS_DRAWN: tl.constexpr,
     BLOCK_V: tl.constexpr,
 ):  # fmt: skip
     i_n = tl.program_id(0).to(tl.int64)
     p_products = products_ptr + i_n * stride_products_n
-    p_state = state_ptr + i_n
+    p_values = values_ptr + i_n
     plane = N.to(tl.int64)
 
     # Before anything that has to be waited for; and in the loop the next block before this one's arithmetic.
     block = tl.arange(0, BLOCK_V)
     product = tl.load(p_products + block, mask=block < num_columns, other=0.0)
     if IS_DRAWN:
-        row_id = tl.load(row_ids_ptr + i_n)
-        row_low, row_high = (row_id & 0xFFFFFFFF).to(tl.uint32), ((row_id >> 32) & 0xFFFFFFFF).to(tl.uint32)
-        position = (tl.load(positions_ptr + i_n) & 0xFFFFFFFF).to(tl.uint32)
+        position, row_low, row_high = draw_counters(row_ids_ptr, positions_ptr, i_n, i_n < N)
 
     largest, sum_before, weighted_sum_before = LOWEST, 0.0, 0.0
     ahead, logit, token = -float("inf"), -float("inf"), 0
     if first_column > 0:
-        largest = tl.load(p_state + LARGEST * plane)
-        sum_before = tl.load(p_state + SUM * plane)
-        weighted_sum_before = tl.load(p_state + WEIGHTED_SUM * plane)
+        largest = tl.load(p_values + LARGEST * plane)
+        sum_before = tl.load(p_values + SUM * plane)
+        weighted_sum_before = tl.load(p_values + WEIGHTED_SUM * plane)
         token = tl.load(token_ptr + i_n)
         if IS_DRAWN:
-            ahead = tl.load(p_state + KEY * plane)
-            logit = tl.load(p_state + LOGIT * plane)
+            ahead = tl.load(p_values + KEY * plane)
+            logit = tl.load(p_values + LOGIT * plane)
 
     own = -1  # the column of the largest logit, where this launch has it
     sums = tl.zeros([BLOCK_V // 4], tl.float32)
@@ -108,7 +114,7 @@ def _sample_rows_kernel(
         z = tl.where(takes_part, logits, -float("inf"))
         if IS_DRAWN:
             groups = (first_column + start) // 4 + tl.arange(0, BLOCK_V // 4)
-            key = z * inverse_temperature + gumbel_noise(seed, position, row_low, row_high, groups)
+            key = z * inverse_temperature + gumbel_noise(seed, position, row_low, row_high, groups, [BLOCK_V])
             block_ahead = tl.max(key, 0)
             if block_ahead > ahead:
                 winner = tl.min(tl.where(key == block_ahead, offs_v, 2147483647), 0)
@@ -134,15 +140,16 @@ def _sample_rows_kernel(
         sums += sum_of_fours(exponentials)
         weighted_sums += sum_of_fours(tl.maximum(centred, LOWEST) * exponentials)  # of -inf: 0 * -inf is nan
 
-    tl.store(p_state + LARGEST * plane, largest)
-    tl.store(p_state + SUM * plane, sum_before + tl.sum(sums, 0))
-    tl.store(p_state + WEIGHTED_SUM * plane, weighted_sum_before + tl.sum(weighted_sums, 0))
+    tl.store(p_values + LARGEST * plane, largest)
+    tl.store(p_values + SUM * plane, sum_before + tl.sum(sums, 0))
+    tl.store(p_values + WEIGHTED_SUM * plane, weighted_sum_before + tl.sum(weighted_sums, 0))
     tl.store(token_ptr + i_n, token)
     if IS_DRAWN:
-        tl.store(p_state + KEY * plane, ahead)
-        tl.store(p_state + LOGIT * plane, logit)
+        tl.store(p_values + KEY * plane, ahead)
+        tl.store(p_values + LOGIT * plane, logit)
     else:
-        tl.store(p_state + LOGIT * plane, largest)
+        tl.store(p_values + KEY * plane, largest)
+        tl.store(p_values + LOGIT * plane, largest)
 
 
 def sample_rows(
@@ -150,8 +157,7 @@ def sample_rows(
     columns: slice,  # K vocabulary entries, from a multiple of 4 on; a row's first ones come first
     head: LinearHead,
     draws: Draws,  # of these rows, contiguous
-    state: Tensor,  # (NUM_PLANES, N) float32, updated
-    token: Tensor,  # (N,) int32, updated
+    samples: PartialSamples,  # of one part, updated
     launch: Launch,
 ) -> None:
     """Take the logits of `columns` into each row's draw."""
@@ -160,7 +166,7 @@ def sample_rows(
         return
     is_drawn = draws.temperature > 0
     _sample_rows_kernel[(num_rows,)](
-        products, head.bias, draws.row_ids, draws.positions, state, token, products.stride(0),
+        products, head.bias, draws.row_ids, draws.positions, samples.values, samples.token, products.stride(0),
         num_rows, columns.start, num_columns, -1 if head.exclude_index is None else head.exclude_index,
         draws.seed, 1 / draws.temperature if is_drawn else 0.0, head.scale, head.softcap or 0.0,
         HAS_BIAS=head.bias is not None, HAS_SOFTCAP=head.softcap is not None,

@@ -180,13 +180,13 @@ def tiled_statistics(
     has_softcap = head.softcap is not None
     launch = launch or launch_config("tiled_statistics", hidden_states.dtype, device, num_rows, has_softcap=has_softcap)
     hidden_states, weight = with_unit_stride(hidden_states), with_unit_stride(head.weight)
-    columns_per_part = _columns_per_part(num_rows, num_columns, launch.blocks["BLOCK_V"])
-    num_parts = triton.cdiv(num_columns, columns_per_part)
+    part = columns_per_part(num_rows, num_columns, launch.blocks["BLOCK_V"])
+    num_parts = triton.cdiv(num_columns, part)
     partial = PartialStatistics.empty(num_rows, num_parts, device, runner_up=runner_up)
     if num_rows:
         _tiled_statistics_kernel[tile_grid(triton.cdiv(num_rows, launch.blocks["BLOCK_N"]), num_parts)](
             hidden_states, weight, head.bias, targets, partial.values, partial.argmax,
-            num_rows, num_columns, width, hidden_states.stride(0), weight.stride(0), columns_per_part,
+            num_rows, num_columns, width, hidden_states.stride(0), weight.stride(0), part,
             -1 if head.exclude_index is None else head.exclude_index,
             head.scale * LOG2_E, (head.softcap or 0.0) * LOG2_E,
             HAS_BIAS=head.bias is not None, HAS_SOFTCAP=has_softcap, HAS_TARGETS=targets is not None,
@@ -202,7 +202,7 @@ def with_unit_stride(rows: Tensor) -> Tensor:
     return rows if rows.stride(-1) == 1 else rows.contiguous()
 
 
-def _columns_per_part(num_rows: int, num_columns: int, block: int) -> int:
+def columns_per_part(num_rows: int, num_columns: int, block: int) -> int:
     """As many parts as `_PARTIAL_BYTES` hold, each of whole tiles: few rows in many parts, many rows in few."""
     bytes_per_part = (5 * 4 + 4) * max(num_rows, 1)
     most_parts = max(1, min(_MOST_PARTS, _PARTIAL_BYTES // bytes_per_part))

@@ -30,6 +30,7 @@ LLADA = (4096, 126464)
 BERT = (768, 30522)
 NUM_ROWS = 4096 - 7  # not divisible, as counts of masked tokens are
 MINIMAL_WORKSPACE = 48 << 20
+DRAWING_KERNELS = ("_sample_rows_kernel", "_tiled_samples_kernel")
 
 
 def main(arguments: list[str]) -> None:
@@ -91,7 +92,7 @@ def _record(architecture: str) -> Iterator[tuple[Any, str, str, tuple[Any, ...]]
 
     def record(kernel, *args, grid, warmup, **options):
         # As every release would else decide, or warn of, by itself.
-        assert options["enable_fp_fusion"] is (kernel.__name__ != "_sample_rows_kernel"), kernel.__name__
+        assert options["enable_fp_fusion"] is (kernel.__name__ not in DRAWING_KERNELS), kernel.__name__
         options["debug"] = False
         bind = create_function_from_signature(kernel.signature, kernel.params, backend)
         bound, specialization, _ = bind(*args, **options)
@@ -170,7 +171,7 @@ def uses() -> Iterator[tuple[str, Any]]:
 
         return call
 
-    def draw(dtype, temperature, *, num_rows=NUM_ROWS, size=LLADA, bias=False, softcap=None):
+    def draw(dtype, temperature, *, num_rows=NUM_ROWS, size=LLADA, workspace=None, bias=False, softcap=None):
         width, vocab_size = size
 
         def call():
@@ -179,7 +180,10 @@ def uses() -> Iterator[tuple[str, Any]]:
                 empty(vocab_size, width, dtype=dtype), empty(vocab_size, dtype=dtype) if bias else None, 1.0, softcap, 5
             )
             sampling.sample_rows(
-                empty(num_rows, width, dtype=dtype), head, Draws(2**62, ids, ids, temperature), workspace_bytes=None
+                empty(num_rows, width, dtype=dtype),
+                head,
+                Draws(2**62, ids, ids, temperature),
+                workspace_bytes=workspace,
             )
 
         return call
@@ -208,9 +212,18 @@ def uses() -> Iterator[tuple[str, Any]]:
     for num_rows in (1, 32, 64):
         yield f"bfloat16 statistics of {num_rows} rows", step(half, (False, False, False), num_rows=num_rows)
     yield "bfloat16 draw", draw(half, 0.7)
-    yield "bfloat16 draw of 64 rows", draw(half, 0.7, num_rows=64)
+    yield "bfloat16 draw of 500 rows", draw(half, 0.7, num_rows=500)
     yield "bfloat16 draw with bias and softcap", draw(half, 0.7, size=BERT, bias=True, softcap=30.0)
     yield "bfloat16 most likely token", draw(half, 0.0)
+    for num_rows in (1, 32, 64):
+        yield f"bfloat16 draw of {num_rows} rows", draw(half, 0.7, num_rows=num_rows)
+    yield "bfloat16 most likely token of 64 rows", draw(half, 0.0, num_rows=64)
+    yield "bfloat16 minimal memory draw", draw(half, 0.7, workspace=1 << 20)
+    yield (
+        "bfloat16 minimal memory draw with bias and softcap",
+        draw(half, 0.7, size=BERT, workspace=1 << 20, bias=True, softcap=30.0),
+    )
+    yield "float32 minimal memory draw", draw(wide, 0.7, workspace=1 << 20)
     for length in (4096, 16384):
         rows = 8
         ids, flags = empty(rows, length, dtype=torch.int64), empty(rows, length, dtype=torch.bool)

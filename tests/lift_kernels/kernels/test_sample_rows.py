@@ -16,7 +16,7 @@ from lift_kernels.philox import gumbel_noise as noise_of_words
 def _noise_kernel(out_ptr, position_ptr, seed: tl.int64, row_low, row_high, first_group, BLOCK: tl.constexpr):
     groups = first_group + tl.arange(0, BLOCK // 4)
     position = tl.load(position_ptr).to(tl.uint32)
-    noise = gumbel_noise(seed, position, row_low.to(tl.uint32), row_high.to(tl.uint32), groups)
+    noise = gumbel_noise(seed, position, row_low.to(tl.uint32), row_high.to(tl.uint32), groups, [BLOCK])
     tl.store(out_ptr + tl.arange(0, BLOCK), noise)
 
 

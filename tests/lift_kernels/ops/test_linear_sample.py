@@ -15,6 +15,8 @@ OPTIONS = {
     "scaled and capped": {"logit_scale": 1.5, "logit_softcap": 2.5},
 }
 BACKENDS = ("torch", "triton")
+# The Triton backend draws from logits in memory or on chip, by the number of rows and the workspace.
+WAYS = (("torch", "one-chunk"), ("triton", "one-chunk"), ("triton", "on-chip"))
 
 
 def drawn(head, **options):
@@ -42,10 +44,11 @@ def test_tokens_and_statistics_are_those_of_the_definition(backend, options, tem
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_both_backends_draw_the_same_in_any_pieces(options, take_kernel_path):
+@pytest.mark.parametrize("path", ["many-chunks", "on-chip"])
+def test_both_backends_draw_the_same_in_any_pieces(path, options, take_kernel_path):
     head = Head.random(9, 8, 1100)
     whole = drawn(head, backend="torch", **options)
-    take_kernel_path("many-chunks")
+    take_kernel_path(path)
     for backend, workspace_bytes in (("torch", 400_000), ("triton", None), ("triton", 10_000_000)):
         found = drawn(head, backend=backend, workspace_bytes=workspace_bytes, **options)
         assert torch.equal(found.token, whole.token)
@@ -64,14 +67,15 @@ def test_dtypes_draw_from_the_exact_logits_of_their_operands(dtype):
         assert torch.equal(drawn(head, backend="triton").token, wide.token)
 
 
-def test_tokens_are_drawn_from_the_softmax():
-    size = 40_000
+@pytest.mark.parametrize(("backend", "path", "size"), [("torch", "one-chunk", 40_000), ("triton", "on-chip", 512)])
+def test_tokens_are_drawn_from_the_softmax(backend, path, size, take_kernel_path):
+    take_kernel_path(path)
     logits = torch.tensor([0.3, -1.0, 2.0, 1.0, 0.9, -torch.inf, 0.0, 0.5, 1.5])
     # V = 9: the third group of words has one entry. Half of the draws differ in their rows, half in their positions.
     number = torch.arange(size)
     options = {"row_ids": number % 2 * number, "positions": (1 - number % 2) * number, "exclude_index": 6}
     weight = torch.nan_to_num(logits, neginf=-1e4)[:, None]
-    found = linear_sample(torch.ones(size, 1), weight, temperature=0.7, seed=1, **options)
+    found = linear_sample(torch.ones(size, 1), weight, temperature=0.7, seed=1, backend=backend, **options)
     p = (logits.double() / 0.7).index_fill(0, torch.tensor([6]), -torch.inf).softmax(0)
     counts, expected = found.token.bincount(minlength=9).double(), p * size
     assert counts[5] == counts[6] == 0
@@ -132,9 +136,9 @@ def test_a_draw_depends_on_its_name_alone(backend, temperature):
         assert not torch.equal(linear_sample(states, head.weight, **options | {"seed": 10}).token, whole)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_temperature_0_takes_the_lowest_of_the_most_likely(backend, take_kernel_path):
-    take_kernel_path("one-chunk")
+@pytest.mark.parametrize(("backend", "path"), WAYS)
+def test_temperature_0_takes_the_lowest_of_the_most_likely(backend, path, take_kernel_path):
+    take_kernel_path(path)
     weight = torch.zeros(700, 1)
     weight[[300, 301, 650]] = 4.0
     states = torch.ones(4, 1)
@@ -146,10 +150,10 @@ def test_temperature_0_takes_the_lowest_of_the_most_likely(backend, take_kernel_
     torch.testing.assert_close(found.entropy, stats.entropy, rtol=1e-5, atol=0)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("winner", [0, 255, 257, 699])
-def test_log_probability_and_entropy_keep_their_digits_near_certainty(backend, winner, take_kernel_path):
-    take_kernel_path("one-chunk")
+@pytest.mark.parametrize(("backend", "path"), WAYS)
+@pytest.mark.parametrize("winner", [0, 257, 699])
+def test_log_probability_and_entropy_keep_their_digits_near_certainty(backend, path, winner, take_kernel_path):
+    take_kernel_path(path)
     logits = torch.linspace(-1, 1, 700, dtype=torch.float64).repeat(3, 1)
     logits[:, winner] = torch.tensor([20.0, 40.0, 80.0])
     # Column r of the weight is row r's logits.
