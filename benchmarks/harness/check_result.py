@@ -23,11 +23,16 @@ class CheckResult:
         self.failures: list[str] = []
         self.numbers: dict[str, float] = {}
 
-    def compare_nats(self, label: str, ours: Tensor, truth: Tensor, *, rtol: float = 1e-6) -> None:
-        """Compare float32 nats with a float64 truth of the same shape; `rtol` is for values far from 1."""
-        self._apply(label, lambda: assert_nats_close(ours=ours, truth=truth, rtol=rtol))
+    def compare_nats(
+        self, label: str, ours: Tensor, truth: Tensor, *, rtol: float = 1e-6, logit_size: Tensor | float = 0.0
+    ) -> None:
+        """Compare float32 nats with a float64 truth of the same shape.
+
+        `rtol` is for values far from 1, `logit_size` (a number or of that shape) for products of tensor cores.
+        """
+        self._apply(label, lambda: assert_nats_close(ours=ours, truth=truth, rtol=rtol, logit_size=logit_size))
         if ours.shape == truth.shape and truth.numel():
-            # As the rule counts it: beyond what a value far from 1 is allowed.
+            # Beyond what a value far from 1 is allowed; with what tensor cores are.
             excess = (ours.double() - truth).abs() - rtol * truth.abs()
             self._keep_worst("nats", max(excess.max().item(), 0.0))
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmarks.harness.check_result import CheckResult, relative_error
 from benchmarks.ops.cases import SEED, Case, Inputs
-from benchmarks.ops.truth import reference_losses, reference_ranks, reference_stats
+from benchmarks.ops.truth import logit_sizes, reference_losses, reference_ranks, reference_stats
 from lift_kernels import reference
 from lift_kernels.testing import Head
 
@@ -24,7 +24,7 @@ class CaseTruth:
         hidden_states, weight, targets = (tensor.detach() for tensor in inputs)
         ones = torch.ones_like(targets, dtype=torch.float32)
         head = Head(hidden_states, weight, weight[:, 0], targets, ones)
-        double = head.double()
+        double, self.logit_sizes = head.double(), logit_sizes(head, has_bias=False)
         if case.work == "statistics":
             self.stats = reference_stats(double, targets, has_bias=False)
         if case.work == "sampling":
@@ -38,7 +38,7 @@ class CaseTruth:
         # Log-uniform weights over decades would say that a rounded gradient is wrong; these are all of one order.
         self.plain = reference_losses(head, names, factor.float(), has_bias=False).gradients
         self.nll, self.gradients = reference_losses(double, names, factor, has_bias=False)
-        self.loss = (self.nll * factor).sum()
+        self.loss, self.loss_size = ((values * factor).sum() for values in (self.nll, self.logit_sizes.nll))
 
     def _learnability(self, nll: Tensor) -> Tensor:
         """1 / t where the token is kept, else 0, (N,)."""
@@ -64,10 +64,11 @@ class CaseTruth:
             return self._errors_of_draws(token, log_prob, check), _first(check)
         numbers: dict[str, Any] = {"mean_loss_error_nats": abs(result.double() - self.loss).item()}
         if token_losses is not None:
-            check.compare_nats("the loss of a token", token_losses[self.is_masked], self.nll[self.is_masked])
-            numbers["token_loss_error_nats"] = _largest(token_losses[self.is_masked], self.nll[self.is_masked])
+            ours, true, size = (values[self.is_masked] for values in (token_losses, self.nll, self.logit_sizes.nll))
+            check.compare_nats("the loss of a token", ours, true, logit_size=size)
+            numbers["token_loss_error_nats"] = _largest(ours, true)
         else:
-            check.compare_nats("the mean loss", result, self.loss)
+            check.compare_nats("the mean loss", result, self.loss, logit_size=self.loss_size)
         for name, true in self.gradients.items():
             gradient = getattr(inputs, name).grad
             check.compare_gradient(f"the gradient of {name}", gradient, true, self.plain[name])
@@ -77,8 +78,10 @@ class CaseTruth:
     def _errors_of_statistics(self, result: Any, check: CheckResult) -> dict[str, Any]:
         *floats, argmax = (self._of_targets(values) for values in result[:5])
         *true_floats, true_argmax = (self._of_targets(values) for values in self.stats[:5])
+        sizes = self.logit_sizes
         for name, ours, true in zip(("log_prob", "lse", "entropy", "max_log_prob"), floats, true_floats, strict=True):
-            check.compare_nats(name, ours, true)
+            size = self._of_targets(sizes.nll if name == "log_prob" else sizes.largest)
+            check.compare_nats(name, ours, true, logit_size=size)
         return {
             "token_loss_error_nats": _largest(floats[0], true_floats[0]),
             "statistics_error_nats": max(map(_largest, floats, true_floats)),
@@ -92,7 +95,7 @@ class CaseTruth:
         sampler in a million (Dvoretzky, Kiefer and Wolfowitz; with the constant of Massart, 1990).
         """
         true, likelier = reference_ranks(self.masked_head, token)
-        check.compare_nats("log_prob", log_prob, true)
+        check.compare_nats("log_prob", log_prob, true, logit_size=2 * self.logit_sizes.largest[self.is_masked])
         spread = torch.rand(true.shape, generator=torch.Generator().manual_seed(SEED), dtype=true.dtype)
         ranks = (likelier + true.exp() * spread.to(true.device)).sort().values
         steps = torch.arange(len(ranks) + 1, dtype=true.dtype, device=true.device) / len(ranks)

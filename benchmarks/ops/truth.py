@@ -22,6 +22,18 @@ class Losses(NamedTuple):
     gradients: dict[str, Tensor]  # of sum_i factor_i nll_i, by name of the leaf
 
 
+class LogitSizes(NamedTuple):
+    """How large the logits z are that a row's statistics are differences of, (N,) each; 0 but for tensor cores."""
+
+    target: Tensor  # |z_target|, 0 where ignored
+    largest: Tensor  # max |z|
+
+    @property
+    def nll(self) -> Tensor:
+        """(N,), of the losses and the targets' log-probabilities."""
+        return self.target + self.largest
+
+
 def random_head(
     n: int, d: int, v: int, dtype: torch.dtype, device: torch.device, *, ignored: float = 0.25, seed: int = 0
 ) -> Head:
@@ -89,6 +101,23 @@ def reference_ranks(head: Head, tokens: Tensor) -> tuple[Tensor, Tensor]:
         log_probs.append(of_row.gather(-1, tokens[rows, None])[:, 0])
         likelier.append(of_row.exp().where(of_row > log_probs[-1][:, None], 0).sum(-1))
     return torch.cat(log_probs), torch.cat(likelier)
+
+
+def logit_sizes(head: Head, *, has_bias: bool = True, **options: Any) -> LogitSizes:
+    """Return the sizes by which `assert_nats_close` allows for tensor cores, from logits in the dtype of the head."""
+    sizes = LogitSizes(*(torch.zeros_like(head.token_weight) for _ in range(2)))
+    if _on_tensor_cores(head):
+        bias = head.bias if has_bias else None
+        for rows in _chunks(head):
+            logits = reference.linear_logits(head.hidden_states[rows], head.weight, bias, **options).float().abs()
+            targets = head.targets[rows]
+            sizes.target[rows] = logits.gather(1, targets.clamp(min=0)[:, None])[:, 0].where(targets >= 0, 0)
+            sizes.largest[rows] = logits.amax(1)
+    return sizes
+
+
+def _on_tensor_cores(head: Head) -> bool:
+    return head.weight.is_cuda and head.weight.dtype.itemsize == 2
 
 
 def _chunks(head: Head) -> Iterator[slice]:

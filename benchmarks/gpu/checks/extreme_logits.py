@@ -13,7 +13,7 @@ from benchmarks.gpu.checks.op_calls import LEAVES, Shape, call_loss, workspace_o
 from benchmarks.gpu.checks.statistics import compare_statistics
 from benchmarks.harness.check_result import CheckResult, relative_error
 from benchmarks.harness.run_config import RunConfig
-from benchmarks.ops.truth import random_head, reference_losses
+from benchmarks.ops.truth import logit_sizes, random_head, reference_losses
 from lift_kernels.testing import Head
 
 
@@ -51,7 +51,8 @@ def _extreme_logits(config: RunConfig, head: Head, path: str, is_judged: Callabl
         loss = call_loss(leaves, config.backend, has_bias=False, reduction=reduction, workspace_bytes=workspace_bytes)
         loss.sum().backward()
         if reduction == "none":
-            result.compare_nats(f"{label} loss", loss.detach(), truth.nll, rtol=1e-5)
+            size = logit_sizes(head, has_bias=False).nll
+            result.compare_nats(f"{label} loss", loss.detach(), truth.nll, rtol=1e-5, logit_size=size)
         gradients = dict(zip(wanted, leaves.grads(*wanted), strict=True))
         ours = gradients["hidden_states"][is_judged(truth.nll), 1:].double()
         errors = {"a row": ((ours - true).norm(dim=1) / true.norm(dim=1)).max().item()}

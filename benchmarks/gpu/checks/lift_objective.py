@@ -10,7 +10,7 @@ from torch import Tensor
 from benchmarks.gpu.checks.op_calls import workspace_of
 from benchmarks.harness.check_result import CheckResult
 from benchmarks.harness.run_config import RunConfig
-from benchmarks.ops.truth import random_head, reference_losses
+from benchmarks.ops.truth import logit_sizes, random_head, reference_losses
 from lift_kernels import lift_cross_entropy, reference, select_tokens
 
 _SEED = 7
@@ -27,7 +27,7 @@ def lift_objective(
     timestep = torch.linspace(0.1, 0.9, num_rows, device=config.device)
     num_keep, order = is_masked.sum(1) // 2, torch.arange(num_rows, device=config.device) % 3 - 1
     count = int(is_masked.sum())
-    result = CheckResult()
+    result, size = CheckResult(), logit_sizes(head).nll
     for names in (("hidden_states",), ("hidden_states", "weight", "bias")):
         leaves, label = head.trainable(*names), "+".join(names)
         found: Any = lift_cross_entropy(
@@ -39,7 +39,7 @@ def lift_objective(
         loss.backward()
 
         truth = reference_losses(head.double(), (), torch.ones_like(head.token_weight).double())
-        result.compare_nats(f"{label} log_prob", stats.log_prob.flatten(), -truth.nll)
+        result.compare_nats(f"{label} log_prob", stats.log_prob.flatten(), -truth.nll, logit_size=size)
         if learnability == "hard":
             # By our own scores: two tokens may be nearer to each other than float32 tells apart.
             scores = [tensor.cpu() for tensor in (stats.log_prob, is_masked, num_keep, order)]
@@ -54,7 +54,8 @@ def lift_objective(
         factor = (chosen.float() / timestep[:, None] / count).flatten()
         truth = reference_losses(head.double(), names, factor.double())
         plain = reference_losses(head, names, factor)
-        result.compare_nats(f"{label} loss", loss.detach(), (truth.nll * factor).sum())
+        true_loss = (truth.nll * factor).sum()
+        result.compare_nats(f"{label} loss", loss.detach(), true_loss, logit_size=(size * factor).sum())
         for name in names:
             ours = getattr(leaves, name).grad
             result.compare_gradient(f"{label} gradient of {name}", ours, truth.gradients[name], plain.gradients[name])

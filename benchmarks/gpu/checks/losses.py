@@ -10,7 +10,7 @@ from benchmarks.gpu.checks.op_calls import LEAVES, VARIANTS, Shape, call_loss, w
 from benchmarks.gpu.checks.statistics import compare_statistics
 from benchmarks.harness.check_result import CheckResult
 from benchmarks.harness.run_config import RunConfig
-from benchmarks.ops.truth import random_head, reference_losses
+from benchmarks.ops.truth import logit_sizes, random_head, reference_losses
 from lift_kernels.testing import Head
 
 
@@ -63,6 +63,7 @@ def beyond_int32(config: RunConfig, *, shape: Shape, path: str) -> CheckResult:
     names = ("hidden_states", "weight")
     truth = reference_losses(head.double(), names, ones.double(), has_bias=False)
     plain = reference_losses(head, names, ones, has_bias=False)
+    sizes = logit_sizes(head, has_bias=False)
     for wanted in (names[:1], names):
         leaves = head.trainable(*wanted)
         loss, stats = call_loss(
@@ -71,7 +72,7 @@ def beyond_int32(config: RunConfig, *, shape: Shape, path: str) -> CheckResult:
         )  # fmt: skip
         loss.backward()
         label = "+".join(wanted)
-        result.compare_nats(f"{label} log_prob", stats.log_prob, -truth.nll)
+        result.compare_nats(f"{label} log_prob", stats.log_prob, -truth.nll, logit_size=sizes.nll)
         for name in wanted:
             ours = getattr(leaves, name).grad
             result.compare_gradient(f"{label} gradient of {name}", ours, truth.gradients[name], plain.gradients[name])
@@ -109,10 +110,10 @@ def _compare_losses(
     loss.backward(upstream if reduction == "none" else None)
 
     label = f"{'+'.join(names)} {reduction}"
-    true_loss = truth.nll * weight
+    true_loss, size = (values * weight for values in (truth.nll, logit_sizes(head, **options).nll))
     if reduction != "none":
-        true_loss = true_loss.sum() / (max(count, 1) if reduction == "mean" else 1)
-    result.compare_nats(f"{label} loss", loss.detach(), true_loss)
+        true_loss, size = (values.sum() / (max(count, 1) if reduction == "mean" else 1) for values in (true_loss, size))
+    result.compare_nats(f"{label} loss", loss.detach(), true_loss, logit_size=size)
     for name in names:
         ours = getattr(leaves, name).grad
         result.compare_gradient(f"{label} gradient of {name}", ours, truth.gradients[name], plain.gradients[name])

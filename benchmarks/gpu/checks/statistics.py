@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmarks.gpu.checks.op_calls import VARIANTS, Shape, call_stats, workspace_of
 from benchmarks.harness.check_result import CheckResult
 from benchmarks.harness.run_config import RunConfig
-from benchmarks.ops.truth import random_head, reference_stats
+from benchmarks.ops.truth import logit_sizes, random_head, reference_stats
 from lift_kernels import reference
 from lift_kernels.testing import Head
 
@@ -59,8 +59,10 @@ def compare_statistics(
     wide_bias = wide.bias if has_bias else None
     ours = call_stats(head, targets, config.backend, has_bias=has_bias, workspace_bytes=workspace_bytes, **options)
     truth = reference_stats(wide, targets, has_bias=has_bias, **options)
+    sizes = logit_sizes(head, has_bias=has_bias, **options)
     for name, value, true in zip(ours._fields[:4], ours[:4], truth[:4], strict=True):
-        result.compare_nats(name, value, true, rtol=rtol)
+        size = sizes.nll if name == "log_prob" else sizes.largest
+        result.compare_nats(name, value, true, rtol=rtol, logit_size=size)
     is_target = torch.ones_like(ours.argmax, dtype=torch.bool) if targets is None else targets != -100
     result.compare_exactly(
         "argmax of ignored rows", ours.argmax[~is_target], torch.full_like(ours.argmax[~is_target], -1)
@@ -70,4 +72,4 @@ def compare_statistics(
         logits = reference.linear_logits(wide.hidden_states[rows], wide.weight, wide_bias, **options)
         chosen = ours.argmax[rows, None].clamp(0, logits.shape[1] - 1)
         gap = logits.amax(1) - logits.gather(1, chosen)[:, 0]
-        result.compare_nats("logit of argmax", gap, torch.zeros_like(gap))
+        result.compare_nats("logit of argmax", gap, torch.zeros_like(gap), logit_size=sizes.largest[rows])

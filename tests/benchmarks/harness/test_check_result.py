@@ -21,6 +21,13 @@ def test_a_result_keeps_every_failure_and_the_worst_number():
     assert result.comparisons == 7 and result.numbers["nats"] != result.numbers["nats"]
 
 
+def test_products_of_tensor_cores_may_be_off_by_a_share_of_their_logits():
+    result, truth = CheckResult(), torch.tensor([5.0, 5.0], dtype=torch.float64)
+    result.compare_nats("large logits", (truth + 3e-4).float(), truth, logit_size=torch.tensor([40.0, 40.0]))
+    result.compare_nats("a small one", (truth + 3e-4).float(), truth, logit_size=torch.tensor([40.0, 4.0]))
+    assert [failure.partition(":")[0] for failure in result.failures] == ["a small one"]
+
+
 @pytest.mark.parametrize(("dtype", "is_right"), [(torch.float32, True), (torch.bfloat16, False)], ids=str)
 def test_float32_gradients_may_be_off_as_much_as_logits_are(dtype, is_right):
     truth = torch.randn(1000).to(dtype).double()
