@@ -174,8 +174,9 @@ class HeadBackend(Protocol):
     def head_gradients(
         self, deferred: tuple[Tensor, ...], grad_loss: Tensor, needs_grad: NeedsGrad
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Return grad_loss (0-d, in the statistics dtype) times the gradients of weight and bias, rounded once.
+        """Return grad_loss (0-d, in the statistics dtype) times the gradients of weight and bias.
 
+        They are rounded once, but for rows of the weight that are targets: those may be rounded twice.
         `deferred` stays as it is, so that a second backward pass finds it.
         """
         ...

@@ -103,7 +103,7 @@ def head_gradients(
 ) -> tuple[Tensor | None, Tensor | None]:
     """Return grad_loss (0-d) times the gradients of weight and bias; `deferred` stays as it is.
 
-    Of one chunk of rows, those of the weight that are targets are rounded twice: the product, and what is added to it.
+    Of one chunk of rows, those of the weight that are targets are rounded twice (`Chunk.add_targets` says why).
     """
     return Deferred(*deferred).gradients(grad_loss, needs_grad)
 

@@ -35,9 +35,8 @@ class Scratch(NamedTuple):
             wanted, apart = wanted | apart, {}
         found = dict(zip(wanted, allocate(weight, workspace_bytes, *wanted.values()), strict=True))
         if apart:
-            # Of the head's size, a half of it, ...: one block serves as exponentials and as gradient in turn.
-            size = weight.numel() * weight.element_size()
-            found |= zip(apart, allocate(weight, size, *apart.values()), strict=True)
+            # No larger than they are: the blocks of earlier gradients, which are all of one size, serve them.
+            found |= zip(apart, allocate(weight, 0, *apart.values()), strict=True)
         if exponentials:
             clear_padding(found["exponentials"], plan.num_columns)
         return cls(HeadWeight(weight, found.get("last_rows")), found["buffer"], found.get("exponentials"))

@@ -28,7 +28,7 @@ def allocate(device: Tensor, most_bytes: int, *parts: Part) -> list[Tensor]:
     """Return tensors of these parts, not filled, in one allocation on the device of the tensor `device`.
 
     It takes `most_bytes`, which may not depend on the number of rows, or a half of it, a quarter, ...: the least that
-    holds the parts. Where even `most_bytes` does not, it takes what they need.
+    holds the parts. Where even `most_bytes` does not, as 0 does not, it takes what they need.
     """
     sizes = [prod(part.shape) * part.dtype.itemsize for part in parts]
     # Where a part ends, the next one starts, aligned.

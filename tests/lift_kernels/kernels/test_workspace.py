@@ -89,7 +89,7 @@ def reserved_over_steps(counts: list[int], weight: torch.Tensor, is_trained: boo
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize(("is_trained", "most_mib"), [(False, 2200), (True, 3200)], ids=["frozen", "trained"])
+@pytest.mark.parametrize(("is_trained", "most_mib"), [(False, 2200), (True, 3000)], ids=["frozen", "trained"])
 def test_reserved_memory_does_not_grow_over_steps_of_random_rows(is_trained, most_mib, seed, monkeypatch):
     """Of LLaDA's head. A trained one's gradient, and the exponentials in its place, are 1 GiB each beside the workspace."""
     weight = torch.empty(126464, 4096, dtype=torch.bfloat16, device="meta")
