@@ -17,7 +17,7 @@ BUDGETS_FILE = Path(__file__).with_suffix(".txt")
 # A change elsewhere in a kernel orders instructions and registers anew.
 SLACK = 1.1
 # Kernels whose programs read logits in blocks of so many; a trip of their loops is about one block.
-_TAKES_LOGITS = ("softmax_rows", "weighted_column_sums")
+_TAKES_LOGITS = ("softmax_rows", "sample_rows", "weighted_column_sums")
 
 
 @dataclass(frozen=True)
