@@ -251,14 +251,14 @@ def test_rows_and_columns_apart_in_memory(kernel_device):
 @pytest.mark.parametrize("num_columns", [1, 5, 1100, 126464, 152064])
 @pytest.mark.parametrize("block", [32, 256])
 def test_partial_statistics_stay_small(num_rows, num_columns, block):
-    step = module._columns_per_part(num_rows, num_columns, block)
+    step = module.columns_per_part(num_rows, num_columns, block)
     num_parts = math.ceil(num_columns / step)
     assert step % block == 0 and 1 <= num_parts <= 1024
     assert num_parts == 1 or 24 * num_rows * num_parts <= 12 << 20
 
 
 def test_there_are_enough_parts_to_fill_a_gpu():
-    steps = {n: module._columns_per_part(n, 126464, 256) for n in (16, 1024, 4096, 16384)}
+    steps = {n: module.columns_per_part(n, 126464, 256) for n in (16, 1024, 4096, 16384)}
     assert steps == {16: 256, 1024: 256, 4096: 1024, 16384: 4096}
 
 
