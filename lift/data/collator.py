@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,9 @@ class MaskedDiffusionCollator:
         pad_to_multiple_of: Round the length up to a multiple of this, also above `max_length`.
         predicts_next: The model predicts position i from the hidden state of i - 1 (Dream): the first position of
             each example, which nothing predicts, is never masked.
+        block_size: The length is a multiple of this too, so that rows end with a whole block.
+        block_fill_id: Each row is filled with this token up to its next block, as part of its response; by default
+            what completes a block is padding like the rest.
 
     Returns (of a call): CPU tensors `input_ids` (B, L) int64, clean; `maskable` (B, L) bool; `example_id`
         (B,) int64; `host_example_id`, the same as a tuple, which no loader moves to a device; `lengths`, a tuple
@@ -53,8 +57,11 @@ class MaskedDiffusionCollator:
         max_length: int | None = None,
         pad_to_multiple_of: int | None = None,
         predicts_next: bool = False,
+        block_size: int = 1,
+        block_fill_id: int | None = None,
     ) -> None:
-        for name, value in (("max_length", max_length), ("pad_to_multiple_of", pad_to_multiple_of)):
+        sizes = {"max_length": max_length, "pad_to_multiple_of": pad_to_multiple_of, "block_size": block_size}
+        for name, value in sizes.items():
             if value is not None and value < 1:
                 raise LiftError(f"{name} must be at least 1, got {value}.")
         self.pad_token_id = pad_token_id
@@ -62,6 +69,8 @@ class MaskedDiffusionCollator:
         self.max_length = max_length
         self.pad_to_multiple_of = pad_to_multiple_of
         self.predicts_next = predicts_next
+        self.block_size = block_size
+        self.block_fill_id = block_fill_id
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> CollatedBatch:
         is_packed = self._check(rows)
@@ -78,6 +87,9 @@ class MaskedDiffusionCollator:
                     maskable[i, start : start + 1] = False
                 position_ids[i, start:end] = torch.arange(end - start)
                 segment[i, start:end] = number
+            if self.block_fill_id is not None:
+                filled = slice(len(row["input_ids"]), self._filled_length(row))
+                input_ids[i, filled], maskable[i, filled], segment[i, filled] = self.block_fill_id, True, 0
 
         example_ids = tuple(int(row["example_id"]) for row in rows)
         batch: CollatedBatch = {
@@ -85,10 +97,10 @@ class MaskedDiffusionCollator:
             "maskable": maskable | (segment < 0) if self.pad_in_loss else maskable,
             "example_id": torch.tensor(example_ids),
             "host_example_id": example_ids,
-            "lengths": tuple(len(row["input_ids"]) for row in rows),
+            "lengths": tuple(self._filled_length(row) for row in rows),
         }
         if self.pad_in_loss and self.max_length is None:
-            batch["padding"] = Padding(self.pad_token_id, self.pad_to_multiple_of or 1)
+            batch["padding"] = Padding(self.pad_token_id, self._multiple)
         if is_packed:
             batch["position_ids"] = position_ids
             batch["attention_mask"] = (segment[:, :, None] == segment[:, None, :])[:, None]
@@ -103,6 +115,8 @@ class MaskedDiffusionCollator:
         is_packed = any("segment_lengths" in row for row in rows)
         if is_packed and self.pad_in_loss:
             raise LiftError("packed rows cannot train their padding, which is no example's: set pad_in_loss=False.")
+        if is_packed and self.block_fill_id is not None:
+            raise LiftError("packed rows have no room for end tokens up to the next block: set block_padding=pad.")
         for row in rows:
             if missing := missing_columns(row):
                 raise LiftError(
@@ -121,8 +135,15 @@ class MaskedDiffusionCollator:
                     f"{self.max_length}; prepare the data set with the same max_length."
                 )
             length = self.max_length
-        step = self.pad_to_multiple_of or 1
-        return -(-length // step) * step
+        return -(-length // self._multiple) * self._multiple
+
+    @property
+    def _multiple(self) -> int:
+        return math.lcm(self.pad_to_multiple_of or 1, self.block_size)
+
+    def _filled_length(self, row: Mapping[str, Any]) -> int:
+        length = len(row["input_ids"])
+        return length if self.block_fill_id is None else -(-length // self.block_size) * self.block_size
 
 
 def missing_columns(row: Mapping[str, Any]) -> list[str]:

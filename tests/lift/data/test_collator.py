@@ -150,3 +150,24 @@ def test_bad_batches_and_options() -> None:
         MaskedDiffusionCollator(11, max_length=0)
     with pytest.raises(LiftError, match="pad_to_multiple_of must be at least 1, got -8"):
         MaskedDiffusionCollator(11, pad_to_multiple_of=-8)
+
+
+def test_rows_are_filled_to_their_next_block_and_trained_there():
+    rows = [{"input_ids": [5] * n, "prompt_length": 2, "example_id": n} for n in (8, 5, 3)]
+    batch = MaskedDiffusionCollator(0, pad_in_loss=False, block_size=4, block_fill_id=1, pad_to_multiple_of=6)(rows)
+    assert batch["input_ids"].tolist() == [[5] * 8 + [0] * 4, [5] * 5 + [1] * 3 + [0] * 4, [5] * 3 + [1] + [0] * 8]
+    assert batch["maskable"].int().tolist() == [[0, 0] + [1] * 6 + [0] * 4] * 2 + [[0, 0, 1, 1] + [0] * 8]
+    assert batch["attention_mask"].sum(1).tolist() == [8, 8, 4] and batch["lengths"] == (8, 8, 4)
+
+
+def test_without_a_token_to_fill_with_blocks_are_completed_by_padding():
+    rows = [{"input_ids": [5] * 5, "prompt_length": 2, "example_id": 0}]
+    batch = MaskedDiffusionCollator(0, block_size=4)(rows)
+    assert batch["input_ids"].tolist() == [[5] * 5 + [0] * 3] and batch["lengths"] == (5,)
+    assert batch["maskable"].int().tolist() == [[0, 0] + [1] * 6] and batch["padding"].multiple == 4
+
+
+def test_packed_rows_are_not_filled():
+    row = {"input_ids": [5] * 5, "segment_lengths": [5], "segment_prompt_lengths": [1], "example_id": 0}
+    with pytest.raises(LiftError, match="set block_padding=pad"):
+        MaskedDiffusionCollator(0, pad_in_loss=False, block_size=4, block_fill_id=1)([row])
