@@ -34,10 +34,10 @@ def legend(rows: list[FirstRow]) -> Text:
 
 
 def heading(row: FirstRow) -> str:
-    """Return the line above a row: its number, what was drawn for it, and how many tokens fared how."""
-    drawn = [f"t {row.timestep:.3f}"]
-    drawn += [] if row.rho is None else [f"rho {row.rho:.3f}"]
-    drawn += [] if row.mode is None else [f"mode {row.mode}"]
+    """Return the line above a row: its number, what was drawn for it or its blocks, and how many tokens fared how."""
+    drawn = [f"t {' '.join(f'{time:.3f}' for time in row.timestep)}"]
+    drawn += [] if row.rho is None else [f"rho {' '.join(f'{rho:.3f}' for rho in row.rho)}"]
+    drawn += [] if row.mode is None else [f"mode {' '.join(row.mode)}"]
     count = {state: row.states.count(state) for state in _LOOKS}
     of = len(row.states) - count[PROMPT]
     masked = count[KEPT] + count[CANDIDATE]

@@ -8,6 +8,7 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
+from lift.objectives.blocks import Blocks
 from lift.objectives.micro_batch import Draws, MicroBatch
 
 
@@ -64,6 +65,9 @@ class CollatedBatch(TypedDict, total=False):
 
     draws: Draws
     """Time, over-mask rate and mode of each row, on the host. The trainer adds them."""
+
+    blocks: Blocks
+    """Where the blocks of its rows lie, on the host, where each is a sample of its own. The trainer adds it."""
 
     rows: MicroBatch
     """All of this for a method that had to see the whole step. The trainer adds it."""

@@ -71,6 +71,9 @@ class LiftMDLMMixin(LiftTrainer, _KeywordArguments):
             raise LiftError(f"{type(args).__name__} lacks LIFT's fields: put LiftOptions first among its bases.")
         args.resolve_options()
         args.loss_normalizer = args.loss_norm_type
+        if args.attention == "block":
+            raise LiftError("dLLM's MDLMTrainer attends to whole rows: set attention=full, or take LiftTrainer.")
+        args.attention = "full"
         if args.complementary or (args.one_forward and args.loss_weight_type not in ("scheduler", "uniform")):
             raise LiftError("complementary, and one_forward with weights for each token, cannot take dLLM's weights.")
         named = _NamedRows(data_collator)
@@ -142,7 +145,9 @@ class LiftMDLMMixin(LiftTrainer, _KeywordArguments):
 
     def _weighted(self, batch: DenoisingBatch, u: Tensor) -> DenoisingBatch:
         """Return `batch` with dLLM's weights at the times u (B,), before their floor."""
-        time = diffusion_time(u, epsilon=self.args.time_epsilon).to(batch.input_ids.device)
+        time = diffusion_time(u, epsilon=self.args.time_epsilon, time_range=self.args.time_range).to(
+            batch.input_ids.device
+        )
         weights = self._compute_loss_weights(
             t=time, inputs={"input_ids": batch.input_ids}, masked_mask=batch.labels != -100
         )

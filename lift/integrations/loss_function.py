@@ -40,6 +40,8 @@ _SUPPORTED = {
     "mode_scope": ("row",),
     "score_source": ("model",),
     "complementary": (False,),
+    "attention": (None, "full"),
+    "exclude_mask_token": (False,),
     "shift_first": ("exclude",),
     "lift_ignores_shift": (False,),
 }

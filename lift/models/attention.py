@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from lift.errors import LiftError
+from lift.models.block_attention import flex_mask, noisy_and_clean_pairs
 from lift.models.positions import check_length, position_ids_for
 from lift.models.transformers_versions import PACKING_SINCE, keeps_packed_examples_apart, version_name
+from lift.objectives.blocks import Blocks
 from lift_kernels.models import ModelFamily, family_of, positions_of, unwrap_model
 
 PACKABLE_MODELS = ("albert", "bert", "camembert", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta")
@@ -47,13 +49,15 @@ def attention_arguments(
     Args:
         family: of the model; one of no known family takes a mask as it is.
         model: the model itself, wrapped or not.
-        inputs: of `MaskedDiffusionCollator`.
+        inputs: of `MaskedDiffusionCollator`; with `blocks` in it, of noisy and clean rows side by side.
         rows: (R,) int64, the rows wanted, in this order; by default all.
         views: how often the batch is repeated.
 
     Raises: LiftError if the batch is packed and the model not one that takes it, or its rows have more tokens than the
         model has positions.
     """
+    if inputs.get("blocks") is not None:
+        return _block_arguments(model, inputs, rows, views)
     positions, config = positions_of(model), unwrap_model(model).config
     found = {name: inputs[name] for name in ("attention_mask", "position_ids") if inputs.get(name) is not None}
     input_ids = inputs["input_ids"]
@@ -78,6 +82,37 @@ def attention_arguments(
         found["position_ids"] = position_ids
     mask = mask_as_taken(family, mask, input_ids)
     return found if mask is None else found | {"attention_mask": mask}
+
+
+def _block_arguments(model: Any, inputs: Mapping[str, Any], rows: Tensor | None, views: int) -> dict[str, Any]:
+    input_ids, mask = inputs["input_ids"], inputs.get("attention_mask")
+    is_packed = inputs.get("position_ids") is not None
+    every_row = torch.arange(len(input_ids), device=input_ids.device)
+    wanted = (every_row if rows is None else rows).repeat(views)
+    blocks: Blocks = inputs["blocks"].to(input_ids.device)
+    position_ids = (
+        inputs["position_ids"]
+        if is_packed
+        else every_row.new_zeros(len(input_ids), 1) + torch.arange(input_ids.shape[1], device=input_ids.device)
+    )
+    # Rows that are not packed and have no padding to hide are alike: one mask does for all.
+    is_alike = not is_packed and mask is None
+    which = wanted[:1] if is_alike else wanted
+    pairs = noisy_and_clean_pairs(blocks.take(which), None if is_packed or mask is None else mask[which])
+    positions = positions_of(model)
+    check_length(
+        positions,
+        input_ids.shape[1],
+        "a batch has rows of",
+        "prepare its rows with max_length={limit}, and pad no further",
+    )
+    both = position_ids[wanted].repeat(1, 2)
+    taken = pairs_as_taken(model, pairs, position_ids=both[: len(which)])
+    if isinstance(taken, dict):
+        taken = {kind: one.expand(len(wanted), -1, -1, -1) for kind, one in taken.items()}
+    elif isinstance(taken, Tensor):
+        taken = taken.expand(len(wanted), -1, -1, -1)
+    return {"attention_mask": taken, "position_ids": both + positions.first}
 
 
 def mask_as_taken(family: ModelFamily | None, mask: Tensor | None, input_ids: Tensor) -> Tensor | None:
@@ -111,8 +146,10 @@ def why_padding_counts(model: Any) -> str | None:
     return None
 
 
-def pairs_as_taken(model: Any, pairs: Tensor) -> Any:
+def pairs_as_taken(model: Any, pairs: Tensor, *, position_ids: Tensor | None = None) -> Any:
     """Return what `model` takes for `pairs` (B, 1, queries, keys) bool, True where a query sees a key.
+
+    `position_ids` (B, keys), by default those of columns, say what is near, of models that see a window only.
 
     Raises: LiftError for a model that looks at no attention mask, or only at masks of tokens in this transformers.
     """
@@ -128,23 +165,26 @@ def pairs_as_taken(model: Any, pairs: Tensor) -> Any:
             f"{type(inner).__name__} takes blocks from transformers {oldest} on, got {version_name()}: "
             "use attention='full'."
         )
-    return _added(pairs) if family.attention_mask == "added_pairs" else _masks(inner.config, pairs)
+    return _added(pairs) if family.attention_mask == "added_pairs" else _masks(inner.config, pairs, position_ids)
 
 
-def _masks(config: Any, mask: Tensor) -> Any:
+def _masks(config: Any, mask: Tensor, position_ids: Tensor | None = None) -> Any:
     """Return the mask (B, 1, L, L) for all layers, or one for each kind of layer where some see a window only."""
     if "sliding_attention" not in (getattr(config, "layer_types", None) or ()):
         return _for_implementation(config, mask)
-    position = torch.arange(mask.shape[-1], device=mask.device)
-    is_near = (position[:, None] - position).abs() <= config.sliding_window
+    position = torch.arange(mask.shape[-1], device=mask.device)[None] if position_ids is None else position_ids
+    is_near = ((position[:, :, None] - position[:, None, :]).abs() <= config.sliding_window)[:, None]
     return {
         "full_attention": _for_implementation(config, mask),
         "sliding_attention": _for_implementation(config, mask & is_near),
     }
 
 
-def _for_implementation(config: Any, mask: Tensor) -> Tensor:
-    if getattr(config, "_attn_implementation", None) != "eager":
+def _for_implementation(config: Any, mask: Tensor) -> Any:
+    implementation = getattr(config, "_attn_implementation", None)
+    if implementation == "flex_attention":
+        return flex_mask(mask)
+    if implementation != "eager":
         return mask
     # Eager attention adds its mask to the scores, and a bool one would add 0 and 1.
     return _added(mask)

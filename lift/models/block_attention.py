@@ -6,10 +6,17 @@ one; each noisy block sees itself and the clean blocks before it, as it will whe
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from lift.errors import LiftError
 from lift.objectives.blocks import Blocks
+from lift_kernels import TokenStats
+from lift_kernels.models import Uncast
 
 
 def noisy_and_clean_pairs(blocks: Blocks, is_token: Tensor | None = None) -> Tensor:
@@ -38,3 +45,56 @@ def noisy_and_clean_pairs(blocks: Blocks, is_token: Tensor | None = None) -> Ten
         itself = torch.eye(pairs.shape[1], dtype=torch.bool, device=pairs.device)
         pairs &= is_token.bool().repeat(1, 2)[:, None, :] | itself
     return pairs[:, None]
+
+
+def beside_clean(forward: Callable[..., Any], clean_ids: Tensor) -> Callable[..., Any]:
+    """Return a patched `forward` that takes noisy rows (B, L) and runs them with the clean ones behind them.
+
+    Labels, weights and results are those of the noisy half; the clean half has no labels, and so costs no head work.
+    What else it is given, attention mask and positions above all, is of both halves.
+
+    Args:
+        forward: of a patched model.
+        clean_ids: (B, L) int64, or (B / n, L) of n views.
+    """
+
+    def run(
+        *, input_ids: Tensor, labels: Tensor, token_weight: Uncast | None = None, lift: Uncast | None = None,
+        **arguments: Any,
+    ) -> Any:  # fmt: skip
+        length = input_ids.shape[1]
+        clean = clean_ids.repeat(input_ids.shape[0] // clean_ids.shape[0], 1)
+        if token_weight is not None:
+            arguments["token_weight"] = Uncast(pad(token_weight.value, (0, length)))
+        if lift is not None:
+            index = lift.value.parts
+            row = index.div(length, rounding_mode="floor").clamp(min=0)
+            arguments["lift"] = Uncast(lift.value._replace(parts=index + row * length))
+        outputs = forward(
+            input_ids=torch.cat([input_ids, clean], 1), labels=pad(labels, (0, length), value=-100), **arguments
+        )
+        if outputs.tokens is not None:
+            stats, learnability = outputs.tokens.value
+            outputs.tokens = Uncast((
+                None if stats is None else TokenStats(*(values[:, :length] for values in stats)),
+                None if learnability is None else learnability[:, :length],
+            ))  # fmt: skip
+        return outputs
+
+    return run
+
+
+def flex_mask(pairs: Tensor) -> Any:
+    """Return `pairs` (B, 1, queries, keys) bool as the block mask that flex attention takes. Not measured on a GPU.
+
+    Raises:
+        LiftError: on a CPU, where flex attention has no backward pass.
+    """
+    if pairs.device.type != "cuda":
+        raise LiftError("flex attention trains on CUDA only: load the model with attn_implementation='sdpa'.")
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    rows, _, queries, keys = pairs.shape
+    return create_block_mask(
+        lambda row, _head, query, key: pairs[row, 0, query, key], rows, None, queries, keys, device=str(pairs.device)
+    )

@@ -3,7 +3,8 @@
 `METHODS` lists the methods. All but gift weight the cross-entropy of a trained token by 1/t (cart by a factor more) and
 divide by the number of tokens that could have been masked. gift weights by one over the token's own rate and divides by
 the number drawn. Where a method masks more than it trains, the other tokens get their true token back (not in
-one-forward LIFT, which scores and trains in one pass).
+one-forward LIFT, which scores and trains in one pass). Each takes whole rows, or the blocks of rows, which are then
+samples of their own (`Blocks`).
 
 README.md beside this file has the formulas, and where the published code differs.
 
@@ -18,6 +19,9 @@ from lift.lazy_face import lazy_face
 
 if TYPE_CHECKING:
     from lift.objectives.batch import DenoisingBatch, ScoreFunction, denoising_batch, without_first_token
+    from lift.objectives.block_options import BlockOptions
+    from lift.objectives.block_times import draw_block_times
+    from lift.objectives.blocks import Blocks
     from lift.objectives.cart import cart_batch, cart_weights
     from lift.objectives.choices import (
         EVALUATION_GRIDS,
@@ -63,6 +67,8 @@ __all__ = [
     "PUBLISHED",
     "SCORE_SOURCES",
     "TIME_DISTRIBUTIONS",
+    "BlockOptions",
+    "Blocks",
     "DenoisingBatch",
     "Draws",
     "LiftBatch",
@@ -80,6 +86,7 @@ __all__ = [
     "complementary_problem",
     "denoising_batch",
     "diffusion_time",
+    "draw_block_times",
     "draw_order",
     "draw_time",
     "draw_uniforms",

@@ -7,6 +7,7 @@ makes its batch of these as it would of rows, and the batch is unfolded.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -77,9 +78,11 @@ class Blocks:
 
     def to(self, device: torch.device) -> Blocks:
         """Return the same on `device`."""
-        return replace(self, **{
-            name: getattr(self, name).to(device) for name in ("number", "offset", "document", "num_used")
-        })  # fmt: skip
+        return self._mapped(lambda values: values.to(device))
+
+    def take(self, rows: Tensor) -> Blocks:
+        """Return those of `rows` (R,) int64, in this order."""
+        return self._mapped(lambda values: values[rows])
 
     def ids(self, row_ids: Tensor) -> Tensor:
         """Return what names each block (U,) int64 in its draws: row + 2^32 block, so the row's own id for its first.
@@ -124,6 +127,12 @@ class Blocks:
         return batch._replace(
             input_ids=self.unfold(batch.input_ids), labels=self.unfold(batch.labels),
             token_weight=self.unfold(batch.token_weight),
+        )  # fmt: skip
+
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> Blocks:
+        return replace(
+            self, number=change(self.number), offset=change(self.offset), document=change(self.document),
+            num_used=change(self.num_used),
         )  # fmt: skip
 
     @property

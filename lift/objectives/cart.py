@@ -8,17 +8,21 @@ import torch
 from torch import Tensor
 
 from lift.objectives.batch import DenoisingBatch, denoising_batch
+from lift.objectives.complementary import complementary_batch, maskable_of_views
 from lift.objectives.micro_batch import MicroBatch, TrainingBatch
 from lift_kernels import corrupt_tokens
 
 
 def build(rows: MicroBatch) -> TrainingBatch:
     """Make the training batch of `cart`."""
+    complementary = rows.options.complementary
     batch = cart_batch(
         rows.clean_ids, rows.maskable, rows.draws.timestep, p=rows.options.cart_p, attention_mask=rows.attention_mask,
+        num_before=None if rows.blocks is None else rows.blocks.num_before(), complementary=complementary,
         **rows.mask_draw,
     )  # fmt: skip
-    return TrainingBatch(batch, rows.maskable, rows.draws)
+    maskable = maskable_of_views(rows.maskable) if complementary else rows.maskable
+    return TrainingBatch(batch, maskable, rows.draws)
 
 
 def cart_batch(
@@ -31,22 +35,33 @@ def cart_batch(
     example_id: Tensor,  # (B,)
     p: float = 0.1,
     attention_mask: Tensor | None = None,  # (B, L)
+    num_before: Tensor | None = None,  # (B,)
+    complementary: bool = False,
 ) -> DenoisingBatch:
     """Mask at rate t and train every masked token with weight w / t, w from `cart_weights`.
 
     Every token that is not masked is context, prompt and padding included; given `attention_mask`, only where that is
-    not 0.
+    not 0. `num_before` visible tokens stand directly before each row: those of earlier blocks. `complementary` adds
+    a second view, see `complementary_batch`, with the weights of its own context.
     """
     corrupted = corrupt_tokens(
         clean_ids, timestep, mask_token_id=mask_token_id, seed=seed, maskable=maskable, row_ids=example_id
     )
     batch = denoising_batch(clean_ids, corrupted.is_masked, maskable, timestep, mask_token_id=mask_token_id)
-    is_visible = ~corrupted.is_masked if attention_mask is None else ~corrupted.is_masked & (attention_mask != 0)
-    weight = cart_weights(is_visible, p, dtype=timestep.dtype)
+    if complementary:
+        batch = complementary_batch(batch, clean_ids, maskable, timestep, mask_token_id=mask_token_id)
+    is_visible = batch.labels == -100
+    views = len(is_visible) // max(len(clean_ids), 1)
+    if attention_mask is not None:
+        is_visible &= (attention_mask != 0).repeat(views, 1)
+    before = None if num_before is None else num_before.repeat(views)
+    weight = cart_weights(is_visible, p, num_before=before, dtype=timestep.dtype)
     return batch._replace(token_weight=batch.token_weight * weight)
 
 
-def cart_weights(is_visible: Tensor, p: float = 0.1, *, dtype: torch.dtype = torch.float32) -> Tensor:
+def cart_weights(
+    is_visible: Tensor, p: float = 0.1, *, num_before: Tensor | None = None, dtype: torch.dtype = torch.float32
+) -> Tensor:
     """Return w (B, L) with w_i = sum of 0.5 p (1 - p)^(|i - j| - 1) over the visible positions j != i of the row.
 
     The sums over each side are exponential filters. A row is cut into about sqrt(L) blocks of about sqrt(L) positions:
@@ -56,6 +71,7 @@ def cart_weights(is_visible: Tensor, p: float = 0.1, *, dtype: torch.dtype = tor
     Args:
         is_visible: (B, L) bool, the context.
         p: in (0, 1); the larger, the nearer a token must be to count.
+        num_before: (B,) int64, visible positions directly before the row that count too; by default none.
         dtype: of the result.
 
     Raises:
@@ -67,6 +83,10 @@ def cart_weights(is_visible: Tensor, p: float = 0.1, *, dtype: torch.dtype = tor
         raise ValueError(f"p must lie between 0 and 1, both excluded, got {p}.")
     visible = is_visible.double()
     both_sides = _sum_of_earlier(visible, 1 - p) + _sum_of_earlier(visible.flip(1), 1 - p).flip(1)
+    if num_before is not None:  # the geometric series of (1 - p)^(i + n) over n in 0 .. num_before - 1
+        series = (1 - (1 - p) ** num_before.double()) / p
+        position = torch.arange(visible.shape[1], dtype=visible.dtype, device=visible.device)
+        both_sides += series[:, None] * (1 - p) ** position
     return (0.5 * p * both_sides).to(dtype)
 
 

@@ -1,4 +1,4 @@
-"""A second view of each middle row that masks what the first one shows."""
+"""A second view of each row with a random mask that masks what the first one shows."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from torch import Tensor
 from lift.objectives.batch import DenoisingBatch, denoising_batch
 from lift.objectives.methods import MIDDLE
 
-_LOWEST_TIME = 1e-3
+LOWEST_TIME = 1e-3
 
 
-def maskable_of_views(maskable: Tensor, order: Tensor) -> Tensor:
-    """Return `maskable` (B, L) bool followed by that of the second views (2B, L): rows of `order` MIDDLE have one."""
-    return torch.cat([maskable, maskable & (order == MIDDLE)[:, None]])
+def maskable_of_views(maskable: Tensor, order: Tensor | None = None) -> Tensor:
+    """Return `maskable` (B, L) bool followed by that of the second views (2B, L).
+
+    Given `order`, rows of the mode MIDDLE alone have one.
+    """
+    return torch.cat([maskable, maskable if order is None else maskable & (order == MIDDLE)[:, None]])
 
 
 def complementary_batch(
@@ -36,13 +39,13 @@ def complementary_batch(
     `published=True` is the published code's: the denominator counts the tokens of the first view alone, which about
     doubles the loss, and 1 - t is formed in float32 whatever the dtype of t.
     """
-    wants_second = maskable if order is None else maskable & (order == MIDDLE)[:, None]
+    wants_second = maskable_of_views(maskable, order)[len(maskable) :]
     time = timestep.float() if published else timestep
     second = denoising_batch(
         clean_ids,
         wants_second & (first.labels == -100),
         wants_second,
-        (1 - time).clamp(min=_LOWEST_TIME).to(timestep.dtype),
+        (1 - time).clamp(min=LOWEST_TIME).to(timestep.dtype),
         mask_token_id=mask_token_id,
         time_scaling=time_scaling,
     )

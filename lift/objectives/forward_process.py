@@ -7,6 +7,8 @@ after a resume.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -47,6 +49,16 @@ def draw_mode_words(seed: int, example_id: Tensor, *, micro_batch: int | None = 
         return random_words(seed, example_id, 3, _TIME_STREAM)[:, 2]
     row = torch.full_like(example_id[:1], micro_batch)
     return random_words(seed, row, 3, _PLACE_STREAM)[:, 2].expand(example_id.shape)
+
+
+def draw_strata_words(seed: int, block_id: Tensor) -> Tensor:
+    """Return one random word in [0, 2^32) for each of block_id (U,): the order of a row's blocks in time."""
+    return random_words(seed, block_id, 4, _TIME_STREAM)[:, 3]
+
+
+def draw_keep_uniforms(seed: int, example_id: Tensor) -> Tensor:
+    """Return a float32 draw in [0, 1) for each row of example_id (B,): the one that rounds how many tokens it keeps."""
+    return uniforms(random_words(seed, example_id, 5, _TIME_STREAM)[:, 4])
 
 
 def draw_time(
@@ -138,12 +150,15 @@ def evaluation_time(example_id: Tensor, num_examples: int | None, *, grid: Evalu
     return (place + 0.5) / num_places if grid == "midpoints" else place / max(num_places - 1, 1)
 
 
-def diffusion_time(uniform: Tensor, *, epsilon: float = 1e-3) -> Tensor:
+def diffusion_time(uniform: Tensor, *, epsilon: float = 1e-3, time_range: Sequence[float] | None = None) -> Tensor:
     """Return t = (1 - epsilon) u + epsilon (B,), in [epsilon, 1]: the share of the response that is to be learned.
 
-    Source: LLaDA (arXiv 2502.09992), algorithm 1, with its floor.
+    With `time_range`, (lowest, highest), it is (highest - lowest) u + lowest instead.
+
+    Source: LLaDA (arXiv 2502.09992), algorithm 1, with its floor; the range, LLaDA 2.0's fine-tuning (dFactory).
     """
-    return (1 - epsilon) * uniform + epsilon
+    lowest, highest = (epsilon, 1) if time_range is None else time_range
+    return (highest - lowest) * uniform + lowest
 
 
 def overmask_rate(uniform_time: Tensor, uniform_rho: Tensor, *, min_rho: float = 0.1, max_rho: float = 1.0) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lift.objectives.batch import DenoisingBatch, EntropyFunction
+from lift.objectives.complementary import LOWEST_TIME
 from lift.objectives.forward_process import step_seed
 from lift.objectives.micro_batch import MicroBatch, TrainingBatch
 from lift_kernels import corrupt_tokens
@@ -29,7 +30,8 @@ def build(rows: MicroBatch) -> TrainingBatch:
         ).is_masked  # fmt: skip
     batch = gift_batch(
         rows.clean_ids, _response(rows), rows.draws.timestep, rows.entropy, mean_root=rows.mean_of_step,
-        fallback=fallback, unsafe_division=rows.options.gift_unsafe_div, **rows.mask_draw,
+        fallback=fallback, unsafe_division=rows.options.gift_unsafe_div, complementary=rows.options.complementary,
+        **rows.mask_draw,
     )  # fmt: skip
     return TrainingBatch(batch, batch.labels != -100, rows.draws)
 
@@ -83,13 +85,15 @@ def gift_batch(
     mean_root: Tensor | None = None,  # 0-d
     fallback: Tensor | None = None,  # (B, L) bool
     unsafe_division: bool = False,
+    complementary: bool = False,
 ) -> DenoisingBatch:
     """Mask each response token i at its own rate t_i from `gift_rates` and train it with weight 1/t_i.
 
     `response` leaves out the prompt and padding. `entropy(input_ids, labels)` is asked for the entropies of the model's
     predictions when the whole response is masked. The rates depend on all rows of the batch by their mean, or on
     `mean_root` in its place; the draws of a row, given its rates, on (seed, example_id) alone. `fallback` and
-    `unsafe_division`: see `gift_batch_of_draw`.
+    `unsafe_division`: see `gift_batch_of_draw`. `complementary` adds a second view of each row, which masks the rest of
+    its response: at the rates 1 - t_i, at least 1e-3 in its weights.
     """
     rates = gift_rates(
         entropy(*_all_masked(clean_ids, response, mask_token_id)), response, timestep, mean_root=mean_root,
@@ -98,7 +102,7 @@ def gift_batch(
     drawn = corrupt_tokens(
         clean_ids, rates, mask_token_id=mask_token_id, seed=seed, maskable=response, row_ids=example_id
     )
-    return gift_batch_of_draw(
+    first = gift_batch_of_draw(
         clean_ids,
         drawn.is_masked,
         rates,
@@ -106,6 +110,14 @@ def gift_batch(
         fallback=fallback,
         unsafe_division=unsafe_division,
     )
+    if not complementary:
+        return first
+    second = gift_batch_of_draw(
+        clean_ids, response & (first.labels == -100), (1 - rates).clamp(min=LOWEST_TIME), mask_token_id=mask_token_id
+    )
+    input_ids, labels, weight = (torch.cat(pair) for pair in zip(first[:3], second[:3], strict=True))
+    num_trained = ((first.labels != -100).sum() + (second.labels != -100).sum()).clamp(min=1).to(rates.dtype)
+    return DenoisingBatch(input_ids, labels, weight, num_trained.masked_fill(first.denominator.isnan(), torch.nan))
 
 
 def gift_rates(

@@ -34,7 +34,7 @@ def build(rows: MicroBatch) -> TrainingBatch:
     assert draws.rho is not None and draws.order is not None
     taken = lift_batch(
         rows.clean_ids, rows.maskable, draws.timestep, draws.rho, draws.order, rows.score,
-        time_scaling=options.time_scaling, min_keep=options.min_keep, **rows.mask_draw,
+        time_scaling=options.time_scaling, min_keep=options.min_keep, keep_uniform=rows.keep_uniform, **rows.mask_draw,
     )  # fmt: skip
     batch, maskable = taken.batch, rows.maskable
     if options.middle_select == "unordered":
@@ -62,12 +62,14 @@ def lift_batch(
     example_id: Tensor,  # (B,)
     time_scaling: bool = True,
     min_keep: int | None = None,
+    keep_uniform: Tensor | None = None,  # (B,)
 ) -> LiftBatch:
     """Mask at rate t + rho, keep the tokens that are learnable now, and put the others back.
 
     `score(input_ids, labels, order)` returns the log-probability (B, L) of each masked token, without gradient; rows
-    whose order is MIDDLE are kept at random and need none. `min_keep`: see `num_to_keep`. `example_id` names a row in
-    its random draws, so that they do not depend on the batch it is in; `seed` is the step's.
+    whose order is MIDDLE are kept at random and need none. `min_keep` and `keep_uniform`: see `num_to_keep`.
+    `example_id` names a row in its random draws, so that they do not depend on the batch it is in; `seed` is the
+    step's.
 
     Example, of a model that `apply_lift_kernels` patched:
         >>> seed = step_seed(42, step)
@@ -87,7 +89,7 @@ def lift_batch(
     )
     is_masked = corrupted.is_masked
     log_prob = score(corrupted.input_ids, clean_ids.where(is_masked, -100), order)
-    num_keep = num_to_keep(is_masked.sum(1), timestep, rho, order, min_keep=min_keep)
+    num_keep = num_to_keep(is_masked.sum(1), timestep, rho, order, min_keep=min_keep, uniform=keep_uniform)
     # Of a model that diverged, whose loss then says so: what has no score comes last, as on an accelerator.
     ranked = torch.where(log_prob.isnan(), -torch.inf * order[:, None], log_prob)
     is_kept = select_tokens(ranked, is_masked, num_keep, order, seed=seed, row_ids=example_id)

@@ -78,6 +78,6 @@ def complementary_problem(method: str) -> str | None:
 
     Only a random mask has a random complement: the complement of the easiest tokens holds every harder one.
     """
-    if method in METHODS and MIDDLE in METHODS[method].modes:
+    if method in METHODS and (not METHODS[method].selects_tokens or MIDDLE in METHODS[method].modes):
         return None
     return f"complementary masks belong to the middle mode, which method={method!r} never takes: use lift3 or middle."

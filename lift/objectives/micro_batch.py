@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, NamedTuple, TypedDict
 
@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 
 from lift.objectives.batch import DenoisingBatch, EntropyFunction, ScoreFunction
+from lift.objectives.block_options import SMALL_BLOCK
+from lift.objectives.blocks import Blocks
+from lift.objectives.forward_process import draw_keep_uniforms
 from lift.objectives.methods import METHODS
 from lift.objectives.options import LiftOptions
 from lift_kernels.models import OneForward
@@ -63,8 +66,9 @@ class MicroBatch:
     pad_token_id: int
     score: ScoreFunction
     entropy: EntropyFunction
-    lengths: Sequence[int] | None = None  # B numbers: each row's tokens before its padding; None where none has any
+    lengths: Sequence[int] | Tensor | None = None  # (B,): each row's tokens before its padding; None where none has any
     mean_of_step: Tensor | None = None  # 0-d, what the rows of a method that `reads_step` are compared with
+    blocks: Blocks | None = None  # where the rows here are the blocks of other rows, those: see `folded`
 
     @property
     def mask_draw(self) -> MaskDraw:
@@ -72,12 +76,40 @@ class MicroBatch:
         return {"mask_token_id": self.mask_token_id, "seed": self.seed, "example_id": self.example_id}
 
     @property
+    def keep_uniform(self) -> Tensor | None:
+        """What rounds the number of kept tokens (B,), or None where it is rounded to the nearest."""
+        rounding = self.options.keep_rounding
+        if rounding is None:
+            is_small = self.blocks is not None and self.blocks.size <= SMALL_BLOCK
+            rounding = "stochastic" if is_small else "nearest"
+        return draw_keep_uniforms(self.seed, self.example_id) if rounding == "stochastic" else None
+
+    @property
     def is_padding(self) -> Tensor:
         """What lies beyond each row, (B, L) bool: by position, as the end token may be the pad token too."""
         if self.lengths is None:
             return torch.zeros_like(self.maskable)
         position = torch.arange(self.clean_ids.shape[1], device=self.clean_ids.device)
-        return position >= torch.tensor(self.lengths, device=position.device)[:, None]
+        return position >= torch.as_tensor(self.lengths, device=position.device)[:, None]
+
+    def folded(self, blocks: Blocks) -> MicroBatch:
+        """Return these B rows, whose `draws` are those of their U blocks, as a micro-batch of U rows.
+
+        The model is still asked about whole rows: what it says of a block depends on the blocks before.
+        """
+        is_token = torch.ones_like(self.clean_ids) if self.attention_mask is None else self.attention_mask
+
+        def score(input_ids: Tensor, labels: Tensor, order: Tensor) -> Tensor:
+            return blocks.fold(self.score(blocks.unfold(input_ids), blocks.unfold(labels), order), 0)
+
+        def entropy(input_ids: Tensor, labels: Tensor) -> Tensor:
+            return blocks.fold(self.entropy(blocks.unfold(input_ids), blocks.unfold(labels)), 0)
+
+        return replace(
+            self, clean_ids=blocks.fold(self.clean_ids, 0), maskable=blocks.fold(self.maskable, False),
+            example_id=blocks.ids(self.example_id), attention_mask=blocks.fold(is_token, 0), score=score,
+            entropy=entropy, lengths=blocks.fold(~self.is_padding, False).sum(1), blocks=blocks,
+        )  # fmt: skip
 
 
 class TrainingBatch(NamedTuple):
@@ -90,17 +122,30 @@ class TrainingBatch(NamedTuple):
     rejected_log_prob: Tensor | None = None  # (B, L)
     one_forward: OneForward | None = None  # of the one-forward objective
     row_weight: Tensor | None = None  # (B,) 1/t or 1: its weights, in place of the batch's token_weight
+    block_row: Tensor | None = None  # (U,) int64, where draws, one_forward and row_weight are of blocks: their rows
 
     @property
     def timestep(self) -> Tensor:
         """The mask rate (B,) of each row, that at its diffusion time."""
         return self.draws.timestep
 
+    def unfolded(self, blocks: Blocks) -> TrainingBatch:
+        """Return the training forward of U blocks as that of B rows. What was drawn for the blocks stays theirs."""
+        one_forward = self.one_forward
+        return self._replace(
+            batch=blocks.unfold_batch(self.batch), maskable=blocks.unfold(self.maskable),
+            rejected=None if self.rejected is None else blocks.unfold(self.rejected),
+            rejected_log_prob=None if self.rejected_log_prob is None else blocks.unfold(self.rejected_log_prob),
+            one_forward=None if one_forward is None else one_forward._replace(parts=blocks.index()),
+            block_row=blocks.row,
+        )  # fmt: skip
+
 
 def build_training_batch(rows: MicroBatch) -> TrainingBatch:
-    """Make the training batch of `rows` by the `build` of the method that their options name."""
+    """Make the training batch of `rows` by the `build` of the method that their options name; of blocks, unfolded."""
     build: Callable[[MicroBatch], TrainingBatch] = _module(rows.options).build
-    return build(rows)
+    prepared = build(rows)
+    return prepared if rows.blocks is None else prepared.unfolded(rows.blocks)
 
 
 def whole_step(rows: Sequence[MicroBatch], reduce: Callable[[Tensor], Tensor]) -> list[MicroBatch]:

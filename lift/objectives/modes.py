@@ -41,14 +41,26 @@ def _mode_at(index: Tensor, modes: tuple[int, ...]) -> Tensor:
 
 
 def num_to_keep(
-    num_masked: Tensor, timestep: Tensor, rho: Tensor, order: Tensor, *, min_keep: int | None = None
-) -> Tensor:
+    num_masked: Tensor, timestep: Tensor, rho: Tensor, order: Tensor, *, min_keep: int | None = None,
+    uniform: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """Return how many of its masked tokens each row keeps (B,) int64: the share t / (t + rho), half to even.
 
     Every row keeps at least `min_keep` of its masked tokens, or all where it has fewer. None stands for the published
     code's: 1 where the mode is MIDDLE, 0 in the other modes.
+
+    Given `uniform` (B,) in [0, 1), it rounds up where that is below the fraction instead, so that the mean over draws
+    is exact, and None stands for 0 in every mode. To the nearest, rows of few tokens lose weight: the fewer are kept,
+    the larger is 1/t.
     """
     share = (timestep / (timestep + rho).clamp(min=_MIN_KEPT_SHARE)).clamp(_MIN_KEPT_SHARE, 1)
-    num_keep = torch.round(num_masked.to(share.dtype) * share).long()
-    least = (order == MIDDLE).long() if min_keep is None else torch.full_like(num_masked, min_keep)
+    exact = num_masked.to(share.dtype) * share
+    if uniform is None:
+        num_keep = torch.round(exact).long()
+        least = (order == MIDDLE).long()
+    else:
+        num_keep = exact.long() + (uniform < exact.frac())
+        least = torch.zeros_like(num_masked)
+    if min_keep is not None:
+        least = torch.full_like(num_masked, min_keep)
     return torch.maximum(num_keep, least).minimum(num_masked)

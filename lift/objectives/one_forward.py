@@ -30,7 +30,7 @@ def build(rows: MicroBatch) -> TrainingBatch:
     assert draws.rho is not None and draws.order is not None
     taken = one_forward_batch(
         rows.clean_ids, rows.maskable, draws.timestep, draws.rho, draws.order, learnability=options.learnability,
-        time_scaling=options.time_scaling, min_keep=options.min_keep, **rows.mask_draw,
+        time_scaling=options.time_scaling, min_keep=options.min_keep, keep_uniform=rows.keep_uniform, **rows.mask_draw,
     )  # fmt: skip
     one_forward = OneForward(
         draws.timestep, taken.num_keep, draws.order, learnability=options.learnability,
@@ -53,6 +53,7 @@ def one_forward_batch(
     example_id: Tensor,  # (B,)
     time_scaling: bool = True,
     min_keep: int | None = None,
+    keep_uniform: Tensor | None = None,  # (B,)
     learnability: Learnability = "hard",
 ) -> OneForwardBatch:
     """Mask at rate t + rho and leave the choice of learnable tokens to `lift_kernels.lift_cross_entropy`.
@@ -65,7 +66,7 @@ def one_forward_batch(
         clean_ids, timestep + rho, mask_token_id=mask_token_id, seed=seed, maskable=maskable, row_ids=example_id
     )
     is_masked = corrupted.is_masked
-    num_keep = num_to_keep(is_masked.sum(1), timestep, rho, order, min_keep=min_keep)
+    num_keep = num_to_keep(is_masked.sum(1), timestep, rho, order, min_keep=min_keep, uniform=keep_uniform)
     if learnability == "hard":
         any_order = torch.full_like(order, MIDDLE)
         no_score = torch.zeros_like(timestep)[:, None].expand(clean_ids.shape)

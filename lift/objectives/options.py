@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lift.errors import LiftError
-from lift.fields import check_choice, check_fields, option
+from lift.fields import check_choice, check_fields, check_range, option
+from lift.objectives.block_options import BlockOptions
 from lift.objectives.choices import (
     EvaluationGrid,
     Learnability,
@@ -21,8 +22,10 @@ from lift.objectives.methods import METHODS, complementary_problem
 
 
 @dataclass
-class LiftOptions:
-    """LIFT's own choices; the defaults are the published recipe's. Whoever takes them calls `resolve_options`.
+class LiftOptions(BlockOptions):
+    """LIFT's own choices, and those of blocks; the defaults are the published recipe's.
+
+    Whoever takes them calls `resolve_options`.
 
     A base of its own, so that `class Config(LiftOptions, SomeTrainingArguments)` adds them to another trainer's.
     """
@@ -49,7 +52,9 @@ class LiftOptions:
     )
     soft_temperature: float = option(1.0, "Temperature of soft learnability, above 0.", within="(0, inf)")
     complementary: bool = option(
-        False, "Train middle rows on a second view too, which masks exactly what the first does not."
+        False,
+        "Train each row whose mask is random (of the methods that select tokens: middle rows) on a second view too, "
+        "which masks exactly what the first does not.",
     )
     score_source: ScoreSourceName = option(
         "model", "Where the log-probabilities that selection ranks by come from: the model, a cache, or frequencies."
@@ -57,7 +62,7 @@ class LiftOptions:
     score_decay: float = option(
         0.5, "Weight of the old value in the running score of score_source=cache, in [0, 1).", within="[0, 1)"
     )
-    time_scaling: bool = option(True, "Weight each trained token by 1/t (where tokens are selected; else always).")
+    time_scaling: bool = option(True, "Weight each trained token by 1/t; cart and gift have weights of their own.")
     timestep_distribution: TimeDistribution = option(
         "uniform",
         "Distribution of t. low_discrepancy and antithetic spread the times of each optimiser step evenly over all its "
@@ -65,6 +70,10 @@ class LiftOptions:
     )
     fixed_timestep: float | None = option(None, "The time of timestep_distribution=fixed, in (0, 1].", within="(0, 1]")
     time_epsilon: float = option(1e-3, "Lowest diffusion time t, in (0, 1).", within="(0, 1)")
+    time_range: list[float] | None = option(
+        None,
+        "Lowest and highest diffusion time t, in (0, 1], such as 0.3 0.8, in place of time_epsilon and 1.",
+    )
     min_rho: float = option(0.1, "Lowest over-mask rate rho, in [0, 1).", within="[0, 1)")
     max_rho: float = option(1.0, "Highest over-mask rate rho, in (0, 1]; at most 1 - t.", within="(0, 1]")
     cart_p: float = option(0.1, "CART's decay with the distance of context, in (0, 1).", within="(0, 1)")
@@ -122,6 +131,9 @@ class LiftOptions:
         False,
         "Reproduce the published code where it differs: in complementary masks, and in each field whose help says so.",
     )
+    exclude_mask_token: bool = option(
+        False, "Give the mask token no probability in the loss, as models of the SUBS parametrisation do."
+    )
     mask_token_id: int | None = option(
         None, "Id of the mask token; by default the model's, or the tokenizer's.", within="[0, inf)"
     )
@@ -137,9 +149,19 @@ class LiftOptions:
                 setattr(self, name, value)
         check_choice("method", self.method, METHODS)
         check_fields(self, LiftOptions)
+        self.check_block_options()
         self._check_combinations()
 
     def _check_combinations(self) -> None:
+        if self.time_range is not None:
+            if len(self.time_range) != 2:
+                raise LiftError(
+                    f"time_range takes the lowest and the highest time, got {len(self.time_range)} numbers."
+                )
+            for time in self.time_range:
+                check_range("time_range", time, "(0, 1]")
+            if self.time_range[0] > self.time_range[1]:
+                raise LiftError("time_range must begin with the lowest time, got {} and {}.".format(*self.time_range))
         selects_tokens = METHODS[self.method].selects_tokens
         if (self.fixed_timestep is not None) != (self.timestep_distribution == "fixed"):
             raise LiftError("fixed_timestep and timestep_distribution=fixed belong together: set both or neither.")

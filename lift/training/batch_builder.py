@@ -24,6 +24,8 @@ from lift.objectives import (
     overmask_rate,
     sft_batch,
 )
+from lift.objectives.block_times import draw_block_times
+from lift.objectives.blocks import Blocks
 from lift.objectives.complementary import maskable_of_views
 from lift.objectives.forward_process import draw_mode_words
 from lift.objectives.micro_batch import build_training_batch, whole_step
@@ -42,28 +44,37 @@ class BatchBuilder:
         mask_token_id, pad_token_id: of the model.
         mask_rate: the mask rate at a diffusion time, each (B,) in [0, 1]: LIFT's schedule is the identity. The
             objectives know the rate only.
+        block_size: of attention to blocks, each of which is then a sample in the place of a row; None without.
     """
 
     def __init__(
         self, options: LiftOptions, scorer: Scorer, *, mask_token_id: int, pad_token_id: int,
-        mask_rate: Callable[[Tensor], Tensor] = lambda time: time,
+        mask_rate: Callable[[Tensor], Tensor] = lambda time: time, block_size: int | None = None,
     ) -> None:  # fmt: skip
-        self.options, self.scorer, self.mask_rate = options, scorer, mask_rate
+        self.options, self.scorer, self.mask_rate, self.block_size = options, scorer, mask_rate, block_size
         self.mask_token_id, self.pad_token_id = mask_token_id, pad_token_id
 
     def draw(self, inputs: CollatedBatch, seed: int) -> Draws:
-        """Draw time, over-mask rate and mode of each row, on the host."""
+        """Draw time, over-mask rate and mode of each row, or of each block, on the host."""
         options, example_id = self.options, host_example_id(inputs)
-        u = draw_time(
-            options.timestep_distribution, seed, example_id, fixed_time=options.fixed_timestep,
-            position=inputs.get("position", torch.arange(example_id.shape[0])),
-            num_rows=inputs.get("num_step_rows", example_id.shape[0]),
-        )  # fmt: skip
-        timestep = self.mask_rate(diffusion_time(u, epsilon=options.time_epsilon))
+        position = inputs.get("position", torch.arange(example_id.shape[0]))
+        num_rows = inputs.get("num_step_rows", example_id.shape[0])
+        blocks = self._blocks(inputs)
+        if blocks is None:
+            u = draw_time(
+                options.timestep_distribution, seed, example_id, fixed_time=options.fixed_timestep, position=position,
+                num_rows=num_rows,
+            )  # fmt: skip
+        else:
+            u = draw_block_times(options, seed, example_id, blocks, position=position, num_rows=num_rows)
+            example_id = blocks.ids(example_id)
+        time = self._time(u)
+        timestep = self.mask_rate(time)
         if not METHODS[options.method].selects_tokens:
             return Draws(u, timestep)
         uniform_rho = draw_uniforms(seed, example_id)[1]
-        rho = overmask_rate(self.mask_rate(u), uniform_rho, min_rho=options.min_rho, max_rho=options.max_rho)
+        lowest = self.mask_rate(u if options.time_range is None else time)
+        rho = overmask_rate(lowest, uniform_rho, min_rho=options.min_rho, max_rho=options.max_rho)
         if options.mode_policy == "time":
             return Draws(u, timestep, rho, choose_order(timestep, options.method, scope=options.mode_scope))
         shared = inputs.get("micro_batch", 0) if options.mode_scope == "batch" else None
@@ -78,8 +89,13 @@ class BatchBuilder:
         maskable = inputs["maskable"]
         if not self.options.complementary:
             return maskable
-        assert draws.order is not None
-        return maskable_of_views(maskable, draws.order.to(maskable.device))
+        if draws.order is None:
+            return maskable_of_views(maskable)
+        blocks = self._blocks(inputs)
+        if blocks is None:
+            return maskable_of_views(maskable, draws.order.to(maskable.device))
+        blocks = blocks.to(maskable.device)
+        return blocks.unfold(maskable_of_views(blocks.fold(maskable, False), draws.order.to(maskable.device)))
 
     def build(
         self, inputs: CollatedBatch, draws: Draws, seed: int, module: nn.Module, *,
@@ -119,11 +135,12 @@ class BatchBuilder:
             batch["rows"] = complete
 
     def _rows(self, inputs: CollatedBatch, draws: Draws, seed: int, call: ScoringCall) -> MicroBatch:
-        return MicroBatch(
+        blocks, mask = inputs.get("blocks"), inputs.get("attention_mask")
+        rows = MicroBatch(
             inputs["input_ids"],
             inputs["maskable"],
             inputs["example_id"],
-            inputs.get("attention_mask"),
+            mask if blocks is None or mask is None or mask.dim() == 2 else None,
             draws.to(inputs["input_ids"].device),
             seed,
             self.options,
@@ -133,17 +150,35 @@ class BatchBuilder:
             entropy=call.entropy,
             lengths=inputs.get("lengths"),
         )
+        return rows if blocks is None else rows.folded(blocks.to(rows.clean_ids.device))
 
     def evaluation_batch(self, inputs: CollatedBatch, u: Tensor, seed: int) -> DenoisingBatch:
-        """Mask the rows for plain SFT at the times u (B,), before their floor."""
-        return sft_batch(
-            inputs["input_ids"],
-            inputs["maskable"],
-            self.mask_rate(diffusion_time(u, epsilon=self.options.time_epsilon)),
-            mask_token_id=self.mask_token_id,
-            seed=seed,
-            example_id=inputs["example_id"],
-        )
+        """Mask the rows for plain SFT at the times u (B,), before their floor: all blocks of a row at its time."""
+        rows, maskable, example_id = inputs["input_ids"], inputs["maskable"], inputs["example_id"]
+        timestep, blocks = self.mask_rate(self._time(u)), self._blocks(inputs)
+        if blocks is not None:
+            blocks = blocks.to(rows.device)
+            rows, maskable, example_id = blocks.fold(rows, 0), blocks.fold(maskable, False), blocks.ids(example_id)
+            timestep = timestep[blocks.row]
+        batch = sft_batch(rows, maskable, timestep, mask_token_id=self.mask_token_id, seed=seed, example_id=example_id)
+        return batch if blocks is None else blocks.unfold_batch(batch)
+
+    def _time(self, u: Tensor) -> Tensor:
+        return diffusion_time(u, epsilon=self.options.time_epsilon, time_range=self.options.time_range)
+
+    def _blocks(self, inputs: CollatedBatch) -> Blocks | None:
+        """The blocks of the rows, which they keep: called when the rows have their width; None without blocks."""
+        if self.block_size is None:
+            return None
+        if "blocks" not in inputs:
+            num_rows, width = inputs["input_ids"].shape
+            lengths = torch.tensor(inputs.get("lengths", (width,) * num_rows))
+            if "position_ids" in inputs:
+                inputs["blocks"] = Blocks.of_documents(inputs["position_ids"].cpu(), lengths, self.block_size)
+            else:
+                used = None if self.options.pad_in_loss else lengths
+                inputs["blocks"] = Blocks.of_rows(num_rows, width, self.block_size, lengths=used)
+        return inputs["blocks"]
 
 
 def label_arguments(family: ModelFamily, options: LiftOptions) -> dict[str, Any]:

@@ -30,11 +30,13 @@ class FirstRow:
     length: int
     """Tokens before the padding."""
 
-    timestep: float
-    rho: float | None = None
-    """The over-mask rate, or None where the method trains all that it masks."""
+    timestep: tuple[float, ...]
+    """The time of the row, or of each of its blocks."""
 
-    mode: str | None = None
+    rho: tuple[float, ...] | None = None
+    """The over-mask rates, or None where the method trains all that it masks."""
+
+    mode: tuple[str, ...] | None = None
 
 
 def first_rows(trainer: Any, number: int = 2) -> list[FirstRow]:
@@ -67,6 +69,9 @@ def _rows(inputs: CollatedBatch, prepared: TrainingBatch, seed: int, mask_token_
     names = {order: name for name, order in MODES.items()}
     lengths = inputs.get("lengths", (width,) * num_rows)
     states = _states(inputs, prepared, seed, mask_token_id)
+    times = draws.timestep.view(num_rows, -1).tolist()
+    rhos = None if draws.rho is None else draws.rho.view(num_rows, -1).tolist()
+    orders = None if draws.order is None else draws.order.view(num_rows, -1).tolist()
     for i in range(num_rows):  # the first view, where complementary masks make two
         counts = (torch.arange(width, device=clean.device) < lengths[i]) | maskable[i]
         yield FirstRow(
@@ -74,9 +79,9 @@ def _rows(inputs: CollatedBatch, prepared: TrainingBatch, seed: int, mask_token_
             clean[i][counts].tolist(),
             states[i][counts].tolist(),
             lengths[i],
-            float(draws.timestep[i]),
-            None if draws.rho is None else float(draws.rho[i]),
-            None if draws.order is None else names[int(draws.order[i])],
+            tuple(times[i]),
+            None if rhos is None else tuple(rhos[i]),
+            None if orders is None else tuple(names[order] for order in orders[i]),
         )
 
 
@@ -86,9 +91,15 @@ def _states(inputs: CollatedBatch, prepared: TrainingBatch, seed: int, mask_toke
     labels, seen = prepared.batch.labels[:num_rows], prepared.batch.input_ids[:num_rows]
     states = torch.where(maskable, VISIBLE, PROMPT)
     if draws.rho is not None:  # the same draw as the method's, by which alone middle rows show what they put back
+        blocks, row_ids = inputs.get("blocks"), inputs["example_id"]
+        if blocks is not None:
+            blocks = blocks.to(clean.device)
+            clean, maskable, row_ids = blocks.fold(clean, 0), blocks.fold(maskable, False), blocks.ids(row_ids)
         overmasked = corrupt_tokens(
             clean, (draws.timestep + draws.rho).to(clean.device), mask_token_id=mask_token_id, seed=seed,
-            maskable=maskable, row_ids=inputs["example_id"],
+            maskable=maskable, row_ids=row_ids,
         ).is_masked  # fmt: skip
+        if blocks is not None:
+            clean, overmasked = inputs["input_ids"], blocks.unfold(overmasked)
         states = states.masked_fill(overmasked & (seen == clean), PUT_BACK)
     return states.masked_fill(labels != -100, KEPT if prepared.one_forward is None else CANDIDATE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -69,5 +70,5 @@ def padded_width(length: int, args: Any) -> int:
     """Return the width of a batch with a row of `length` tokens: as `MaskedDiffusionCollator` pads it."""
     if getattr(args, "pad_to", "longest") == "max_length":
         length = max(length, args.max_length)
-    step = getattr(args, "pad_to_multiple_of", None) or 1
+    step = math.lcm(getattr(args, "pad_to_multiple_of", None) or 1, getattr(args, "block_size", None) or 1)
     return -(-length // step) * step

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lift.data.collated_batch import CollatedBatch, host_example_id
 from lift.learnability import ScoreSource, score_rows
 from lift.models.attention import attention_arguments
+from lift.models.block_attention import beside_clean
 from lift.models.evaluation_mode import evaluation_mode
 from lift.objectives import MIDDLE, Draws, LiftOptions, TrainingBatch
 from lift_kernels import TokenStats
@@ -40,8 +41,11 @@ class Scorer:
     def statistics(self, call: ScoringCall, corrupted_ids: Tensor, labels: Tensor, rows: Tensor) -> TokenStats:
         """Return statistics (B, L) of the labels in `rows` (R,) without gradient, dropout off; 0 in the other rows."""
         attention = attention_arguments(self.family, call.module, call.inputs, rows=rows)
+        forward = call.forward
+        if "blocks" in call.inputs:
+            forward = beside_clean(forward, call.inputs["input_ids"][rows])
         with nullcontext() if self.options.score_train_mode else evaluation_mode(call.module):
-            return score_rows(call.forward, corrupted_ids, labels, rows, **attention, **self.label_arguments)
+            return score_rows(forward, corrupted_ids, labels, rows, **attention, **self.label_arguments)
 
     def observe(self, inputs: CollatedBatch, prepared: TrainingBatch, outputs: Any) -> None:
         """Keep what the loss of a training micro-batch says about its tokens, for `learn`; nothing is read back."""
@@ -93,7 +97,7 @@ class ScoringCall:
             log_prob = scorer.source.score_batch(host_example_id(self.inputs), self.inputs["input_ids"])
         else:
             assert self.draws.order is not None
-            is_ranked = self.draws.order != MIDDLE
+            is_ranked = (self.draws.order != MIDDLE).view(len(labels), -1).any(1)  # some block of the row
             rows = (is_ranked if scorer.num_processes == 1 else torch.ones_like(is_ranked)).nonzero()[:, 0]
             log_prob = scorer.statistics(self, corrupted_ids, labels, rows.to(labels.device)).log_prob
         if options.score_dtype == "logits":

@@ -15,6 +15,7 @@ from lift.data.collator import MaskedDiffusionCollator
 from lift.data.special_tokens import check_padding_is_no_mask, resolve_mask_token_id, resolve_pad_token_id
 from lift.errors import LiftError
 from lift.models.attention import attention_arguments
+from lift.models.block_attention import beside_clean
 from lift.models.gradient_checkpointing import enable_gradient_checkpointing
 from lift.models.training_record import record_mask_token
 from lift.models.transformers_versions import keep_tensorboard_in_output_dir
@@ -22,6 +23,7 @@ from lift.objectives import DenoisingBatch, Draws, StepCounts, TrainingBatch, no
 from lift.training.batch_builder import BatchBuilder, label_arguments
 from lift.training.batch_options import BatchOptions
 from lift.training.best_metric import check_best_metric
+from lift.training.block_mode import collator_options, resolve_attention
 from lift.training.checks import check_arguments, check_config, check_token_ids, check_vocabulary
 from lift.training.common_width import pad_to_longest
 from lift.training.config import LiftConfig
@@ -86,11 +88,15 @@ class LiftTrainer(TrainingLoop):
         head = model.get_output_embeddings()
         vocab_size = vocab_size_of(head)
         check_vocabulary(processing_class, vocab_size)
+        resolve_attention(args, model, self._family)
         for sentence in warnings_for(model, self._family, args):
             logger.warning(sentence)
         self.mask_token_id = resolve_mask_token_id(
             processing_class, args.mask_token_id, config=model.config, vocab_size=vocab_size
         )
+        self._patch_options = {"exclude_index": self.mask_token_id} if args.exclude_mask_token else {}
+        if self._patch_options:
+            _patch(model, **self._patch_options)
         record_mask_token(model, self.mask_token_id)  # for its samplers
         pad_token_id = resolve_pad_token_id(
             processing_class, config=model.config, vocab_size=vocab_size, mask_token_id=self.mask_token_id
@@ -99,6 +105,7 @@ class LiftTrainer(TrainingLoop):
             kwargs["data_collator"] = self.make_collator(
                 args, pad_token_id, pad_in_loss=args.pad_in_loss,
                 predicts_next=self._family.predicts_next and args.shift_first == "exclude",
+                **collator_options(args, processing_class),
             )  # fmt: skip
         if type(kwargs["data_collator"]) is MaskedDiffusionCollator:
             for name, rows in data_sets(kwargs.get("train_dataset"), kwargs.get("eval_dataset")):
@@ -123,7 +130,7 @@ class LiftTrainer(TrainingLoop):
         )  # fmt: skip
         self._batches = BatchBuilder(
             self.args, self._scorer, mask_token_id=self.mask_token_id, pad_token_id=pad_token_id,
-            mask_rate=self.mask_rate,
+            mask_rate=self.mask_rate, block_size=args.block_size,
         )  # fmt: skip
         if self.train_dataset is not None:
             self._scorer.source = score_source_for(self, vocab_size, pad_token_id)
@@ -137,7 +144,7 @@ class LiftTrainer(TrainingLoop):
     def call_model_init(self, trial: Any = None) -> Any:
         """Return a new model of `model_init`, as ready for training as the first was."""
         model: Any = super().call_model_init(trial)
-        _patch(model)
+        _patch(model, **self._patch_options)
         record_mask_token(model, self.mask_token_id)
         self._checkpoint_gradients(model)
         if self._scorer.source is not None:
@@ -299,14 +306,15 @@ class LiftTrainer(TrainingLoop):
             arguments["token_weight"] = Uncast(batch.token_weight)
         else:  # the weights are formed inside the loss
             arguments["lift"] = Uncast(one_forward)
-        return model(
+        forward = beside_clean(model, inputs["input_ids"]) if "blocks" in inputs else model
+        return forward(
             input_ids=batch.input_ids, labels=batch.labels, denominator=Uncast(batch.denominator), return_dict=True,
             **arguments, **options, **self._scorer.label_arguments,
         )  # fmt: skip
 
 
-def _patch(model: Any) -> None:
+def _patch(model: Any, **options: Any) -> None:
     try:
-        apply_lift_kernels(model)
+        apply_lift_kernels(model, **options)
     except ValueError as error:
         raise LiftError(str(error)) from None

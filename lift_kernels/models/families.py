@@ -20,6 +20,8 @@ FindNumber = Callable[[Any], float | None]
 # What a model takes as attention_mask: (B, L), 1 where attention is allowed; (B, 1, L, L) floats that are added to the
 # scores, never None; (B, 1, L, L) bool; or whatever comes, as it does not look at it.
 ATTENTION_MASKS = ("tokens", "added_pairs", "bool_pairs", "ignored")
+# What a position sees where text is generated: the whole row, or no later block.
+ATTENTIONS = ("full", "block")
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class ModelFamily:
     """How a model computes logits = softcap(scale * head(transform(hidden_states))).
 
     The hidden states are the first output of `backbone`; or, in a model whose backbone goes on to the logits, the
-    output of `last_norm`, and exactly one of the two is given. `attention_mask` is one of `ATTENTION_MASKS`.
+    output of `last_norm`, and exactly one of the two is given. `attention_mask` is one of `ATTENTION_MASKS`,
+    `attention` one of `ATTENTIONS`; `block_size` is that of a model whose configuration has none.
     """
 
     head: FindModule
@@ -38,6 +41,8 @@ class ModelFamily:
     logit_scale: FindNumber | None = None
     logit_softcap: FindNumber | None = None
     attention_mask: str = "tokens"
+    attention: str = "full"
+    block_size: int | None = None
 
 
 def _roberta_transform(model: Any) -> Callable[[Tensor], Tensor]:
@@ -69,7 +74,7 @@ _ROBERTA = ModelFamily(
 )
 _DECODER_AND_HEAD = ModelFamily(backbone=lambda model: model.model, head=lambda model: model.lm_head)
 _LLADA_MOE = replace(_DECODER_AND_HEAD, attention_mask="ignored")
-_LLADA2 = replace(_DECODER_AND_HEAD, attention_mask="added_pairs")
+_LLADA2 = replace(_DECODER_AND_HEAD, attention_mask="added_pairs", attention="block", block_size=32)
 
 _REGISTER = "register_model_family"
 
@@ -126,6 +131,8 @@ def register_model_family(
     logit_scale: FindNumber | None = None,
     logit_softcap: FindNumber | None = None,
     attention_mask: str = "tokens",
+    attention: str = "full",
+    block_size: int | None = None,
 ) -> None:
     """Teach `apply_lift_kernels` the architecture whose `config.model_type` is `model_type`.
 
@@ -141,12 +148,16 @@ def register_model_family(
         logit_scale, logit_softcap: model -> the number, as in `linear_cross_entropy`.
         attention_mask: what the model takes: "tokens" (B, L), "added_pairs" (B, 1, L, L) floats added to the scores
             and never None, "bool_pairs" (B, 1, L, L), or "ignored".
+        attention: what a position sees where text is generated: "full", the whole row, or "block", no later block.
+            Training follows it by default.
+        block_size: of "block", where the configuration of the model has no `block_size`.
 
     Whether the functions find something is known when `apply_lift_kernels` is given a model.
 
     Raises:
         TypeError: an argument is not of its kind.
-        ValueError: not exactly one of backbone and last_norm is given, or attention_mask is none of these.
+        ValueError: not exactly one of backbone and last_norm is given, attention_mask or attention is none of these, or
+            block_size is below 1.
 
     Example:
         >>> register_model_family("my_mdlm", backbone=lambda m: m.model, head=lambda m: m.lm_head)
@@ -167,9 +178,13 @@ def register_model_family(
         raise ValueError(f"{_REGISTER}: {model_type!r} needs either backbone or last_norm.")
     checks.check_bool(_REGISTER, "predicts_next", predicts_next)
     checks.check_choice(_REGISTER, "attention_mask", attention_mask, ATTENTION_MASKS)
+    checks.check_choice(_REGISTER, "attention", attention, ATTENTIONS)
+    if block_size is not None:
+        checks.check_int(_REGISTER, "block_size", block_size, 1, 1 << 31)
     _FAMILIES[model_type] = ModelFamily(
-        head, backbone, last_norm, transform, predicts_next, logit_scale, logit_softcap, attention_mask
-    )
+        head, backbone, last_norm, transform, predicts_next, logit_scale, logit_softcap, attention_mask, attention,
+        block_size,
+    )  # fmt: skip
 
 
 def _check_function(name: str, function: object) -> None:

@@ -15,6 +15,7 @@ from lift_kernels.models import next_token
 from lift_kernels.models.families import ModelFamily
 from lift_kernels.models.head import call_head, vocab_size_of
 from lift_kernels.models.parts import logit_numbers
+from lift_kernels.models.row_parts import labels_of_parts, states_of_parts, stats_to_rows, to_rows
 from lift_kernels.models.uncast import Uncast
 from lift_kernels.ops.active_rows import ActiveRows, counted_rows
 from lift_kernels.ops.lift_cross_entropy import lift_cross_entropy
@@ -61,6 +62,8 @@ class FusedLoss:
             labels = next_token.to_predictor(labels, -100)
             token_weight = None if token_weight is None else next_token.to_predictor(token_weight, 0)
         self._check_labels(labels, vocab_size_of(head), options)
+        if self.one_forward is not None and self.one_forward.parts is not None:
+            return self._lift_of_parts(self.one_forward, head, transform(hidden_states), options)
         if self.one_forward is not None:
             result = self._lift_cross_entropy(self.one_forward, head, transform(hidden_states), labels, options)
             if self.predicts_next:
@@ -106,14 +109,29 @@ class FusedLoss:
             checks.check_count(self.num_targets, targets.numel())
             checks.check_vocabulary(targets, vocab_size, "labels", options["exclude_index"])
 
+    def _lift_of_parts(
+        self, one_forward: OneForward, head: Any, hidden_states: Tensor, options: dict[str, Any]
+    ) -> Result:
+        index, shape = one_forward.parts, self.labels.shape
+        assert index is not None
+        labels = labels_of_parts(self.labels, index, predicts_next=self.predicts_next)
+        states = states_of_parts(hidden_states, index, predicts_next=self.predicts_next)
+        result = self._lift_cross_entropy(one_forward, head, states, labels, options)
+        assert result.token_stats is not None and result.learnability is not None
+        stats = stats_to_rows(result.token_stats, index, shape)
+        return Result(result.loss, stats, to_rows(result.learnability, index, shape, 0))
+
     def _lift_cross_entropy(
         self, one_forward: OneForward, head: Any, hidden_states: Tensor, labels: Tensor, options: dict[str, Any]
     ) -> Result:
+        arguments = one_forward._asdict()
+        del arguments["parts"]
+
         def compute_loss(rows: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Any, Uncast]:
             states = rearrange(rows, "(b l) d -> b l d", b=labels.shape[0])
             loss, stats, learnability = lift_cross_entropy(
                 states, weight, labels, bias=bias, denominator=self.denominator, num_targets=self.num_targets,
-                return_stats=True, return_learnability=True, **one_forward._asdict(), **options,
+                return_stats=True, return_learnability=True, **arguments, **options,
             )  # fmt: skip
             return loss, Uncast((stats, learnability))
 

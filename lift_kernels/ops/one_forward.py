@@ -10,7 +10,7 @@ from torch import Tensor
 class OneForward(NamedTuple):
     """Arguments of `lift_cross_entropy` that travel with a batch, under the same names; B rows.
 
-    A patched model takes it as `lift`.
+    A patched model takes it as `lift`. Given `parts`, they are of U parts of rows, such as blocks, of K tokens each.
     """
 
     timestep: Tensor  # (B,) floating, the diffusion time t in (0, 1]
@@ -22,3 +22,4 @@ class OneForward(NamedTuple):
     time_scaling: bool = True  # the factor 1 / t
     seed: int | None = None
     row_ids: Tensor | None = None  # (B,) int64 or int32
+    parts: Tensor | None = None  # (U, K) int64, where each token of a part lies in the flattened labels; -1 for none

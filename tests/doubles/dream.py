@@ -46,8 +46,8 @@ class DreamDecoderLayer(nn.Module):
         self.self_attn = Attention(width, config.num_attention_heads, bias=True)
         self.mlp = MLP(width, config.intermediate_size)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor]:
-        x = x + self.self_attn(self.input_layernorm(x), mask)
+    def forward(self, x: Tensor, mask: Tensor | None, position_ids: Tensor | None) -> tuple[Tensor]:
+        x = x + self.self_attn(self.input_layernorm(x), mask, position_ids)
         return (x + self.mlp(self.post_attention_layernorm(x)),)
 
 
@@ -90,9 +90,9 @@ class DreamBaseModel(DreamPreTrainedModel):
         for layer in self.layers:
             all_hidden_states.append(x)
             if self.gradient_checkpointing and self.training:
-                (x,) = self._gradient_checkpointing_func(layer.__call__, x, mask)
+                (x,) = self._gradient_checkpointing_func(layer.__call__, x, mask, position_ids)
             else:
-                (x,) = layer(x, mask)
+                (x,) = layer(x, mask, position_ids)
         x = self.norm(x)
         all_hidden_states.append(x)
         return BaseModelOutput(

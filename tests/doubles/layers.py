@@ -9,20 +9,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int, mask: Tensor | None, *, start: int = 0) -> Tensor:
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, num_heads: int, mask: Tensor | None, position_ids: Tensor | None = None,
+    *, start: int = 0,
+) -> Tensor:  # fmt: skip
     """Attention (B, L, D) over all positions, rotary; `mask` goes to torch as it is, so torch judges its dtype.
 
-    Queries stand at positions from `start`, keys from 0.
+    Queries and keys stand at `position_ids` (B, L); by default queries at positions from `start`, keys from 0.
     """
     query, key, value = (x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in (query, key, value))
-    query, key = _rotate(query, start), _rotate(key)
+    query, key = _rotate(query, position_ids, start), _rotate(key, position_ids)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2).flatten(2)
 
 
-def _rotate(x: Tensor, start: int = 0) -> Tensor:
+def _rotate(x: Tensor, position_ids: Tensor | None, start: int = 0) -> Tensor:
     half = x.shape[-1] // 2
     frequency = 100.0 ** -(torch.arange(half, device=x.device) / half)
-    angle = (start + torch.arange(x.shape[-2], device=x.device))[:, None] * frequency
+    columns = start + torch.arange(x.shape[-2], device=x.device)
+    position = columns if position_ids is None else position_ids[:, None]
+    angle = position[..., None] * frequency
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     first, second = x[..., :half], x[..., half:]
     return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)
@@ -37,8 +42,8 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(hidden_size, hidden_size, bias=bias)
         self.o_proj = nn.Linear(hidden_size, hidden_size, bias=False)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        return self.o_proj(attend(self.q_proj(x), self.k_proj(x), self.v_proj(x), self.num_heads, mask))
+    def forward(self, x: Tensor, mask: Tensor | None, position_ids: Tensor | None = None) -> Tensor:
+        return self.o_proj(attend(self.q_proj(x), self.k_proj(x), self.v_proj(x), self.num_heads, mask, position_ids))
 
 
 class MLP(nn.Module):

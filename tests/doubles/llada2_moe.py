@@ -53,8 +53,8 @@ class LLaDA2MoeAttention(nn.Module):
         self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size, bias=False)
         self.dense = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        return self.dense(attend(*self.query_key_value(x).chunk(3, -1), self.num_heads, mask))
+    def forward(self, x: Tensor, mask: Tensor | None, position_ids: Tensor | None) -> Tensor:
+        return self.dense(attend(*self.query_key_value(x).chunk(3, -1), self.num_heads, mask, position_ids))
 
 
 class LLaDA2MoeGate(nn.Module):
@@ -80,8 +80,8 @@ class LLaDA2MoeDecoderLayer(nn.Module):
         else:
             self.mlp = MLP(width, config.intermediate_size)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        x = x + self.attention(self.input_layernorm(x), mask)
+    def forward(self, x: Tensor, mask: Tensor | None, position_ids: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        x = x + self.attention(self.input_layernorm(x), mask, position_ids)
         output = self.mlp(self.post_attention_layernorm(x))
         output, router_logits = output if isinstance(output, tuple) else (output, None)
         return x + output, router_logits
@@ -127,7 +127,7 @@ class LLaDA2MoeModel(MoEDecoder):
             )
         if output_router_logits is None:
             output_router_logits = self.config.output_router_logits
-        return self.run_layers(x, attention_mask, output_hidden_states, output_router_logits)
+        return self.run_layers(x, attention_mask, output_hidden_states, output_router_logits, position_ids)
 
 
 class LLaDA2MoeModelLM(LMHead, MoEPreTrainedModel, GenerationMixin):

@@ -68,8 +68,8 @@ class LLaDAMoEDecoderLayer(nn.Module):
         else:
             self.mlp = MLP(width, config.dense_intermediate_size)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        x = x + self.self_attn(self.input_layernorm(x), mask)
+    def forward(self, x: Tensor, mask: Tensor | None, position_ids: None) -> tuple[Tensor, Tensor | None]:
+        x = x + self.self_attn(self.input_layernorm(x), mask, position_ids)
         output = self.mlp(self.post_attention_layernorm(x))
         output, router_logits = output if isinstance(output, tuple) else (output, None)
         return x + output, router_logits

@@ -21,15 +21,16 @@ class MoEDecoder(MoEPreTrainedModel):
     """`layers` and `norm` over embeddings; the subclass names the embedding."""
 
     def run_layers(
-        self, x: Tensor, mask: Tensor | None, output_hidden_states: bool | None, output_router_logits: bool | None
-    ) -> MoeModelOutputWithPast:
+        self, x: Tensor, mask: Tensor | None, output_hidden_states: bool | None, output_router_logits: bool | None,
+        position_ids: Tensor | None = None,
+    ) -> MoeModelOutputWithPast:  # fmt: skip
         all_hidden_states, all_router_logits = [], []
         for layer in self.layers:
             all_hidden_states.append(x)
             if self.gradient_checkpointing and self.training:
-                x, router_logits = self._gradient_checkpointing_func(layer.__call__, x, mask)
+                x, router_logits = self._gradient_checkpointing_func(layer.__call__, x, mask, position_ids)
             else:
-                x, router_logits = layer(x, mask)
+                x, router_logits = layer(x, mask, position_ids)
             if router_logits is not None:
                 all_router_logits.append(router_logits)
         x = self.norm(x)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lift.cli.shown_rows import heading, legend, render_row
 from lift.training.first_rows import CANDIDATE, KEPT, PROMPT, PUT_BACK, VISIBLE, FirstRow
 from tests.lift.support.tiny import prose_tokenizer
@@ -14,7 +16,7 @@ def row_of(text: str, states: str, num_padding: int = 0, **options) -> FirstRow:
     ids = TOKENIZER(text, add_special_tokens=False)["input_ids"]
     assert len(ids) == len(states)
     padded = [*ids, *[TOKENIZER.pad_token_id] * num_padding]
-    return FirstRow(7, padded, [names[s] for s in states] + [KEPT] * num_padding, len(ids), 0.25, **options)
+    return FirstRow(7, padded, [names[s] for s in states] + [KEPT] * num_padding, len(ids), (0.25,), **options)
 
 
 def test_each_part_has_its_brackets_and_its_colour():
@@ -26,9 +28,11 @@ def test_each_part_has_its_brackets_and_its_colour():
 
 
 def test_text_is_put_back_together_with_its_spaces():
-    row = row_of("ab cd e", "ppvkkbv", 3, rho=0.5, mode="hard")
+    row = row_of("ab cd e", "ppvkkbv", 3, rho=(0.5,), mode=("hard",))
     assert render_row(row, TOKENIZER).plain == "ab |  [cd]( )e +3 of padding"
     assert heading(row) == "row 7: t 0.250, rho 0.500, mode hard; 5 of 8 masked, 1 put back"
+    blocks = replace(row, timestep=(0.25, 0.75), rho=(0.5, 0.1), mode=("hard", "easy"))
+    assert heading(blocks).startswith("row 7: t 0.250 0.750, rho 0.500 0.100, mode hard easy; 5")
     assert (
         legend([row]).plain
         == "[text] masked and trained (kept)\n(text) masked for scoring, put back\nprompt | response"

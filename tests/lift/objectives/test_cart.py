@@ -104,3 +104,12 @@ def test_context_is_what_is_attended_to(pad_in_loss):
     assert torch.equal(
         prepared.batch.labels, sft_batch(rows.clean_ids, rows.maskable, rows.draws.timestep, **rows.mask_draw).labels
     )
+
+
+def test_tokens_before_the_row_count_as_if_they_stood_in_it():
+    visible = torch.rand(3, 6) < 0.5
+    before = torch.tensor([0, 4, 11])
+    found = cart_weights(visible, 0.3, num_before=before, dtype=torch.float64)
+    for row, number in enumerate(before.tolist()):
+        whole = torch.cat([torch.ones(1, number, dtype=torch.bool), visible[row : row + 1]], 1)
+        torch.testing.assert_close(found[row], cart_weights(whole, 0.3, dtype=torch.float64)[0, number:])

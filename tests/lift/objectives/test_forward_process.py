@@ -219,3 +219,8 @@ def test_expectations_of_the_published_process():
     assert (time / (time + rate)).mean().item() == pytest.approx(0.598, abs=2e-3)
     assert (time + rate).mean().item() == pytest.approx(0.796, abs=2e-3)
     assert (time + rate).max() <= 1.001
+
+
+def test_a_range_of_times_takes_the_place_of_the_floor():
+    u = torch.tensor([0.0, 0.5, 1.0])
+    torch.testing.assert_close(diffusion_time(u, time_range=(0.3, 0.8)), torch.tensor([0.3, 0.55, 0.8]))

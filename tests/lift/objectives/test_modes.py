@@ -5,7 +5,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lift.objectives import EASY, HARD, MIDDLE, choose_order, draw_order, num_to_keep
+from lift.objectives import (
+    EASY,
+    HARD,
+    MIDDLE,
+    choose_order,
+    diffusion_time,
+    draw_order,
+    num_to_keep,
+    overmask_rate,
+)
 
 
 def test_lift3_switches_at_one_third_and_two_thirds():
@@ -75,3 +84,30 @@ def test_num_to_keep_stays_within_the_masked(masked, time, rate, mode):
     kept = num_to_keep(torch.tensor([masked]), torch.tensor([time]), torch.tensor([rate]), torch.tensor([mode])).item()
     assert 0 <= kept <= masked
     assert abs(kept - masked * time / (time + rate)) <= 1 or mode == MIDDLE
+
+
+def test_rounding_at_random_is_exact_in_the_mean_and_to_the_nearest_is_not_in_small_rows():
+    """Weights 1/t: the sum over kept tokens of 1/t, in the mean over rates, is the number masked at t alone."""
+    generator = torch.Generator().manual_seed(0)
+    num_rows = 100_000
+    u, v, s = torch.rand(3, num_rows, generator=generator).double()
+    time = diffusion_time(u)
+    rho = overmask_rate(u, v)
+    num_masked = (torch.rand(num_rows, 4, generator=generator) < (time + rho)[:, None]).sum(1)
+    order = choose_order(time, "lift3")
+    exact = num_masked * time / (time + rho)
+    found = num_to_keep(num_masked, time, rho, order, uniform=s)
+    assert ((found - exact).abs() < 1).all() and (found <= num_masked).all()
+    assert (found - exact).mean().abs() < 3e-3
+    hard = order == HARD
+    assert (found / time)[hard].sum() / (exact / time)[hard].sum() == pytest.approx(1, abs=0.02)
+    nearest = num_to_keep(num_masked, time, rho, torch.full_like(order, HARD))
+    assert (nearest / time)[hard].sum() / (exact / time)[hard].sum() < 0.85
+
+
+def test_rounding_at_random_keeps_a_least_number_where_asked():
+    time, rho = torch.tensor([0.01, 0.5]), torch.tensor([0.9, 0.0])
+    masked, order = torch.tensor([3, 4]), torch.tensor([MIDDLE, MIDDLE])
+    uniform = torch.tensor([0.9, 0.9])
+    assert num_to_keep(masked, time, rho, order, uniform=uniform).tolist() == [0, 4]
+    assert num_to_keep(masked, time, rho, order, uniform=uniform, min_keep=1).tolist() == [1, 4]

@@ -94,3 +94,20 @@ def test_the_readme_stars_the_options_of_the_published_code():
     assert {name: value for name, value in starred if value} == {
         name: str(value) for name, value in PUBLISHED.items() if value is not True
     }
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"attention": "blocks"}, "attention must be one of full, block, got 'blocks'"),
+        ({"attention": "full", "block_size": 4}, "block_size belongs to attention=block"),
+        ({"block_size": 0}, "block_size must be at least 1, got 0"),
+        ({"keep_rounding": "up"}, "keep_rounding must be one of nearest, stochastic"),
+        ({"time_range": [0.3]}, "time_range takes the lowest and the highest time, got 1 numbers"),
+        ({"time_range": [0.0, 0.5]}, "time_range must be above 0 and at most 1"),
+        ({"time_range": [0.5, 0.3]}, "time_range must begin with the lowest time, got 0.5 and 0.3"),
+    ],
+)
+def test_options_of_blocks_and_times_are_checked(options, sentence):
+    with pytest.raises(LiftError, match=sentence):
+        LiftOptions(**options).resolve_options()

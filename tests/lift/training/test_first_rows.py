@@ -25,7 +25,15 @@ class Watched(LiftTrainer):
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize(
     "options",
-    [{}, {"method": "hard"}, {"method": "sft"}, {"method": "gift"}, {"one_forward": True}, {"pad_in_loss": False}],
+    [
+        {},
+        {"method": "hard"},
+        {"method": "sft"},
+        {"method": "gift"},
+        {"one_forward": True},
+        {"pad_in_loss": False},
+        {"method": "hard", "attention": "block", "block_size": 4},
+    ],
 )
 def test_the_rows_shown_are_those_that_the_run_trains_first(tmp_path, options, split):
     size, accumulation = SPLITS[split]
@@ -53,9 +61,10 @@ def test_the_rows_shown_are_those_that_the_run_trains_first(tmp_path, options, s
         assert (is_masked == (labels != -100)).all() and (seen[is_masked] == run.mask_token_id).all()
         assert (seen[~is_masked] == torch.tensor(row.clean_ids)[~is_masked]).all()
         assert ((states == PROMPT) == ~inputs["maskable"][i, :n]).all()
-        if prepared.rejected is not None and row.mode != "middle":
+        if prepared.rejected is not None and row.mode != ("middle",):
             assert ((states == PUT_BACK) == prepared.rejected[i, :n]).all()
-        assert row.timestep == pytest.approx(float(prepared.draws.timestep[i]))
+        times = prepared.draws.timestep.view(len(inputs["example_id"]), -1)
+        assert row.timestep == pytest.approx(tuple(times[i].tolist()))
 
 
 def test_a_middle_row_shows_what_it_puts_back(tmp_path):

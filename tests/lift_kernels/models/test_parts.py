@@ -127,6 +127,8 @@ def test_what_is_no_function_of_the_model_is_a_type_error(name, value):
         ({"predicts_next": 1}, TypeError, "predicts_next must be a bool, got int"),
         ({"attention_mask": None}, TypeError, "attention_mask must be a str"),
         ({"attention_mask": "pairs"}, ValueError, "attention_mask must be one of 'tokens'"),
+        ({"attention": "causal"}, ValueError, "attention must be one of 'full', 'block'"),
+        ({"block_size": 0}, ValueError, r"block_size must lie in \[1, "),
         ({"backbone": None}, ValueError, "'novel' needs either backbone or last_norm"),
         ({"last_norm": len}, ValueError, "'novel' needs either backbone or last_norm"),
     ],
