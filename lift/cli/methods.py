@@ -13,5 +13,5 @@ def run(arguments: Sequence[str]) -> None:
     parser = SentenceParser(prog="lift methods", description="List the methods of lift train: what each trains on.")
     parser.parse_args(arguments)
     for name, method in METHODS.items():
-        print(f"{name:<8}{method.summary}")
+        print(f"{name:<11}{method.summary}")
     print("\nlift train --method NAME takes one. t in (0, 1] is a row's diffusion time.")

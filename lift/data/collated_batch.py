@@ -18,6 +18,9 @@ class Padding:
 
     token_id: int
 
+    more_ids: tuple[int, ...] = ()
+    """What follows `token_id`, in turn and over again: padding that says how far the end of the row is."""
+
     multiple: int = 1
     """Of which every width is one."""
 
@@ -25,6 +28,14 @@ class Padding:
 
     attention: int = 1
     """What an attention mask says of it, where there is one."""
+
+    def ids(self, lengths: Tensor, columns: Tensor) -> Tensor:
+        """Return the padding (B, C) int64 of rows of `lengths` (B,) tokens at `columns` (C,), those behind their end.
+
+        Source: rainbow padding (arXiv 2510.03680).
+        """
+        ids = torch.tensor((self.token_id, *self.more_ids))
+        return ids[(columns - lengths[:, None]) % len(ids)]
 
 
 class CollatedBatch(TypedDict, total=False):

@@ -34,6 +34,7 @@ class MaskedDiffusionCollator:
         predicts_next: The model predicts position i from the hidden state of i - 1 (Dream): the first position of
             each example, which nothing predicts, is never masked.
         block_size: The length is a multiple of this too, so that rows end with a whole block.
+        more_pad_ids: Tokens that follow `pad_token_id` in turn, and over again, behind the end of each row.
         block_fill_id: Each row is filled with this token up to its next block, as part of its response; by default
             what completes a block is padding like the rest.
 
@@ -59,6 +60,7 @@ class MaskedDiffusionCollator:
         predicts_next: bool = False,
         block_size: int = 1,
         block_fill_id: int | None = None,
+        more_pad_ids: Sequence[int] = (),
     ) -> None:
         sizes = {"max_length": max_length, "pad_to_multiple_of": pad_to_multiple_of, "block_size": block_size}
         for name, value in sizes.items():
@@ -71,11 +73,14 @@ class MaskedDiffusionCollator:
         self.predicts_next = predicts_next
         self.block_size = block_size
         self.block_fill_id = block_fill_id
+        self.more_pad_ids = tuple(more_pad_ids)
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> CollatedBatch:
         is_packed = self._check(rows)
         shape = (len(rows), self._padded_length(rows))
-        input_ids = torch.full(shape, self.pad_token_id, dtype=torch.int64)
+        padding = Padding(self.pad_token_id, self.more_pad_ids, self._multiple)
+        lengths = tuple(self._filled_length(row) for row in rows)
+        input_ids = padding.ids(torch.tensor(lengths), torch.arange(shape[1]))
         maskable = torch.zeros(shape, dtype=torch.bool)
         position_ids = torch.zeros(shape, dtype=torch.int64)
         segment = torch.full(shape, -1)  # padding is a segment of its own
@@ -88,7 +93,7 @@ class MaskedDiffusionCollator:
                 position_ids[i, start:end] = torch.arange(end - start)
                 segment[i, start:end] = number
             if self.block_fill_id is not None:
-                filled = slice(len(row["input_ids"]), self._filled_length(row))
+                filled = slice(len(row["input_ids"]), lengths[i])
                 input_ids[i, filled], maskable[i, filled], segment[i, filled] = self.block_fill_id, True, 0
 
         example_ids = tuple(int(row["example_id"]) for row in rows)
@@ -97,10 +102,10 @@ class MaskedDiffusionCollator:
             "maskable": maskable | (segment < 0) if self.pad_in_loss else maskable,
             "example_id": torch.tensor(example_ids),
             "host_example_id": example_ids,
-            "lengths": tuple(self._filled_length(row) for row in rows),
+            "lengths": lengths,
         }
         if self.pad_in_loss and self.max_length is None:
-            batch["padding"] = Padding(self.pad_token_id, self._multiple)
+            batch["padding"] = padding
         if is_packed:
             batch["position_ids"] = position_ids
             batch["attention_mask"] = (segment[:, :, None] == segment[:, None, :])[:, None]

@@ -74,8 +74,14 @@ class LiftMDLMMixin(LiftTrainer, _KeywordArguments):
         if args.attention == "block":
             raise LiftError("dLLM's MDLMTrainer attends to whole rows: set attention=full, or take LiftTrainer.")
         args.attention = "full"
-        if args.complementary or (args.one_forward and args.loss_weight_type not in ("scheduler", "uniform")):
-            raise LiftError("complementary, and one_forward with weights for each token, cannot take dLLM's weights.")
+        if (
+            args.complementary
+            or METHODS[args.method].num_views > 1
+            or (args.one_forward and args.loss_weight_type not in ("scheduler", "uniform"))
+        ):
+            raise LiftError(
+                "complementary masks, mirror, and one_forward with weights for each token, cannot take dLLM's weights."
+            )
         named = _NamedRows(data_collator)
         super().__init__(
             model, args, data_collator=named, processing_class=processing_class or tokenizer,

@@ -158,6 +158,10 @@ def _check_supported(options: LiftOptions) -> None:
         raise LiftError(
             f"method={options.method} divides by the tokens that it draws, which a compute_loss_func cannot count."
         )
+    if METHODS[options.method].num_views > 1:
+        raise LiftError(
+            f"LiftLoss counts each token once, and method={options.method} has two views: take LiftTrainer."
+        )
     for name, supported in _SUPPORTED.items():
         value = getattr(options, name)
         if value not in supported:

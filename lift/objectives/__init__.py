@@ -1,10 +1,10 @@
 """What each method trains on: which masked tokens, and with which weight. Pure functions of tensors.
 
-`METHODS` lists the methods. All but gift weight the cross-entropy of a trained token by 1/t (cart by a factor more) and
-divide by the number of tokens that could have been masked. gift weights by one over the token's own rate and divides by
-the number drawn. Where a method masks more than it trains, the other tokens get their true token back (not in
-one-forward LIFT, which scores and trains in one pass). Each takes whole rows, or the blocks of rows, which are then
-samples of their own (`Blocks`).
+`METHODS` lists the methods. All but gift and blockwise weight the cross-entropy of a trained token by 1/t (cart by a
+factor more) and divide by the number of tokens that could have been masked. gift weights by one over the token's own
+rate and divides by the number drawn, blockwise takes means over a row's tokens and over rows. Where a method selects
+tokens, those that it rejects get their true token back (not in one-forward LIFT, which scores and trains in one pass).
+Each takes whole rows, or (but for blockwise) the blocks of rows, which are then samples of their own (`Blocks`).
 
 README.md beside this file has the formulas, and where the published code differs.
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lift.objectives.block_options import BlockOptions
     from lift.objectives.block_times import draw_block_times
     from lift.objectives.blocks import Blocks
+    from lift.objectives.blockwise import blockwise_batch
     from lift.objectives.cart import cart_batch, cart_weights
     from lift.objectives.choices import (
         EVALUATION_GRIDS,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from lift.objectives.lift import LiftBatch, lift_batch
     from lift.objectives.methods import EASY, HARD, METHODS, MIDDLE, MODES, Method, complementary_problem
     from lift.objectives.micro_batch import Draws, MicroBatch, TrainingBatch
+    from lift.objectives.mirror import mirror_batch
     from lift.objectives.modes import choose_order, draw_order, num_to_keep
     from lift.objectives.normalizers import StepCounts, normalise, token_weights_and_denominator
     from lift.objectives.one_forward import OneForwardBatch, one_forward_batch
@@ -79,6 +81,7 @@ __all__ = [
     "ScoreFunction",
     "StepCounts",
     "TrainingBatch",
+    "blockwise_batch",
     "cart_batch",
     "cart_weights",
     "choose_order",
@@ -96,6 +99,7 @@ __all__ = [
     "gift_batch_of_draw",
     "gift_rates",
     "lift_batch",
+    "mirror_batch",
     "normalise",
     "num_to_keep",
     "one_forward_batch",

@@ -56,6 +56,11 @@ def draw_strata_words(seed: int, block_id: Tensor) -> Tensor:
     return random_words(seed, block_id, 4, _TIME_STREAM)[:, 3]
 
 
+def draw_block_words(seed: int, example_id: Tensor) -> Tensor:
+    """Return one random word in [0, 2^32) for each row of example_id (B,): the block that it trains."""
+    return random_words(seed, example_id, 6, _TIME_STREAM)[:, 5]
+
+
 def draw_keep_uniforms(seed: int, example_id: Tensor) -> Tensor:
     """Return a float32 draw in [0, 1) for each row of example_id (B,): the one that rounds how many tokens it keeps."""
     return uniforms(random_words(seed, example_id, 5, _TIME_STREAM)[:, 4])

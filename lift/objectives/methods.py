@@ -25,7 +25,7 @@ class Method:
     """The modes that its rows choose among, first the one that wins ties; none where it trains all that it masks."""
 
     own_denominator: bool = False
-    """It divides its loss by the tokens that it drew."""
+    """It divides its loss by what it counts itself: the tokens that it drew, or rows. Its `maskable` is these."""
 
     reads_step: bool = False
     """What it draws depends on the whole step: its module has a function `whole_step`."""
@@ -35,6 +35,12 @@ class Method:
 
     reads_row: bool = False
     """What a token counts depends on its whole row, so examples cannot share one."""
+
+    whole_rows: bool = False
+    """It cuts rows itself, so that they cannot be given to it in blocks."""
+
+    num_views: int = 1
+    """How often each row stands in a batch, every time with another mask."""
 
     @property
     def selects_tokens(self) -> bool:
@@ -54,6 +60,11 @@ METHODS: dict[str, Method] = {
     ),
     "cart": Method(
         "every masked token, the more, the more visible tokens stand near it", "cart", own_weights=True, reads_row=True
+    ),
+    "mirror": Method("every token that is masked, in two views that mirror each other", "mirror", num_views=2),
+    "blockwise": Method(
+        "one block of the response, behind clean tokens and before masks", "blockwise",
+        own_denominator=True, own_weights=True, reads_row=True, whole_rows=True,
     ),
     "easy": Method("the easiest masked tokens, at every t", "lift", (EASY,)),
     "middle": Method("a random subset of the masked tokens, at every t", "lift", (MIDDLE,)),
@@ -78,6 +89,9 @@ def complementary_problem(method: str) -> str | None:
 
     Only a random mask has a random complement: the complement of the easiest tokens holds every harder one.
     """
-    if method in METHODS and (not METHODS[method].selects_tokens or MIDDLE in METHODS[method].modes):
+    entry = METHODS.get(method)
+    if entry is not None and (entry.num_views > 1 or entry.whole_rows):
+        return f"method={method!r} masks what it does by itself: leave complementary out."
+    if entry is not None and (not entry.selects_tokens or MIDDLE in entry.modes):
         return None
     return f"complementary masks belong to the middle mode, which method={method!r} never takes: use lift3 or middle."

@@ -82,11 +82,18 @@ class BatchBuilder:
             u, timestep, rho, draw_order(draw_mode_words(seed, example_id, micro_batch=shared), options.method)
         )
 
-    def maskable(self, inputs: CollatedBatch, draws: Draws) -> Tensor:
+    def maskable(self, inputs: CollatedBatch, draws: Draws, seed: int) -> Tensor:
         """Return the `maskable` of the training batch, bool: what the loss may be divided by. It asks no model."""
+        method = METHODS[self.options.method]
         if "rows" in inputs:
             return build_training_batch(inputs["rows"]).maskable
+        if method.own_denominator and not method.reads_step:
+            nobody = nn.Module()
+            call = ScoringCall(self.scorer, nobody, nobody, inputs, draws)
+            return build_training_batch(self._rows(inputs, draws, seed, call)).maskable
         maskable = inputs["maskable"]
+        if method.num_views > 1:
+            return maskable_of_views(maskable)
         if not self.options.complementary:
             return maskable
         if draws.order is None:

@@ -35,6 +35,12 @@ class BatchOptions:
         None, "Then round the width of a batch up to a multiple of this.", within="[1, inf)"
     )
 
+    pad_tokens: list[int] | None = option(
+        None,
+        "Pad with these token ids in turn, over and over from each row's end, instead of with the pad token, so that "
+        "padding teaches no second way to end (rainbow padding).",
+    )
+
     def check_batch_options(self) -> None:
         """Check the fields of this class.
 
@@ -42,6 +48,8 @@ class BatchOptions:
             LiftError: one is outside its range; the sentence names it.
         """
         check_fields(self, BatchOptions)
+        if self.pad_tokens is not None and len(set(self.pad_tokens)) < max(len(self.pad_tokens), 1):
+            raise LiftError(f"pad_tokens must be distinct token ids, at least one, got {self.pad_tokens}.")
 
 
 @dataclass

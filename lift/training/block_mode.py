@@ -8,6 +8,7 @@ import torch
 
 from lift.errors import LiftError
 from lift.models.attention import PACKABLE_MODELS, pairs_as_taken
+from lift.objectives import METHODS
 from lift_kernels.models import ModelFamily, positions_of, unwrap_model
 
 
@@ -30,6 +31,8 @@ def resolve_attention(args: Any, model: Any, family: ModelFamily) -> None:
                 raise LiftError(f"{name}={getattr(args, name)} belongs to attention=block: set that, or leave it out.")
         args.attention = attention
         return
+    if METHODS[args.method].whole_rows:
+        raise LiftError(f"method={args.method!r} takes whole rows: set attention=full.")
     inner = unwrap_model(model)
     _check_takes_blocks(inner, family)
     size = args.block_size or getattr(inner.config, "block_size", None) or family.block_size

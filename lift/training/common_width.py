@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -49,7 +50,10 @@ def pad_to_width(batch: CollatedBatch, length: int) -> None:
         return
     is_own: Tensor = batch["position"] < batch["num_step_rows"]
     maskable = pad(batch["maskable"], missing, value=padding.is_maskable)
-    batch["input_ids"] = pad(batch["input_ids"], missing, value=padding.token_id)
+    ids = batch["input_ids"]
+    lengths = torch.tensor(batch.get("lengths", (ids.shape[1],) * len(ids)))
+    more = padding.ids(lengths, torch.arange(width)[ids.shape[1] :]).to(ids.device)
+    batch["input_ids"] = torch.cat([ids[:, :width], more], 1)
     batch["maskable"] = maskable & is_own.to(maskable.device)[:, None]
     if "attention_mask" in batch:
         batch["attention_mask"] = pad(batch["attention_mask"], missing, value=padding.attention)

@@ -37,6 +37,8 @@ class LiftConfig(BatchOptions, TrainerDefaults, LiftOptions, TrainingArguments):
             self._make_checkpointing_non_reentrant()
         self.resolve_options()
         self.check_batch_options()
+        if self.pad_tokens is not None and not self.pad_in_loss:
+            raise LiftError("pad_tokens are padding that is trained: set pad_in_loss=True, or leave them out.")
         if self.packing and self.pad_in_loss:
             raise LiftError("packing leaves no padding to train on: set pad_in_loss=False, or packing=False.")
         if self.packing and METHODS[self.method].reads_row:

@@ -15,6 +15,7 @@ from typing import Any
 from torch import nn
 
 from lift.models.gradient_checkpointing import enable_gradient_checkpointing, num_blocks
+from lift.objectives import METHODS
 from lift.training.optimiser_state import optimiser_bytes
 from lift.training.saved_tensors import Activations, measure_activations, widest
 
@@ -91,7 +92,7 @@ def estimate_memory(trainer: Any) -> MemoryEstimate:
         plain_block=activations.per_row // num_blocks(model),
         workspace_per_row=4 * widest(trainer) * head.weight.shape[0],
         workspace_most=workspace,
-        rows=args.per_device_train_batch_size * (2 if args.complementary else 1),
+        rows=args.per_device_train_batch_size * (2 if args.complementary else METHODS[args.method].num_views),
         accumulation=args.gradient_accumulation_steps,
     )
 

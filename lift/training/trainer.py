@@ -111,7 +111,9 @@ class LiftTrainer(TrainingLoop):
             for name, rows in data_sets(kwargs.get("train_dataset"), kwargs.get("eval_dataset")):
                 check_columns(name, rows)
         if args.pad_in_loss or self._family.attention_mask == "ignored":
-            check_padding_is_no_mask(getattr(kwargs["data_collator"], "pad_token_id", pad_token_id), self.mask_token_id)
+            collator = kwargs["data_collator"]
+            for pad_id in (getattr(collator, "pad_token_id", pad_token_id), *getattr(collator, "more_pad_ids", ())):
+                check_padding_is_no_mask(pad_id, self.mask_token_id)
         kwargs["train_dataset"] = packed_as_asked(kwargs.get("train_dataset"), args, model.config)
         check_rows_fit(model, args, kwargs["train_dataset"], kwargs.get("eval_dataset"))
         super().__init__(model, args, processing_class=processing_class, **kwargs)
@@ -176,7 +178,7 @@ class LiftTrainer(TrainingLoop):
                 self.model_wrapped.train()  # both as in `training_step`
                 with self.compute_loss_context_manager():
                     self._batches.read_step(batches, self._seed(), self.model_wrapped, self._sum_over_processes)
-            maskables = [self._batches.maskable(batch, batch["draws"]) for batch in batches]
+            maskables = [self._batches.maskable(batch, batch["draws"], self._seed()) for batch in batches]
             self._counts = StepCounts.of(maskables, self._sum_over_processes)
         return batches, None
 
@@ -233,6 +235,8 @@ class LiftTrainer(TrainingLoop):
         if not isinstance(args, BatchOptions):
             raise LiftError(f"args must be a LiftConfig, got {type(args).__name__}, which has no pad_to.")
         max_length = args.max_length if args.pad_to == "max_length" else None
+        if args.pad_tokens is not None:
+            pad_token_id, options["more_pad_ids"] = args.pad_tokens[0], args.pad_tokens[1:]
         return MaskedDiffusionCollator(
             pad_token_id, max_length=max_length, pad_to_multiple_of=args.pad_to_multiple_of, **options
         )

@@ -102,7 +102,10 @@ def test_an_answer_that_needs_no_model_loads_no_library(words, status):
 def test_as_a_real_process(tmp_path):
     call = [sys.executable, "-m", "lift.cli", "train", "--preset", "sudoku", "--output_dir", str(tmp_path / "out")]
     for flags, sentence in (
-        (["--method", "x"], "method must be one of sft, lift2, lift3, gift, cart, easy, middle, hard, got 'x'."),
+        (
+            ["--method", "x"],
+            "method must be one of sft, lift2, lift3, gift, cart, mirror, blockwise, easy, middle, hard, got 'x'.",
+        ),
         (["--lerning-rate=1"], "unknown argument '--lerning-rate', did you mean '--learning-rate'?"),
         (["--optim", "x"], "--optim must be one of "),  # which only transformers itself knows
     ):

@@ -171,3 +171,10 @@ def test_packed_rows_are_not_filled():
     row = {"input_ids": [5] * 5, "segment_lengths": [5], "segment_prompt_lengths": [1], "example_id": 0}
     with pytest.raises(LiftError, match="set block_padding=pad"):
         MaskedDiffusionCollator(0, pad_in_loss=False, block_size=4, block_fill_id=1)([row])
+
+
+def test_padding_in_turn_begins_anew_behind_each_row():
+    rows = [{"input_ids": [5] * n, "prompt_length": 1, "example_id": n} for n in (7, 4, 2)]
+    batch = MaskedDiffusionCollator(10, more_pad_ids=(11, 12))(rows)
+    assert batch["input_ids"][1:].tolist() == [[5] * 4 + [10, 11, 12], [5] * 2 + [10, 11, 12, 10, 11]]
+    assert batch["maskable"][:, 1:].all() and batch["padding"].more_ids == (11, 12)

@@ -50,7 +50,7 @@ def micro_batch(trainer: LiftTrainer) -> dict:
 @pytest.mark.parametrize("pad_in_loss", [True, False])
 @pytest.mark.parametrize("name", HUB_MODELS)
 def test_the_loss_and_gradients_of_a_step_are_those_of_the_logits(tmp_path, name, pad_in_loss, adapt):
-    trainer = trainer_of(name, tmp_path, method="lift3", pad_in_loss=pad_in_loss, adapt=adapt)
+    trainer = trainer_of(name, tmp_path, method="lift3", attention="full", pad_in_loss=pad_in_loss, adapt=adapt)
     inputs, model = micro_batch(trainer), trainer.model
     model.eval()
     prepared = training_batch(trainer, inputs, model)

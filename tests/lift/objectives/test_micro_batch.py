@@ -28,12 +28,14 @@ def test_what_is_built_trains_masked_tokens_of_the_response(method, pad_in_loss)
     """Of every method, on rows of unequal length: labels are the clean tokens, and exactly these are masked."""
     rows = clean_rows(method, pad_in_loss=pad_in_loss)
     prepared = build_training_batch(rows)
-    is_trained = prepared.batch.labels != -100
-    assert is_trained.any() and not (is_trained & ~rows.maskable).any()
-    assert torch.equal(prepared.batch.labels, rows.clean_ids.where(is_trained, -100))
-    assert torch.equal(prepared.batch.input_ids, rows.clean_ids.masked_fill(is_trained, MASK))
+    entry, is_trained = METHODS[method], prepared.batch.labels != -100
+    clean, maskable = (values.repeat(entry.num_views, 1) for values in (rows.clean_ids, rows.maskable))
+    assert is_trained.any() and not (is_trained & ~maskable).any()
+    assert torch.equal(prepared.batch.labels, clean.where(is_trained, -100))
+    if not entry.whole_rows:  # blockwise masks what it does not train too
+        assert torch.equal(prepared.batch.input_ids, clean.masked_fill(is_trained, MASK))
+        assert torch.equal(prepared.maskable, is_trained if entry.own_denominator else maskable)
     assert (prepared.batch.token_weight[is_trained] > 0).all() and prepared.batch.token_weight.isfinite().all()
-    assert torch.equal(prepared.maskable, is_trained if METHODS[method].own_denominator else rows.maskable)
     assert prepared.timestep is rows.draws.timestep
 
 

@@ -80,7 +80,7 @@ def test_complementary_views_cover_every_token_of_middle_rows_once(tmp_path):
     first, second = (prepared.batch.labels != -100).chunk(2)
     assert torch.equal(first ^ second, inputs["maskable"])
     draws = trainer._batches.draw(inputs, step_seed(trainer.args.seed, 0))
-    assert torch.equal(trainer._batches.maskable(inputs, draws), prepared.maskable)
+    assert torch.equal(trainer._batches.maskable(inputs, draws, trainer._seed()), prepared.maskable)
     assert prepared.batch.denominator == 2 * inputs["maskable"].sum()
     loss = trainer.compute_loss(trainer.model, inputs)
     batch = prepared.batch
@@ -175,7 +175,7 @@ def test_what_may_be_masked_is_known_without_the_training_batch(tmp_path):
         trainer = make_trainer(tmp_path, **options)
         inputs = trainer.data_collator(uneven_rows(12))
         prepared = training_batch(trainer, inputs)
-        assert torch.equal(trainer._batches.maskable(inputs, prepared.draws), prepared.maskable)
+        assert torch.equal(trainer._batches.maskable(inputs, prepared.draws, trainer._seed()), prepared.maskable)
 
 
 @pytest.mark.parametrize("pad_in_loss", [True, False])

@@ -98,3 +98,12 @@ def test_padding_is_what_the_collator_makes_of_it():
     pad_to_width(batch, 5)
     assert batch["input_ids"][:, 4].tolist() == [5, 5] and not batch["maskable"][:, 4].any()
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 1, 0]] * 2
+
+
+def test_padding_in_turn_goes_on_where_a_row_is_made_wider():
+    rows = [{"input_ids": [5] * n, "prompt_length": 1, "example_id": n} for n in (5, 3)]
+    batch = MaskedDiffusionCollator(10, more_pad_ids=(11, 12))(rows)
+    batch |= {"position": torch.arange(2), "num_step_rows": 2}
+    pad_to_width(batch, 8)
+    assert batch["input_ids"].tolist() == [[5] * 5 + [10, 11, 12], [5] * 3 + [10, 11, 12, 10, 11]]
+    assert batch["maskable"][:, 1:].all()

@@ -28,7 +28,10 @@ def test_bad_widths(tmp_path, options, error):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "lift4"}, "method must be one of sft, lift2, lift3, gift, cart, easy, middle, hard, got 'lift4'"),
+        (
+            {"method": "lift4"},
+            "method must be one of sft, lift2, lift3, gift, cart, mirror, blockwise, easy, middle, hard, got 'lift4'",
+        ),
         ({"remove_unused_columns": True}, "remove_unused_columns must be False"),
         ({"seed": -1}, "seed must be at least 0, got -1"),
         ({"packing": True}, "packing leaves no padding to train on: set pad_in_loss=False, or packing=False"),
