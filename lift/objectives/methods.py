@@ -52,7 +52,7 @@ METHODS: dict[str, Method] = {
     "sft": Method("every token that is masked, at rate t", "sft"),
     "lift2": Method("the easiest masked tokens where t >= 1/2, else the hardest", "lift", (EASY, HARD)),
     "lift3": Method(
-        "the hardest below t = 1/3, a random subset up to 2/3, the easiest above", "lift", (MIDDLE, EASY, HARD)
+        "the hardest below t = 1/3, a random subset to 2/3, the easiest above", "lift", (MIDDLE, EASY, HARD)
     ),
     "gift": Method(
         "tokens masked the more often, the less certain the model is of them", "gift",
