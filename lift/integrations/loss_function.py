@@ -158,6 +158,8 @@ def _check_supported(options: LiftOptions) -> None:
         raise LiftError(
             f"method={options.method} divides by the tokens that it draws, which a compute_loss_func cannot count."
         )
+    if METHODS[options.method].adds_entropy:
+        raise LiftError(f"method={options.method} adds a mean to the loss, which LiftLoss divides: take LiftTrainer.")
     if METHODS[options.method].num_views > 1:
         raise LiftError(
             f"LiftLoss counts each token once, and method={options.method} has two views: take LiftTrainer."

@@ -42,6 +42,9 @@ class Method:
     num_views: int = 1
     """How often each row stands in a batch, every time with another mask."""
 
+    adds_entropy: bool = False
+    """Its loss has a term beside the weighted cross-entropy."""
+
     @property
     def selects_tokens(self) -> bool:
         """Whether it masks more than it trains: at t + rho, of which it keeps what the row's mode asks for."""
@@ -65,6 +68,9 @@ METHODS: dict[str, Method] = {
     "blockwise": Method(
         "one block of the response, behind clean tokens and before masks", "blockwise",
         own_denominator=True, own_weights=True, reads_row=True, whole_rows=True,
+    ),
+    "confidence": Method(
+        "every token that is masked, and certainty where the model is right", "confidence", adds_entropy=True
     ),
     "easy": Method("the easiest masked tokens, at every t", "lift", (EASY,)),
     "middle": Method("a random subset of the masked tokens, at every t", "lift", (MIDDLE,)),

@@ -122,6 +122,7 @@ class TrainingBatch(NamedTuple):
     rejected_log_prob: Tensor | None = None  # (B, L)
     one_forward: OneForward | None = None  # of the one-forward objective
     row_weight: Tensor | None = None  # (B,) 1/t or 1: its weights, in place of the batch's token_weight
+    confidence: float = 0.0  # what the mean entropy of the tokens that are right is multiplied by, in the loss
     block_row: Tensor | None = None  # (U,) int64, where draws, one_forward and row_weight are of blocks: their rows
 
     @property

@@ -77,6 +77,9 @@ class LiftOptions(BlockOptions):
     min_rho: float = option(0.1, "Lowest over-mask rate rho, in [0, 1).", within="[0, 1)")
     max_rho: float = option(1.0, "Highest over-mask rate rho, in (0, 1]; at most 1 - t.", within="(0, 1]")
     cart_p: float = option(0.1, "CART's decay with the distance of context, in (0, 1).", within="(0, 1)")
+    confidence_beta: float = option(
+        2.0, "Weight of the entropy of the tokens that the model has right, of method=confidence.", within="[0, inf)"
+    )
     answer_block: int = option(32, "Tokens of a block of the answer, of method=blockwise.", within="[1, inf)")
     pad_in_loss: bool = option(
         True,

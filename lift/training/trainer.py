@@ -197,8 +197,9 @@ class LiftTrainer(TrainingLoop):
         normalised = self._normalised(prepared)
         # 4. Form the loss from hidden states, without logits, in one forward with gradient.
         outputs = self._forward(
-            model, inputs, normalised.batch, one_forward=normalised.one_forward, return_token_stats=True
-        )
+            model, inputs, normalised.batch, one_forward=normalised.one_forward, confidence=normalised.confidence,
+            return_token_stats=True,
+        )  # fmt: skip
         # 5. Log what was trained, and let the score source learn from it before the next step.
         self.log_micro_batch(prepared, outputs)
         self._scorer.observe(inputs, prepared, outputs)
@@ -217,7 +218,9 @@ class LiftTrainer(TrainingLoop):
                 draws = self._batches.draw(inputs, seed)
                 prepared = self.prepare_training_batch(model, inputs, draws, seed, is_evaluation=True)
                 batch, maskable = prepared.batch, prepared.maskable
-                outputs = self._forward(model, inputs, batch, one_forward=prepared.one_forward)
+                outputs = self._forward(
+                    model, inputs, batch, one_forward=prepared.one_forward, confidence=prepared.confidence
+                )
             else:
                 batch = self.prepare_evaluation_batch(inputs, self._evaluation.times(inputs))
                 maskable = inputs["maskable"]

@@ -53,6 +53,7 @@ def fused_loss(
     lift: Mapping[str, Any] | OneForward | Uncast | None = None,
     predicts_next: bool | None = None,
     first_position: str = "ignore",
+    confidence: float = 0.0,
     num_items_in_batch: float | Tensor | None = None,
     return_dict: bool | None = None,
     **kwargs: Any,
@@ -82,6 +83,7 @@ def fused_loss(
         one_forward=one_forward_of(name, uncast(lift)),
         predicts_next=family.predicts_next if predicts_next is None else predicts_next,
         first_position=first_position,
+        confidence=confidence,
     )
     loss.check_options()
     _check_positions(name, labels, options.positions, kwargs)

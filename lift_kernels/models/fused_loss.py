@@ -12,6 +12,7 @@ from torch import Tensor
 from lift_kernels import checks
 from lift_kernels.linear_head import RowStats
 from lift_kernels.models import next_token
+from lift_kernels.models.confidence import mean_entropy_where_right
 from lift_kernels.models.families import ModelFamily
 from lift_kernels.models.head import call_head, vocab_size_of
 from lift_kernels.models.parts import logit_numbers
@@ -46,6 +47,7 @@ class FusedLoss:
     one_forward: OneForward | None
     predicts_next: bool
     first_position: str
+    confidence: float = 0.0
 
     def compute(self, family: ModelFamily, model: Any, hidden_states: Tensor, options: dict[str, Any]) -> Result:
         """Return the loss from hidden_states (B, L, D); `options` go to the op.
@@ -91,6 +93,8 @@ class FusedLoss:
         checks.check_denominator(name, self.denominator, "mean", self.labels.device, self.denominator_name)
         if self.one_forward is None:
             return
+        if self.confidence:
+            raise ValueError(f"{self.model_name}: confidence must be 0 with lift, got {self.confidence}.")
         if self.token_weight is not None:
             raise ValueError(f"{self.model_name}: token_weight must be None with lift, which forms the weights.")
         if self.predicts_next and self.first_position != "ignore":
@@ -155,7 +159,11 @@ class FusedLoss:
                 rows, weight, targets, bias=bias, token_weight=weights, denominator=self.denominator,
                 num_targets=num_targets, return_stats=self.return_stats, **options,
             )  # fmt: skip
-            return (result, Uncast(None)) if isinstance(result, Tensor) else (result[0], Uncast(result[1]))
+            loss, stats = (result, None) if isinstance(result, Tensor) else result
+            if self.confidence:
+                entropy = mean_entropy_where_right(rows, weight, bias, targets, options | {"num_targets": num_targets})
+                loss = loss + self.confidence * entropy
+            return loss, Uncast(stats)
 
         loss, stats = call_head(head, transform(rows), compute_loss)
         if active is not None:

@@ -51,6 +51,9 @@ def apply_lift_kernels(
     num_targets; with `first_position="zeros"` it adds log V, as in the published code. `predicts_next=False` compares
     without moving, as the published LIFT losses do.
 
+    With `confidence`, a number, that many times the mean entropy of the labelled tokens whose most likely token is
+    their label is added to the loss: a penalty on being unsure where one is right.
+
     FSDP2 and DeepSpeed cast floating tensors among the arguments of a forward to their compute dtype: pass
     token_weight, denominator and lift as `lift_kernels.models.Uncast(value)` to keep them exact.
 

@@ -19,7 +19,8 @@ from lift.integrations.labelled_rows import LabelledRowsCollator
 from lift.models.block_attention import noisy_and_clean_pairs
 from lift.objectives import DenoisingBatch, complementary_batch, denoising_batch, diffusion_time
 from lift.objectives.blocks import Blocks
-from lift_kernels import linear_cross_entropy, linear_token_stats, select_tokens
+from lift_kernels import linear_cross_entropy, select_tokens
+from lift_kernels.models.confidence import mean_entropy_where_right
 from lift_kernels.models.next_token import to_predictor
 
 # What a case starts from; all else that was recorded must be replayed.
@@ -188,18 +189,12 @@ def _dfactory(case: Case) -> None:
     split, beta = case.record["num_micro_batches"], case.record["confidence_beta"]
 
     def confidence(states: Tensor, head: Tensor) -> Tensor:
-        term = mean_entropy_where_right(states, head, labels)
+        term = mean_entropy_where_right(states.flatten(0, 1), head, None, labels.flatten(), {})
         case.close["confidence_loss"] = term.detach()
         return term * beta / split
 
     extra = confidence if beta > 0 else None
     case.loss(targets, batch.token_weight, (targets != -100).sum() * split, extra=extra)
-
-
-def mean_entropy_where_right(states: Tensor, head: Tensor, labels: Tensor) -> Tensor:
-    stats = linear_token_stats(states, head, labels, differentiable=True)
-    is_right = (stats.argmax == labels) & (labels != -100)
-    return (stats.entropy * is_right).sum() / is_right.sum().clamp(min=1)
 
 
 def _dllm(case: Case) -> None:

@@ -164,8 +164,8 @@ def test_one_forward_weighs_tokens_within_their_block(tmp_path, name, learnabili
 
 
 OBJECTIVES = [
-    {"method": "sft"}, {"method": "lift3"}, {"method": "gift"}, {"method": "cart"},
-    {"method": "lift2", "one_forward": True}, {"method": "lift3", "one_forward": True, "learnability": "soft"},
+    {"method": "sft"}, {"method": "lift3"}, {"method": "gift"}, {"method": "cart"}, {"method": "confidence"},
+    {"method": "mirror"}, {"method": "lift2", "one_forward": True}, {"method": "lift3", "one_forward": True, "learnability": "soft"},
 ]  # fmt: skip
 
 
