@@ -156,7 +156,8 @@ def pairs_as_taken(model: Any, pairs: Tensor, *, position_ids: Tensor | None = N
     inner = unwrap_model(model)
     family = family_of(inner)
     if family is None or family.attention_mask == "bool_pairs":
-        return pairs
+        is_flex = getattr(inner.config, "_attn_implementation", None) == "flex_attention"
+        return flex_mask(pairs) if is_flex else pairs
     if family.attention_mask == "ignored":
         raise LiftError(f"{type(inner).__name__} ignores attention masks: use attention='full'.")
     if family.attention_mask == "tokens" and not keeps_packed_examples_apart():

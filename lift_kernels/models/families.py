@@ -75,6 +75,7 @@ _ROBERTA = ModelFamily(
 _DECODER_AND_HEAD = ModelFamily(backbone=lambda model: model.model, head=lambda model: model.lm_head)
 _LLADA_MOE = replace(_DECODER_AND_HEAD, attention_mask="ignored")
 _LLADA2 = replace(_DECODER_AND_HEAD, attention_mask="added_pairs", attention="block", block_size=32)
+_A2D = replace(_DECODER_AND_HEAD, attention_mask="bool_pairs")
 
 _REGISTER = "register_model_family"
 
@@ -111,6 +112,8 @@ _FAMILIES: dict[str, ModelFamily] = {
     "llada_moe": _LLADA_MOE,
     "llada2_moe": _LLADA2,
     "llada2_moe_veomni": _LLADA2,
+    "a2d-qwen3": _A2D,
+    "sdar": replace(_A2D, attention="block", block_size=4),
     "Dream": replace(_DECODER_AND_HEAD, predicts_next=True, attention_mask="bool_pairs"),
     "diffusion_gemma": ModelFamily(
         backbone=lambda model: model.model,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tests.doubles import dream, llada, llada2_moe, llada_moe
+from tests.doubles import a2d_qwen3, dream, llada, llada2_moe, llada_moe
 
 V, L = 64, 7
 
@@ -15,6 +15,8 @@ MODELS = {
     "llada-tied": lambda: llada.LLaDAModelLM(llada.LLaDAConfig(weight_tying=True, scale_logits=True)),
     "llada-moe": lambda: llada_moe.LLaDAMoEModelLM(llada_moe.LLaDAConfig()),
     "llada2": lambda: llada2_moe.LLaDA2MoeModelLM(llada2_moe.LLaDA2MoeConfig()),
+    "a2d-qwen3": lambda: a2d_qwen3.A2DQwen3LMHeadModel(a2d_qwen3.A2DQwen3Config()),
+    "sdar": lambda: a2d_qwen3.SDARForCausalLM(a2d_qwen3.SDARConfig()),
     "dream": lambda: dream.DreamModel(dream.DreamConfig()),
 }
 

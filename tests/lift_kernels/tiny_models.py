@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lift_kernels.testing import aligned_logits
-from tests.doubles import dream, llada, llada2_moe, llada_moe
+from tests.doubles import a2d_qwen3, dream, llada, llada2_moe, llada_moe
 
 V, D, B, L = 64, 16, 3, 12
 
@@ -150,6 +150,11 @@ TINY_MODELS: dict[str, Tiny] = {
         ),
         _pair_masked,
         predicts_next=True,
+    ),
+    "a2d-qwen3": Tiny(
+        lambda sizes: a2d_qwen3.A2DQwen3LMHeadModel(
+            a2d_qwen3.A2DQwen3Config(vocab_size=sizes.vocab, hidden_size=sizes.width)
+        )
     ),
     "diffusion-gemma": Tiny(_diffusion_gemma, _canvas, float32_logits=True),
 }

@@ -15,6 +15,7 @@ from lift.objectives import EASY, HARD, MIDDLE, LiftOptions
 from lift.tasks import sudoku
 from lift.training.block_mode import collator_options, resolve_attention
 from lift_kernels.models import ModelFamily, family_of, positions_of
+from tests.doubles.a2d_qwen3 import SDARConfig, SDARForCausalLM
 from tests.lift.support.tiny import prose_tokenizer, tiny_config, tiny_model, uneven_rows
 from tests.lift.support.trainers import first_step, micro_batch, weights
 from tests.lift_kernels.tiny_models import Sizes, build
@@ -89,7 +90,7 @@ def prepared_step(trainer, rows=range(6)):
     return inputs, prepared, outputs
 
 
-@pytest.mark.parametrize("name", ["tiny", "bert", "roberta", "llada2", "dream"])
+@pytest.mark.parametrize("name", ["tiny", "bert", "roberta", "llada2", "dream", "a2d-qwen3"])
 @pytest.mark.parametrize(
     "options", [{"method": "sft"}, {"method": "lift3", "complementary": True, "pad_in_loss": True}], ids=str
 )
@@ -252,9 +253,9 @@ def options_for(**options):
 
 
 def test_attention_and_size_come_from_the_model():
-    llada2, tiny = build("llada2"), tiny_model()
+    llada2, tiny, sdar = build("llada2"), tiny_model(), SDARForCausalLM(SDARConfig(block_size=8))
     for model, options, expected in (
-        (llada2, {}, ("block", 32)), (llada2, {"block_size": 8}, ("block", 8)),
+        (sdar, {}, ("block", 8)), (llada2, {}, ("block", 32)), (llada2, {"block_size": 8}, ("block", 8)),
         (llada2, {"attention": "full"}, ("full", None)), (tiny, {}, ("full", None)),
         (tiny, {"attention": "block", "block_size": 8}, ("block", 8)),
     ):  # fmt: skip
