@@ -85,34 +85,34 @@ def attention_arguments(
 
 
 def _block_arguments(model: Any, inputs: Mapping[str, Any], rows: Tensor | None, views: int) -> dict[str, Any]:
-    input_ids, mask = inputs["input_ids"], inputs.get("attention_mask")
-    is_packed = inputs.get("position_ids") is not None
-    every_row = torch.arange(len(input_ids), device=input_ids.device)
-    wanted = (every_row if rows is None else rows).repeat(views)
+    """Those of noisy rows with the clean ones behind them: both halves share their positions."""
+    input_ids, is_token, position_ids = inputs["input_ids"], inputs.get("attention_mask"), inputs.get("position_ids")
+    num_rows, length = input_ids.shape
     blocks: Blocks = inputs["blocks"].to(input_ids.device)
-    position_ids = (
-        inputs["position_ids"]
-        if is_packed
-        else every_row.new_zeros(len(input_ids), 1) + torch.arange(input_ids.shape[1], device=input_ids.device)
-    )
-    # Rows that are not packed and have no padding to hide are alike: one mask does for all.
-    is_alike = not is_packed and mask is None
-    which = wanted[:1] if is_alike else wanted
-    pairs = noisy_and_clean_pairs(blocks.take(which), None if is_packed or mask is None else mask[which])
     positions = positions_of(model)
     check_length(
-        positions,
-        input_ids.shape[1],
-        "a batch has rows of",
-        "prepare its rows with max_length={limit}, and pad no further",
+        positions, length, "a batch has rows of", "prepare its rows with max_length={limit}, and pad no further"
     )
+    # Rows that are not packed and have no padding to hide are alike: one mask does for all.
+    is_alike = position_ids is None and is_token is None
+    if position_ids is None:
+        position_ids = torch.arange(length, device=input_ids.device).expand(num_rows, length)
+    else:  # padding of packed rows is a document of its own
+        is_token = None
+    wanted = torch.arange(num_rows, device=input_ids.device) if rows is None else rows
+    wanted = wanted.repeat(views)
+    which = wanted[:1] if is_alike else wanted
+    pairs = noisy_and_clean_pairs(blocks.take(which), None if is_token is None else is_token[which])
     both = position_ids[wanted].repeat(1, 2)
     taken = pairs_as_taken(model, pairs, position_ids=both[: len(which)])
-    if isinstance(taken, dict):
-        taken = {kind: one.expand(len(wanted), -1, -1, -1) for kind, one in taken.items()}
-    elif isinstance(taken, Tensor):
-        taken = taken.expand(len(wanted), -1, -1, -1)
-    return {"attention_mask": taken, "position_ids": both + positions.first}
+    return {"attention_mask": _expanded(taken, len(wanted)), "position_ids": both + positions.first}
+
+
+def _expanded(mask: Any, num_rows: int) -> Any:
+    """One mask for all rows, or each kind of layer's; flex attention's does for all as it is."""
+    if isinstance(mask, dict):
+        return {kind: _expanded(one, num_rows) for kind, one in mask.items()}
+    return mask.expand(num_rows, -1, -1, -1) if isinstance(mask, Tensor) else mask
 
 
 def mask_as_taken(family: ModelFamily | None, mask: Tensor | None, input_ids: Tensor) -> Tensor | None:

@@ -130,7 +130,8 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any], key: str) -> lis
 def _is_same_step(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Whether a step has as many rows as it had, and does not depend on how they are split into micro-batches."""
     settings = now["settings"]
-    depends = settings.get("loss_normalizer") == "micro_batch" or settings.get("mode_scope") == "batch"
+    of_micro_batch = (("loss_normalizer", "micro_batch"), ("mode_scope", "batch"), ("method", "confidence"))
+    depends = any(settings.get(name) == value for name, value in of_micro_batch)
     sizes = [np.prod([record.get("split", {}).get(name, 1) for name in _SPLIT]) for record in (before, now)]
     return bool(sizes[0] == sizes[1]) and not depends
 

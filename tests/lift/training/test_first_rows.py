@@ -8,6 +8,7 @@ import torch
 from lift import LiftTrainer
 from lift.training.first_rows import CANDIDATE, KEPT, PROMPT, PUT_BACK, VISIBLE, first_rows
 from tests.lift.support.trainers import trainer_of_uneven_rows
+from tests.transformers_version import needs_packing
 
 SPLITS = {"two at once": (4, 1), "one by one": (1, 4)}
 
@@ -32,7 +33,7 @@ class Watched(LiftTrainer):
         {"method": "gift"},
         {"one_forward": True},
         {"pad_in_loss": False},
-        {"method": "hard", "attention": "block", "block_size": 4},
+        pytest.param({"method": "hard", "attention": "block", "block_size": 4}, marks=needs_packing),
     ],
 )
 def test_the_rows_shown_are_those_that_the_run_trains_first(tmp_path, options, split):
