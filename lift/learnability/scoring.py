@@ -16,7 +16,8 @@ def score_rows(
 ) -> TokenStats:
     """Statistics (B, L) of the labels (B, L) in `rows` (R,), by a patched `forward`; 0 in the other rows.
 
-    `arguments` of the forward, such as attention_mask, are those of these rows already.
+    `arguments` of the forward, such as attention_mask, are those of these rows already; with runner_up=True among them
+    the statistics are a `TokenStatsWithRunnerUp`.
     """
     if rows.numel() == 0:
         nothing = torch.zeros(labels.shape, dtype=torch.float32, device=labels.device)
@@ -30,4 +31,5 @@ def score_rows(
             return_dict=True,  # whatever the model's config says
             **arguments,
         ).token_stats
-    return TokenStats(*(values.new_zeros(labels.shape).index_copy_(0, rows, values) for values in stats))
+    whole: TokenStats = stats._make(values.new_zeros(labels.shape).index_copy_(0, rows, values) for values in stats)
+    return whole

@@ -15,7 +15,6 @@ from torch.nn.functional import pad
 
 from lift.errors import LiftError
 from lift.objectives.blocks import Blocks
-from lift_kernels import TokenStats
 from lift_kernels.models import Uncast
 
 
@@ -76,7 +75,7 @@ def beside_clean(forward: Callable[..., Any], clean_ids: Tensor) -> Callable[...
         if outputs.tokens is not None:
             stats, learnability = outputs.tokens.value
             outputs.tokens = Uncast((
-                None if stats is None else TokenStats(*(values[:, :length] for values in stats)),
+                None if stats is None else stats._make(values[:, :length] for values in stats),
                 None if learnability is None else learnability[:, :length],
             ))  # fmt: skip
         return outputs

@@ -10,7 +10,7 @@ from torch import Tensor
 from lift.objectives import one_forward
 from lift.objectives.batch import DenoisingBatch, ScoreFunction, denoising_batch
 from lift.objectives.complementary import complementary_batch, maskable_of_views
-from lift.objectives.methods import MIDDLE
+from lift.objectives.methods import METHODS, MIDDLE
 from lift.objectives.micro_batch import MicroBatch, TrainingBatch
 from lift.objectives.modes import num_to_keep
 from lift.objectives.published import select_unordered
@@ -46,7 +46,8 @@ def build(rows: MicroBatch) -> TrainingBatch:
             time_scaling=options.time_scaling, published=options.reference_quirks,
         )  # fmt: skip
         maskable = maskable_of_views(rows.maskable, draws.order)
-    return TrainingBatch(batch, maskable, draws, rejected, taken.log_prob)
+    log_prob = None if METHODS[options.method].ranks_by_margin else taken.log_prob
+    return TrainingBatch(batch, maskable, draws, rejected, log_prob)
 
 
 def lift_batch(

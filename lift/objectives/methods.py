@@ -42,6 +42,9 @@ class Method:
     num_views: int = 1
     """How often each row stands in a batch, every time with another mask."""
 
+    ranks_by_margin: bool = False
+    """It ranks tokens by the margin of the model's own prediction, not by the log-probability of the true token."""
+
     adds_entropy: bool = False
     """Its loss has a term beside the weighted cross-entropy."""
 
@@ -71,6 +74,9 @@ METHODS: dict[str, Method] = {
     ),
     "confidence": Method(
         "every token that is masked, and certainty where the model is right", "confidence", adds_entropy=True
+    ),
+    "margin": Method(
+        "the masked tokens whose two likeliest predictions lie closest", "lift", (HARD,), ranks_by_margin=True
     ),
     "easy": Method("the easiest masked tokens, at every t", "lift", (EASY,)),
     "middle": Method("a random subset of the masked tokens, at every t", "lift", (MIDDLE,)),

@@ -175,6 +175,11 @@ class LiftOptions(BlockOptions):
             raise LiftError("learnability=soft belongs to one_forward: set one_forward=True, or learnability=hard.")
         if self.one_forward and self.shift_first == "zeros" and not self.lift_ignores_shift:
             raise LiftError("shift_first=zeros has no one_forward form: use shift_first=exclude.")
+        if METHODS[self.method].ranks_by_margin and (self.one_forward or self.score_source != "model"):
+            raise LiftError(
+                f"method={self.method!r} asks the model for two predictions of each token: set one_forward=False and "
+                "score_source=model."
+            )
         if self.score_source != "model" and (not selects_tokens or self.one_forward):
             raise LiftError(
                 f"score_source={self.score_source} replaces the scoring forward, which method={self.method!r}"

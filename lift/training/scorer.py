@@ -15,7 +15,7 @@ from lift.learnability import ScoreSource, score_rows
 from lift.models.attention import attention_arguments
 from lift.models.block_attention import beside_clean
 from lift.models.evaluation_mode import evaluation_mode
-from lift.objectives import MIDDLE, Draws, LiftOptions, TrainingBatch
+from lift.objectives import METHODS, MIDDLE, Draws, LiftOptions, TrainingBatch
 from lift_kernels import TokenStats
 from lift_kernels.models import ModelFamily
 
@@ -45,7 +45,10 @@ class Scorer:
         if "blocks" in call.inputs:
             forward = beside_clean(forward, call.inputs["input_ids"][rows])
         with nullcontext() if self.options.score_train_mode else evaluation_mode(call.module):
-            return score_rows(forward, corrupted_ids, labels, rows, **attention, **self.label_arguments)
+            return score_rows(
+                forward, corrupted_ids, labels, rows, runner_up=METHODS[self.options.method].ranks_by_margin,
+                **attention, **self.label_arguments,
+            )  # fmt: skip
 
     def observe(self, inputs: CollatedBatch, prepared: TrainingBatch, outputs: Any) -> None:
         """Keep what the loss of a training micro-batch says about its tokens, for `learn`; nothing is read back."""
@@ -88,6 +91,8 @@ class ScoringCall:
     def log_prob(self, corrupted_ids: Tensor, labels: Tensor, order: Tensor) -> Tensor:
         """Return the log-probability (B, L) of the labels; of the model, only in rows whose mode is not MIDDLE.
 
+        Of a method that ranks by the margin it is that of the model's predictions, p_(1) - p_(2).
+
         With several processes every row is scored: wrappers may communicate in every forward, so all processes must run
         the same number of them.
         """
@@ -99,7 +104,9 @@ class ScoringCall:
             assert self.draws.order is not None
             is_ranked = (self.draws.order != MIDDLE).view(len(labels), -1).any(1)  # some block of the row
             rows = (is_ranked if scorer.num_processes == 1 else torch.ones_like(is_ranked)).nonzero()[:, 0]
-            log_prob = scorer.statistics(self, corrupted_ids, labels, rows.to(labels.device)).log_prob
+            stats: Any = scorer.statistics(self, corrupted_ids, labels, rows.to(labels.device))
+            by_margin = METHODS[options.method].ranks_by_margin
+            log_prob = stats.max_log_prob.exp() - stats.runner_up_log_prob.exp() if by_margin else stats.log_prob
         if options.score_dtype == "logits":
             log_prob = log_prob.to(scorer.logits_dtype).float()
         return log_prob

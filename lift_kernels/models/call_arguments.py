@@ -36,8 +36,8 @@ def check_known(model_name: str, given: Mapping[str, Any], known: Iterable[str])
     if unknown:
         raise TypeError(
             f"{model_name}: with labels there is no argument {unknown[0]!r}. Those of the loss are labels, "
-            "token_weight, denominator, num_targets, return_token_stats, lift, predicts_next, first_position and "
-            "confidence."
+            "token_weight, denominator, num_targets, return_token_stats, runner_up, lift, predicts_next, "
+            "first_position and confidence."
         )
 
 

@@ -50,6 +50,7 @@ def fused_loss(
     denominator: float | Tensor | Uncast | None = None,
     num_targets: int | None = None,
     return_token_stats: bool = False,
+    runner_up: bool = False,
     lift: Mapping[str, Any] | OneForward | Uncast | None = None,
     predicts_next: bool | None = None,
     first_position: str = "ignore",
@@ -84,6 +85,7 @@ def fused_loss(
         predicts_next=family.predicts_next if predicts_next is None else predicts_next,
         first_position=first_position,
         confidence=confidence,
+        runner_up=runner_up,
     )
     loss.check_options()
     _check_positions(name, labels, options.positions, kwargs)

@@ -21,7 +21,7 @@ from lift_kernels.models.uncast import Uncast
 from lift_kernels.ops.active_rows import ActiveRows, counted_rows
 from lift_kernels.ops.lift_cross_entropy import lift_cross_entropy
 from lift_kernels.ops.linear_cross_entropy import linear_cross_entropy
-from lift_kernels.ops.linear_token_stats import TokenStats
+from lift_kernels.ops.linear_token_stats import TokenStats, TokenStatsWithRunnerUp, linear_token_stats
 from lift_kernels.ops.one_forward import OneForward
 
 
@@ -29,7 +29,7 @@ class Result(NamedTuple):
     """What a patched model knows of its tokens."""
 
     loss: Tensor
-    token_stats: TokenStats | None = None  # each (B, L)
+    token_stats: TokenStats | None = None  # each (B, L), or a `TokenStatsWithRunnerUp`
     learnability: Tensor | None = None  # (B, L)
 
 
@@ -48,6 +48,7 @@ class FusedLoss:
     predicts_next: bool
     first_position: str
     confidence: float = 0.0
+    runner_up: bool = False
 
     def compute(self, family: ModelFamily, model: Any, hidden_states: Tensor, options: dict[str, Any]) -> Result:
         """Return the loss from hidden_states (B, L, D); `options` go to the op.
@@ -87,6 +88,9 @@ class FusedLoss:
         if self.num_targets is not None:
             checks.check_num_targets(name, self.num_targets)
         checks.check_bool(name, "return_token_stats", self.return_stats)
+        checks.check_bool(name, "runner_up", self.runner_up)
+        if self.runner_up and (torch.is_grad_enabled() or self.one_forward is not None or not self.return_stats):
+            raise ValueError(f"{name}: runner_up needs return_token_stats, torch.no_grad() and no lift.")
         checks.check_bool(name, "predicts_next", self.predicts_next)
         checks.check_choice(name, "first_position", self.first_position, next_token.FIRST_POSITION)
         checks.check_token_weight(name, self.token_weight, self.labels, -100, "labels")
@@ -154,6 +158,14 @@ class FusedLoss:
             targets, num_targets = active.targets(targets), active.index.shape[0]
             weights = None if weights is None else active.values(weights)
 
+        def compute_statistics(rows: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Any, Uncast]:
+            stats = linear_token_stats(
+                rows, weight, targets, bias=bias, num_targets=num_targets, runner_up=True, **options
+            )
+            nll = -stats.log_prob if weights is None else -stats.log_prob * weights
+            denominator = (targets != -100).sum().clamp(min=1) if self.denominator is None else self.denominator
+            return nll.sum() / denominator, Uncast(stats)
+
         def compute_loss(rows: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Any, Uncast]:
             result = linear_cross_entropy(
                 rows, weight, targets, bias=bias, token_weight=weights, denominator=self.denominator,
@@ -165,7 +177,7 @@ class FusedLoss:
                 loss = loss + self.confidence * entropy
             return loss, Uncast(stats)
 
-        loss, stats = call_head(head, transform(rows), compute_loss)
+        loss, stats = call_head(head, transform(rows), compute_statistics if self.runner_up else compute_loss)
         if active is not None:
             loss = active.mark(loss)
         return Result(loss, None if stats.value is None else _spread(stats.value, active, labels))
@@ -205,7 +217,10 @@ def _labelled_rows(hidden_states: Tensor, labels: Tensor, num_targets: int | Non
     return (hidden_states if active.are_all else hidden_states.index_select(0, index)), active
 
 
-def _spread(stats: TokenStats, active: ActiveRows | None, labels: Tensor) -> TokenStats:
+def _spread(stats: Any, active: ActiveRows | None, labels: Tensor) -> Any:
     """Put the rows' statistics back in their places (B, L): 0, and argmax -1, where there is no label."""
     flat = RowStats(*stats) if active is None else active.spread_stats(RowStats(*stats))
-    return TokenStats.from_flat(flat[:5], labels.shape)
+    spread = TokenStats.from_flat(flat[:5], labels.shape)
+    if flat.runner_up_log_prob is None:
+        return spread
+    return TokenStatsWithRunnerUp(*spread, flat.runner_up_log_prob.reshape(labels.shape))

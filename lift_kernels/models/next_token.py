@@ -29,8 +29,11 @@ def to_token(values: Tensor, fill: float) -> Tensor:
 
 
 def stats_to_token(stats: TokenStats) -> TokenStats:
-    """Return statistics (B, L) of the positions that predict, each at its token; 0 and argmax -1 at the first."""
-    moved = TokenStats(*(to_token(values, 0) for values in stats))
+    """Return statistics (B, L) of the positions that predict, each at its token; 0 and argmax -1 at the first.
+
+    Here and below they may have a sixth entry, the runner-up.
+    """
+    moved = type(stats)(*(to_token(values, 0) for values in stats))
     return moved._replace(argmax=to_token(stats.argmax, -1))
 
 
@@ -50,11 +53,11 @@ def with_uniform_first(
 ) -> TokenStats:
     """Return the statistics (B, L) where the first position, if it has a label, has all-zero logits."""
     log_v = math.log(vocab_size - (exclude_index is not None))
-    first = (-log_v, log_v, log_v, -log_v, 1 if exclude_index == 0 else 0)
+    first = (-log_v, log_v, log_v, -log_v, 1 if exclude_index == 0 else 0, -log_v)
     is_labelled = labels[:, 0] != -100
     out = []
-    for values, value in zip(stats, first, strict=True):
+    for values, value in zip(stats, first, strict=False):  # the last where the runner-up was asked for
         values = values.clone()
         values[:, 0] = torch.where(is_labelled, value, values[:, 0])
         out.append(values)
-    return TokenStats(*out)
+    return type(stats)(*out)

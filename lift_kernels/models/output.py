@@ -26,7 +26,7 @@ class FusedLossOutput(ModelOutput):
 
     @property
     def token_stats(self) -> TokenStats | None:
-        """Statistics of the labelled tokens, each (B, L)."""
+        """Statistics of the labelled tokens, each (B, L); with the runner-up where that was asked for."""
         return None if self.tokens is None else self.tokens.value[0]
 
     @property

@@ -51,6 +51,8 @@ def apply_lift_kernels(
     num_targets; with `first_position="zeros"` it adds log V, as in the published code. `predicts_next=False` compares
     without moving, as the published LIFT losses do.
 
+    With `runner_up`, in `torch.no_grad()`, the statistics have a sixth entry, as in `linear_token_stats`.
+
     With `confidence`, a number, that many times the mean entropy of the labelled tokens whose most likely token is
     their label is added to the loss: a penalty on being unsure where one is right.
 

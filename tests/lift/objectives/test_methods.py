@@ -51,14 +51,16 @@ def test_modes_have_the_signs_that_selection_ranks_by():
 
 @pytest.mark.parametrize("method", ["sft", "gift", "lift4"])
 def test_methods_without_modes_are_refused(method):
-    with pytest.raises(ValueError, match=f"method must be one of lift2, lift3, easy, middle, hard, got '{method}'"):
+    with pytest.raises(
+        ValueError, match=f"method must be one of lift2, lift3, margin, easy, middle, hard, got '{method}'"
+    ):
         modes_of(method)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_only_random_masks_have_complements(method):
     problem = complementary_problem(method)
-    assert (problem is None) == (method not in ("lift2", "easy", "hard", "mirror", "blockwise"))
+    assert (problem is None) == (method not in ("lift2", "easy", "hard", "margin", "mirror", "blockwise"))
     assert problem is None or repr(method) in problem
 
 

@@ -56,7 +56,7 @@ def test_random_modes_are_uniform(method, modes):
 
 
 def test_unknown_names_are_errors():
-    with pytest.raises(ValueError, match="method must be one of lift2, lift3, easy, middle, hard, got 'sft'"):
+    with pytest.raises(ValueError, match="method must be one of lift2, lift3, margin, easy, middle, hard, got 'sft'"):
         choose_order(torch.ones(1), "sft")
     with pytest.raises(ValueError, match="scope must be one of row, batch, got 'rank'"):
         choose_order(torch.ones(1), "lift3", scope="rank")

@@ -42,7 +42,7 @@ def test_the_defaults_go_together_with_every_method():
     [
         (
             {"method": "lift4"},
-            "method must be one of sft, lift2, lift3, gift, cart, mirror, blockwise, confidence, easy, middle, hard, got 'lift4'",
+            "method must be one of sft, lift2, lift3, gift, cart, mirror, blockwise, confidence, margin, easy, middle, hard, got 'lift4'",
         ),
         ({"mode_policy": "best"}, "mode_policy must be one of time, random, got 'best'"),
         ({"time_epsilon": 0.0}, "time_epsilon must be between 0 and 1"),
