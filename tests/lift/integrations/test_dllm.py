@@ -186,6 +186,8 @@ def test_the_evaluation_meter_and_weights_are_dllms(tmp_path):
         ({"config": stand_in.MDLMConfig}, "MDLMConfig lacks LIFT's fields: put LiftOptions first"),
         ({"method": "nonsense"}, "method must be one of"),
         ({"complementary": True}, "cannot take dLLM's weights"),
+        ({"method": "mirror"}, "cannot take dLLM's weights"),
+        ({"attention": "block", "block_size": 4}, "attends to whole rows: set attention=full"),
         ({"one_forward": True, "loss_weight_type": "cart[geo_p:0.3]"}, "cannot take dLLM's weights"),
         ({"right_shift_logits": True}, "right_shift_logits=True is not how lift_kernels knows ModernBertForMaskedLM"),
     ],

@@ -31,6 +31,11 @@ def complementary(clean, maskable, time, ids):
     return objectives.complementary_batch(first, clean, maskable, time, mask_token_id=9, order=order)
 
 
+def blocks(clean, maskable, time, ids):
+    cut = objectives.Blocks.of_rows(B, L, 5)
+    return cut.unfold(cut.fold(clean, 0)), cut.index(), cut.num_before(), cut.row
+
+
 def gift(clean, maskable, time, ids):
     names = {"fallback": maskable, "unsafe_division": True, "example_id": ids}
     return objectives.gift_batch(clean, maskable, time, zeros, **names, **DRAW)
@@ -44,6 +49,11 @@ CALLS = {
     "complementary": complementary,
     "cart": lambda clean, maskable, time, ids: objectives.cart_batch(clean, maskable, time, example_id=ids, **DRAW),
     "gift": gift,
+    "mirror": lambda clean, maskable, time, ids: objectives.mirror_batch(clean, maskable, time, example_id=ids, **DRAW),
+    "blockwise": lambda clean, maskable, time, ids: objectives.blockwise_batch(
+        clean, maskable, time, block_size=3, example_id=ids, **DRAW
+    ),
+    "blocks": blocks,
     "unordered": lambda clean, maskable, time, ids: objectives.select_unordered(clean, maskable, ids),
     "first": lambda clean, maskable, time, ids: objectives.without_first_token(maskable),
 } | {

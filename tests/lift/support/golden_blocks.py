@@ -60,11 +60,12 @@ class Case:
         return self.record["mask_token_id"]
 
     def setting(self, name: str, default: Any) -> Any:
+        """What a case was recorded with; what is absent has the published default."""
         return self.record.get("settings", {}).get(name, self.record.get(name, default))
 
-    def blocks(self, shape: torch.Size | tuple[int, ...] | None = None) -> Blocks:
+    def blocks(self, shape: torch.Size | None = None) -> Blocks:
         rows, length = self.clean_ids.shape if shape is None else shape
-        return Blocks.of_rows(rows, length, self.setting("block_size", length))
+        return Blocks.of_rows(rows, length, self.setting("block_size", None) or length)
 
     def differences(self) -> list[str]:
         """Replay, and name what differs from the recording, or was recorded and not replayed."""
@@ -135,24 +136,24 @@ def block_batch(case: Case, is_masked: Tensor, supervised: Tensor, time: Tensor,
 
 def _bd3lms(case: Case) -> None:
     clean, blocks = case.clean_ids, case.blocks()
-    lowest, highest = case.record["sampling_eps"]
+    lowest, highest = case.setting("sampling_eps", (1e-3, 1.0))
     u = next(case.draws)
-    if case.record["antithetic"]:
+    if case.setting("antithetic", True):
         u = (u / u.numel() + (torch.arange(u.numel()) / u.numel()).view_as(u)) % 1
     time = torch.ones_like(u) if lowest >= 1 and highest >= 1 else u * (highest - lowest) + lowest
     rate = per_block(blocks, time)
     is_masked = next(case.draws) <= rate
     if blocks.size == 1 and lowest == 1:
         is_masked = torch.ones_like(is_masked)
-    elif case.record["resample"] and (lowest, highest) != (1e-3, 1.0):
+    elif case.setting("resample", True) and (lowest, highest) != (1e-3, 1.0):
         is_masked = _resampled(case, is_masked, rate, lowest, highest)
     case.exact["t"] = rate if case.t.shape == clean.shape else time
     case.exact["corrupted_before_bos"] = clean.masked_fill(is_masked, case.mask)
-    if case.record["ignore_bos"]:
+    if case.setting("ignore_bos", True):
         is_masked[:, 0] = False
     batch = block_batch(case, is_masked, is_masked, time, blocks, time_scaling=lowest <= 0.5)
     case.forward(batch.input_ids, clean, blocks)
-    exclude = case.mask if case.record["subs"] else None
+    exclude = case.mask if case.setting("subs", True) else None
     weight = batch.token_weight * case.attention_mask
     losses = case.loss(batch.labels, weight, case.attention_mask.sum(), exclude=exclude)
     case.close["nll"] = losses * weight
@@ -172,7 +173,7 @@ def _resampled(case: Case, is_masked: Tensor, rate: Tensor, lowest: float, highe
 
 def _dfactory(case: Case) -> None:
     clean, blocks = case.clean_ids, case.blocks()
-    lowest, highest = case.record["noise_range"]
+    lowest, highest = case.setting("noise_range", (0.3, 0.8))
     prompt = torch.tensor(case.record["prompt_lengths"])[:, None]
     supervised = torch.arange(clean.shape[1]) >= prompt
     is_masked = torch.zeros_like(supervised)
@@ -185,8 +186,8 @@ def _dfactory(case: Case) -> None:
     labels = clean.where((batch.input_ids == case.mask) & supervised, -100)
     case.exact |= {"noisy_ids": batch.input_ids, "labels": labels}
     case.forward(batch.input_ids, clean, blocks)
-    targets = labels if case.record["same_token_labels"] else to_predictor(labels, -100)
-    split, beta = case.record["num_micro_batches"], case.record["confidence_beta"]
+    targets = labels if case.setting("same_token_labels", False) else to_predictor(labels, -100)
+    split, beta = case.setting("num_micro_batches", 1), case.setting("confidence_beta", 0.0)
 
     def confidence(states: Tensor, head: Tensor) -> Tensor:
         term = mean_entropy_where_right(states.flatten(0, 1), head, None, labels.flatten(), {})
@@ -210,24 +211,28 @@ def _dllm(case: Case) -> None:
     ])  # fmt: skip
     clean, labels = collated["input_ids"], collated["labels"]
     case.exact |= {"collated_input_ids": clean, "collated_labels": labels}
-    shifts = record["right_shift_logits"]
+    shifts = case.setting("right_shift_logits", False)
     if shifts and not (labels[:, 0] == -100).all():
         clean = pad(clean, (1, 0), value=record["bos_token_id"])
         labels = pad(labels, (1, 0), value=-100)
     supervised, blocks = labels != -100, case.blocks(clean.shape)
-    time = diffusion_time(next(case.draws), epsilon=record["time_epsilon"])
+    time = diffusion_time(next(case.draws), epsilon=case.setting("time_epsilon", 1e-3))
     angle = math.pi / 2 * (1 - time)
-    is_cosine = "cosine" in record["scheduler"].lower()
+    is_cosine = "cosine" in case.setting("scheduler", "linear").lower()
     alpha = 1 - torch.cos(angle) if is_cosine else 1 - time
     slope = math.pi / 2 * torch.sin(angle) if is_cosine else torch.ones_like(time)
     is_masked = (next(case.draws) < (1 - alpha)[:, None]) & supervised
-    weight = slope / (1 - alpha + 1e-6) if record["loss_weight_type"] == "scheduler" else torch.ones_like(time)
+    weight = (
+        slope / (1 - alpha + 1e-6)
+        if case.setting("loss_weight_type", "scheduler") == "scheduler"
+        else torch.ones_like(time)
+    )
     noisy, labels = clean.masked_fill(is_masked, case.mask), clean.where(is_masked, -100)
     case.forward(noisy, clean, blocks)
     weight = weight[:, None].expand(clean.shape)
-    if record["loss_norm_type"] == "sequence":
+    if case.setting("loss_norm_type", "token") == "sequence":
         weight = weight / supervised.sum(1, keepdim=True).clamp(min=1)
-    denominator = supervised.sum().clamp(min=1) if record["loss_norm_type"] == "token" else len(clean)
+    denominator = supervised.sum().clamp(min=1) if case.setting("loss_norm_type", "token") == "token" else len(clean)
     if shifts:
         labels, weight = to_predictor(labels, -100), to_predictor(weight, 0)
     case.loss(labels, weight, denominator)
@@ -308,7 +313,7 @@ def _sdar(case: Case) -> None:
 
 def _document_masks(case: Case, supervised: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
     """Return rates and masks (L,) of a packed row, drawn up to ten times until one token is masked."""
-    epsilon = case.record["eps"]
+    epsilon = case.setting("eps", 1e-3)
     if not supervised.any():
         return torch.full(supervised.shape, epsilon), torch.zeros_like(supervised)
     for _ in range(10):
@@ -330,14 +335,13 @@ def _padded(rows: list[list[int]]) -> Tensor:
 
 def _nemo_blockwise(case: Case) -> None:
     clean, supervised = case.clean_ids, case.supervised
-    size = case.record["block_size"]
-    blocks = case.blocks() if size else Blocks.of_rows(*clean.shape, clean.shape[1])
-    share = case.record["eps"] + (1 - case.record["eps"]) * next(case.draws)
+    size, blocks = case.setting("block_size", None), case.blocks()
+    share = case.setting("eps", 1e-3) + (1 - case.setting("eps", 1e-3)) * next(case.draws)
     exists = blocks.fold(torch.ones_like(clean, dtype=torch.bool), False)
     num_masked = torch.round(share * exists.sum(1).float()).long()
     if not size:
         num_masked = num_masked.clamp(min=1)
-    slope = math.log(2.0) / (case.record["half_life_ratio"] * blocks.size) * (1.0 - share)
+    slope = math.log(2.0) / (case.setting("half_life_ratio", 0.25) * blocks.size) * (1.0 - share)
     bias = slope[:, None] * torch.arange(blocks.size, dtype=torch.float32)
     gumbel = -torch.log(-torch.log(next(case.draws) + 1e-9) + 1e-9)
     is_masked = select_tokens(bias + gumbel, exists, num_masked, torch.ones_like(num_masked))
@@ -346,8 +350,8 @@ def _nemo_blockwise(case: Case) -> None:
         "mask_prob": per_block(blocks, share), "is_masked": batch.labels != -100, "noisy_ids": batch.input_ids,
         "fwd0_input_ids": batch.input_ids, "fwd0_position_ids": torch.arange(clean.shape[1]).expand(clean.shape),
     }  # fmt: skip
-    weight = batch.token_weight * (1.0 if case.record["loss_class"] == "mdlm" else case.record["alpha"])
-    case.loss(batch.labels, weight, max(case.record["denominator"], 1))
+    weight = batch.token_weight * (1.0 if case.setting("loss_class", "mdlm") == "mdlm" else case.setting("alpha", 1.0))
+    case.loss(batch.labels, weight, max(case.setting("denominator", None) or 1, 1))
 
 
 def _nemo_collator(case: Case) -> None:
