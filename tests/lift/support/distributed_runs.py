@@ -14,6 +14,7 @@ from torch.utils.data import SequentialSampler
 from transformers import BertConfig, BertForMaskedLM
 
 from lift import LiftTrainer
+from lift.models.transformers_versions import keeps_packed_examples_apart
 from lift.tasks import sudoku
 from tests.lift.support.tiny import tiny_config, tiny_model, uneven_rows
 
@@ -48,6 +49,8 @@ SCENARIOS = {
         "weight_decay": 0.1, "max_grad_norm": 0.5,
     },
 }  # fmt: skip
+if keeps_packed_examples_apart():  # ModernBERT then obeys a mask of pairs of tokens
+    SCENARIOS["blocks"] = {"attention": "block", "block_size": 4, "gradient_accumulation_steps": 2}
 ROWS = {
     "uneven": lambda: uneven_rows(21),
     "padded": lambda: uneven_rows(21),
