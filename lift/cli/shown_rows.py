@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -11,6 +11,7 @@ from rich.text import Text
 from lift.training.first_rows import CANDIDATE, KEPT, PROMPT, PUT_BACK, VISIBLE, FirstRow
 
 _LINES = 5
+_BLOCKS = 6
 _PROMPT_TOKENS, _RESPONSE_TOKENS = 24, 160
 # style, what stands before, what behind, in words
 _LOOKS = {
@@ -35,14 +36,18 @@ def legend(rows: list[FirstRow]) -> Text:
 
 def heading(row: FirstRow) -> str:
     """Return the line above a row: its number, what was drawn for it or its blocks, and how many tokens fared how."""
-    drawn = [f"t {' '.join(f'{time:.3f}' for time in row.timestep)}"]
-    drawn += [] if row.rho is None else [f"rho {' '.join(f'{rho:.3f}' for rho in row.rho)}"]
-    drawn += [] if row.mode is None else [f"mode {' '.join(row.mode)}"]
+    drawn = [f"t {_of_blocks([f'{time:.3f}' for time in row.timestep])}"]
+    drawn += [] if row.rho is None else [f"rho {_of_blocks([f'{rho:.3f}' for rho in row.rho])}"]
+    drawn += [] if row.mode is None else [f"mode {_of_blocks(row.mode)}"]
     count = {state: row.states.count(state) for state in _LOOKS}
     of = len(row.states) - count[PROMPT]
     masked = count[KEPT] + count[CANDIDATE]
     told = f"{masked} of {of} masked" + (f", {count[PUT_BACK]} put back" if row.rho is not None else "")
     return f"row {row.example_id}: {', '.join(drawn)}; {told}"
+
+
+def _of_blocks(drawn: Sequence[str]) -> str:
+    return " ".join(drawn[:_BLOCKS]) + (f" … ({len(drawn)} blocks)" if len(drawn) > _BLOCKS else "")
 
 
 def render_row(row: FirstRow, tokenizer: Any, width: int = 80) -> Text:

@@ -21,6 +21,7 @@ from lift_kernels.models import ModelFamily, family_of, positions_of, unwrap_mod
 
 PACKABLE_MODELS = ("albert", "bert", "camembert", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta")
 _ATTENTION = ("sdpa", "eager")
+_TAKES_PAIRS = (None, *_ATTENTION, "flex_attention")
 
 
 def check_packable(config: Any) -> None:
@@ -151,15 +152,21 @@ def pairs_as_taken(model: Any, pairs: Tensor, *, position_ids: Tensor | None = N
 
     `position_ids` (B, keys), by default those of columns, say what is near, of models that see a window only.
 
-    Raises: LiftError for a model that looks at no attention mask, or only at masks of tokens in this transformers.
+    Raises: LiftError for a model that looks at no attention mask, or only at masks of tokens in this transformers or
+        by the attention that it was loaded with.
     """
     inner = unwrap_model(model)
     family = family_of(inner)
-    if family is None or family.attention_mask == "bool_pairs":
-        is_flex = getattr(inner.config, "_attn_implementation", None) == "flex_attention"
-        return flex_mask(pairs) if is_flex else pairs
-    if family.attention_mask == "ignored":
+    if family is not None and family.attention_mask == "ignored":
         raise LiftError(f"{type(inner).__name__} ignores attention masks: use attention='full'.")
+    implementation = getattr(inner.config, "_attn_implementation", None)
+    if implementation not in _TAKES_PAIRS:
+        raise LiftError(
+            f"{type(inner).__name__} attends by {implementation}, which takes no mask of pairs of tokens: load it with "
+            "attn_implementation='sdpa', or use attention='full'."
+        )
+    if family is None or family.attention_mask == "bool_pairs":
+        return _for_implementation(inner.config, pairs)
     if family.attention_mask == "tokens" and not keeps_packed_examples_apart():
         oldest = ".".join(map(str, PACKING_SINCE))
         raise LiftError(

@@ -7,7 +7,8 @@
 
 The first three see the step as a whole: all micro-batches of all processes. However a step is split, the gradient is
 the same. With micro_batch it is not, unless all micro-batches have equally many tokens. A number divides by itself.
-gift, whatever the first three, divides by the tokens that it drew in the whole step.
+gift and blockwise, whatever the first three, divide by the tokens that they drew, and by the rows with a response, in
+the whole step. The entropy of confidence is a mean over each micro-batch under all four.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from lift.objectives.options import LiftOptions
 class StepCounts(NamedTuple):
     """Of all micro-batches of all processes in one optimiser step; 0-d float32 tensors."""
 
-    tokens: Tensor  # that could be masked; of gift those that it drew
+    tokens: Tensor  # that could be masked; of gift those that it drew, of blockwise one a row
     rows: Tensor  # with at least one of those
 
     @classmethod

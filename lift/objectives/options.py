@@ -62,7 +62,9 @@ class LiftOptions(BlockOptions):
     score_decay: float = option(
         0.5, "Weight of the old value in the running score of score_source=cache, in [0, 1).", within="[0, 1)"
     )
-    time_scaling: bool = option(True, "Weight each trained token by 1/t; cart and gift have weights of their own.")
+    time_scaling: bool = option(
+        True, "Weight each trained token by 1/t; cart, gift and blockwise have weights of their own."
+    )
     timestep_distribution: TimeDistribution = option(
         "uniform",
         "Distribution of t. low_discrepancy and antithetic spread the times of each optimiser step evenly over all its "
@@ -72,7 +74,8 @@ class LiftOptions(BlockOptions):
     time_epsilon: float = option(1e-3, "Lowest diffusion time t, in (0, 1).", within="(0, 1)")
     time_range: list[float] | None = option(
         None,
-        "Lowest and highest diffusion time t, in (0, 1], such as 0.3 0.8, in place of time_epsilon and 1.",
+        "Lowest and highest diffusion time t, in (0, 1], such as 0.3 0.8, in place of time_epsilon and 1. "
+        "Evaluation goes over all times.",
     )
     min_rho: float = option(0.1, "Lowest over-mask rate rho, in [0, 1).", within="[0, 1)")
     max_rho: float = option(1.0, "Highest over-mask rate rho, in (0, 1]; at most 1 - t.", within="(0, 1]")

@@ -68,7 +68,7 @@ class BatchBuilder:
         else:
             u = draw_block_times(options, seed, example_id, blocks, position=position, num_rows=num_rows)
             example_id = blocks.ids(example_id)
-        time = self._time(u)
+        time = diffusion_time(u, epsilon=options.time_epsilon, time_range=options.time_range)
         timestep = self.mask_rate(time)
         if not METHODS[options.method].selects_tokens:
             return Draws(u, timestep)
@@ -160,18 +160,19 @@ class BatchBuilder:
         return rows if blocks is None else rows.folded(blocks.to(rows.clean_ids.device))
 
     def evaluation_batch(self, inputs: CollatedBatch, u: Tensor, seed: int) -> DenoisingBatch:
-        """Mask the rows for plain SFT at the times u (B,), before their floor: all blocks of a row at its time."""
+        """Mask the rows for plain SFT at the times u (B,), before their floor: all blocks of a row at its time.
+
+        Over all times, whatever `time_range`, so that runs can be compared.
+        """
         rows, maskable, example_id = inputs["input_ids"], inputs["maskable"], inputs["example_id"]
-        timestep, blocks = self.mask_rate(self._time(u)), self._blocks(inputs)
+        timestep = self.mask_rate(diffusion_time(u, epsilon=self.options.time_epsilon))
+        blocks = self._blocks(inputs)
         if blocks is not None:
             blocks = blocks.to(rows.device)
             rows, maskable, example_id = blocks.fold(rows, 0), blocks.fold(maskable, False), blocks.ids(example_id)
             timestep = timestep[blocks.row]
         batch = sft_batch(rows, maskable, timestep, mask_token_id=self.mask_token_id, seed=seed, example_id=example_id)
         return batch if blocks is None else blocks.unfold_batch(batch)
-
-    def _time(self, u: Tensor) -> Tensor:
-        return diffusion_time(u, epsilon=self.options.time_epsilon, time_range=self.options.time_range)
 
     def _blocks(self, inputs: CollatedBatch) -> Blocks | None:
         """The blocks of the rows, which they keep: called when the rows have their width; None without blocks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -10,6 +11,8 @@ from lift.errors import LiftError
 from lift.models.attention import PACKABLE_MODELS, pairs_as_taken
 from lift.objectives import METHODS
 from lift_kernels.models import ModelFamily, positions_of, unwrap_model
+
+logger = logging.getLogger(__name__)
 
 
 def resolve_attention(args: Any, model: Any, family: ModelFamily) -> None:
@@ -26,7 +29,7 @@ def resolve_attention(args: Any, model: Any, family: ModelFamily) -> None:
     """
     attention = args.attention or family.attention
     if attention == "full":
-        for name, none in (("block_size", None), ("block_padding", "pad")):
+        for name, none in (("block_size", None), ("block_padding", "pad"), ("time_scope", "block")):
             if getattr(args, name) != none:
                 raise LiftError(f"{name}={getattr(args, name)} belongs to attention=block: set that, or leave it out.")
         args.attention = attention
@@ -45,6 +48,11 @@ def resolve_attention(args: Any, model: Any, family: ModelFamily) -> None:
         )
     if args.block_padding == "eos" and getattr(args, "packing", False):
         raise LiftError("packed rows have no room for end tokens up to the next block: set block_padding=pad.")
+    if args.attention is None:
+        logger.info(
+            "%s generates text block by block, so it is trained in blocks of %d tokens: attention=full trains whole "
+            "rows.", type(inner).__name__, size,
+        )  # fmt: skip
     args.attention, args.block_size = attention, size
 
 

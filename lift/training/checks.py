@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -85,3 +85,13 @@ def check_vocabulary(tokenizer: Any, vocab_size: int) -> None:
             f"the tokenizer has {len(tokenizer)} tokens but the model's head only {vocab_size} rows: use the model's "
             "own tokenizer, or call model.resize_token_embeddings(len(tokenizer)) first."
         )
+
+
+def check_pad_tokens(pad_tokens: Sequence[int] | None, vocab_size: int) -> None:
+    """Raise LiftError if a token to pad with is none of the model's, which on a GPU ends in an assertion."""
+    for token in pad_tokens or ():
+        if not 0 <= token < vocab_size:
+            raise LiftError(
+                f"pad_tokens has token id {token}, outside the model's vocabulary of {vocab_size}: take ids from 0 to "
+                f"{vocab_size - 1}."
+            )

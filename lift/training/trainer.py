@@ -24,7 +24,7 @@ from lift.training.batch_builder import BatchBuilder, label_arguments
 from lift.training.batch_options import BatchOptions
 from lift.training.best_metric import check_best_metric
 from lift.training.block_mode import collator_options, resolve_attention
-from lift.training.checks import check_arguments, check_config, check_token_ids, check_vocabulary
+from lift.training.checks import check_arguments, check_config, check_pad_tokens, check_token_ids, check_vocabulary
 from lift.training.common_width import pad_to_longest
 from lift.training.config import LiftConfig
 from lift.training.data_checks import check_batch, check_columns, data_sets
@@ -88,6 +88,7 @@ class LiftTrainer(TrainingLoop):
         head = model.get_output_embeddings()
         vocab_size = vocab_size_of(head)
         check_vocabulary(processing_class, vocab_size)
+        check_pad_tokens(getattr(args, "pad_tokens", None), vocab_size)
         resolve_attention(args, model, self._family)
         for sentence in warnings_for(model, self._family, args):
             logger.warning(sentence)

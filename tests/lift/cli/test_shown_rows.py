@@ -33,6 +33,8 @@ def test_text_is_put_back_together_with_its_spaces():
     assert heading(row) == "row 7: t 0.250, rho 0.500, mode hard; 5 of 8 masked, 1 put back"
     blocks = replace(row, timestep=(0.25, 0.75), rho=(0.5, 0.1), mode=("hard", "easy"))
     assert heading(blocks).startswith("row 7: t 0.250 0.750, rho 0.500 0.100, mode hard easy; 5")
+    many = replace(row, timestep=(0.25,) * 7, rho=None, mode=("easy",) * 7)
+    assert heading(many).startswith(f"row 7: t{' 0.250' * 6} … (7 blocks), mode{' easy' * 6} … (7 blocks); 5")
     assert (
         legend([row]).plain
         == "[text] masked and trained (kept)\n(text) masked for scoring, put back\nprompt | response"

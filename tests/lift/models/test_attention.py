@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from lift import LiftError, MaskedDiffusionCollator
-from lift.models.attention import PACKABLE_MODELS, attention_arguments, check_packable, mask_as_taken
+from lift.models.attention import PACKABLE_MODELS, attention_arguments, check_packable, mask_as_taken, pairs_as_taken
 from lift_kernels.models import family_of
 from tests.lift.models.packed_examples import alone, boundaries, build, packed_batch
 from tests.lift.support.tiny import uneven_rows
+from tests.lift_kernels import tiny_models
 from tests.transformers_version import needs_packing
 
 
@@ -132,3 +133,20 @@ def test_only_a_model_that_always_adds_its_mask_gets_one_where_nothing_is_hidden
     assert mask_as_taken(None, MASK, MASK) is MASK
     found = mask_as_taken(SimpleNamespace(attention_mask="added_pairs"), None, MASK)
     assert found.dtype == torch.float32 and torch.equal(found, torch.zeros(2, 1, 4, 4))
+
+
+@pytest.mark.parametrize("name", ["dream", "a2d-qwen3"])
+def test_eager_attention_adds_its_mask_of_pairs(name: str) -> None:
+    model = tiny_models.build(name)
+    model.config._attn_implementation = "sdpa"
+    assert torch.equal(pairs_as_taken(model, PAIRS), PAIRS)
+    model.config._attn_implementation = "eager"
+    assert torch.equal(pairs_as_taken(model, PAIRS), torch.where(PAIRS, 0.0, torch.finfo(torch.float32).min))
+
+
+@pytest.mark.parametrize("name", ["dream", "llada2", "bert"])
+def test_attention_that_takes_no_mask_of_pairs_is_refused(name: str) -> None:
+    model = tiny_models.build(name)
+    model.config._attn_implementation = "flash_attention_2"
+    with pytest.raises(LiftError, match=r"attends by flash_attention_2, .*: load it with attn_implementation='sdpa'"):
+        pairs_as_taken(model, PAIRS)

@@ -30,6 +30,16 @@ from tests.lift.support.trainers import (
 )
 
 
+def test_evaluation_goes_over_all_times_whatever_those_trained(tmp_path):
+    times = torch.tensor([0.0, 0.25, 1.0])
+    weights = [
+        trainer.prepare_evaluation_batch(micro_batch(trainer, range(3)), times).token_weight[:, 0]
+        for trainer in (make_trainer(tmp_path, method="sft", **options) for options in ({}, {"time_range": [0.3, 0.8]}))
+    ]
+    assert torch.equal(*weights)
+    torch.testing.assert_close(weights[1], 1 / (0.999 * times + 0.001))
+
+
 def test_cart_weights_each_token_by_the_context_near_it(tmp_path):
     trainer = make_trainer(tmp_path, method="cart", cart_p=0.3)
     inputs = micro_batch(trainer)

@@ -290,6 +290,7 @@ def test_attention_and_size_come_from_the_model():
         ("bert", {"attention": "block"}, "nothing tells the size of a block of BertForMaskedLM: set block_size"),
         ("bert", {"block_size": 4}, "block_size=4 belongs to attention=block"),
         ("bert", {"block_padding": "eos"}, "block_padding=eos belongs to attention=block"),
+        ("bert", {"time_scope": "document"}, "time_scope=document belongs to attention=block"),
         (
             "llada2", {"time_strata": False, "timestep_distribution": "antithetic"},
             "antithetic spreads the times of blocks by time_strata",
@@ -300,6 +301,15 @@ def test_what_cannot_be_trained_in_blocks_is_refused(name, options, sentence):
     model = build(name)
     with pytest.raises(LiftError, match=sentence):
         resolve_attention(options_for(**options), model, family_of(model))
+
+
+@pytest.mark.parametrize("options", [{}, {"attention": "block"}, {"attention": "full"}], ids=str)
+def test_blocks_that_nobody_asked_for_are_told(caplog, options):
+    model = build("llada2")
+    with caplog.at_level("INFO", "lift"):
+        resolve_attention(options_for(**options), model, family_of(model))
+    told = "generates text block by block, so it is trained in blocks of 32 tokens: attention=full trains whole rows."
+    assert [message.split(" ", 1)[1] for message in caplog.messages] == ([] if options else [told])
 
 
 def test_noisy_and_clean_tokens_need_positions_to_share():

@@ -11,7 +11,7 @@ from transformers import TrainingArguments
 
 from lift import LiftConfig, LiftError, LiftOptions, LiftTrainer, MaskedDiffusionCollator
 from lift.tasks import sudoku
-from lift.training.checks import check_one_gpu, check_token_ids, check_vocabulary
+from lift.training.checks import check_one_gpu, check_pad_tokens, check_token_ids, check_vocabulary
 from tests.lift.support.tiny import tiny_config, tiny_model
 from tests.lift.support.trainers import make_trainer, micro_batch
 
@@ -22,6 +22,13 @@ class TestBadInput:
         tokenizer.add_tokens(["[5]", "[6]"])
         with pytest.raises(LiftError, match="the tokenizer has 9 tokens but the model's head only 8 rows"):
             LiftTrainer(model=tiny_model(), args=tiny_config(tmp_path), processing_class=tokenizer)
+
+    @pytest.mark.parametrize("outside", [8, -1])
+    def test_padding_outside_the_vocabulary(self, tmp_path, outside):
+        with pytest.raises(LiftError, match=f"pad_tokens has token id {outside}, outside the model's vocabulary of 8"):
+            make_trainer(tmp_path, pad_tokens=[7, outside])
+        check_pad_tokens([0, 7], 8)
+        check_pad_tokens(None, 8)
 
     def test_token_ids_outside_the_vocabulary(self, tmp_path):
         trainer = make_trainer(tmp_path)
