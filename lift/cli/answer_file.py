@@ -5,6 +5,7 @@ Process 0 appends to FILE and each other one to a file of its own beside it; in 
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ class AnswerFile:
         self, path: Path, prompts: Sequence[str], settings: Mapping[str, Any], rank: int, barrier: Callable[[], None]
     ) -> None:
         self._path, self._prompts, self._rank, self._barrier = path, prompts, rank, barrier
-        self._own = path if rank == 0 else _part(path, str(rank))
+        self._own = path if rank == 0 else path.with_name(f"{path.name}.part-{rank}")
         if rank == 0:
             self._check_settings(json.loads(json.dumps(settings)))
             for file in self._files():
@@ -89,7 +90,7 @@ class AnswerFile:
                 )
 
     def _files(self) -> list[Path]:
-        parts = self._path.parent.glob(_part(self._path, "*").name)
+        parts = self._path.parent.glob(f"{glob.escape(self._path.name)}.part-*")
         return [file for file in (self._path, *sorted(parts)) if file.exists()]
 
     def _read(self) -> dict[Name, dict[str, Any]]:
@@ -110,10 +111,6 @@ class AnswerFile:
                     )
                 found[name] = record
         return found
-
-
-def _part(path: Path, rank: str) -> Path:
-    return path.with_name(f"{path.name}.part-{rank}")
 
 
 def _line(record: Mapping[str, Any]) -> bytes:

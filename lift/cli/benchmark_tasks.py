@@ -37,8 +37,11 @@ def open_tasks(
     if not names:
         raise LiftError("no task is named: lift eval --help lists the tasks.")
     files = dict(pair.partition("=")[::2] for pair in data_files)
-    if unused := sorted(set(files) - set(names)):
-        raise LiftError(f"data_files: {unused[0]!r} is none of the tasks: write TASK=FILE.")
+    for name, file in files.items():
+        if name not in names:
+            raise LiftError(f"data_files: {name!r} is none of the tasks: write TASK=FILE.")
+        if not file:
+            raise LiftError(f"data_files: {name} has no file: write {name}=FILE.")
     asked = {name: AS_TRAINED.get((trained_on, name), name) for name in names}
     for name, other in asked.items():
         if name != other:

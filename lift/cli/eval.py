@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lift.cli.eval_settings import read_options
 from lift.cli.parser import SentenceParser
 from lift.cli.sampling_flags import add_sampling_flags, given_settings, sampling_config
+from lift.cli.yaml_flags import read_options
 from lift.tasks.benchmarks.files import BENCHMARKS
 
 _DESCRIPTION = (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from lift.cli.parser import SentenceParser
-from lift.cli.settings import Setting, check_keys, flags_of
+from lift.cli.settings import Setting, check_keys, check_value, flags_of
 from lift.cli.transformers_source import argument_parser_class
 from lift.errors import LiftError
 from lift.tasks import tasks_with_flag
@@ -38,24 +38,12 @@ class FieldParser:
         """
         check_keys(settings, self.names)
         for setting in settings:
-            self._check_value(setting)
+            check_value(setting, flags_of(setting), self._parser)
         flags = [word for setting in settings for word in flags_of(setting)]
         values, unknown = self._parser.parse_known_args([*flags, *words])
         if unknown:
             self._refuse(unknown)
         return dict(vars(values))
-
-    def _check_value(self, setting: Setting) -> None:
-        """Parse a setting by itself, so that the sentence can name its file."""
-        try:
-            _, unknown = self._parser.parse_known_args(flags_of(setting))
-        except LiftError as error:
-            sentence = str(error).removeprefix("--")
-            if isinstance(setting.value, bool):
-                sentence += " YAML reads yes, no, on and off as true and false: put the word in quotes."
-            raise LiftError(f"{setting.origin}: {sentence.removeprefix(f'{setting.origin}: ')}") from None
-        if unknown:
-            raise LiftError(f"{setting.origin}: {setting.key} takes one value, got a list of {len(setting.value)}.")
 
     def _refuse(self, unknown: Sequence[str]) -> NoReturn:
         flag = next((word.partition("=")[0] for word in unknown if word.startswith("-")), "")

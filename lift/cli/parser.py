@@ -58,6 +58,17 @@ class SentenceParser(argparse.ArgumentParser):
             self.refuse(unknown)
         return values
 
+    def parse_apart(self, words: Sequence[str]) -> list[str]:
+        """Parse some of the words of a command, whatever else it must have; return those that belong to no flag."""
+        required = [action for action in self._actions if action.required]
+        for action in required:
+            action.required = False
+        try:
+            return self.parse_known_args(words)[1]
+        finally:
+            for action in required:
+                action.required = True
+
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """Raise LiftError on the words that `parse_known_args` could not place, with the flag they resemble."""
         name = next((word for word in unknown if word.startswith("-")), unknown[0]).partition("=")[0]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,22 @@ def read_prompts(given: Sequence[str] | None, source: str | None) -> list[Row]:
         source: a .jsonl file of objects with `prompt`, a .txt file with a prompt a line, either also as .gz; or "-" for
             standard input, which holds objects where its first line begins with a brace.
 
-    Raises: LiftError if there is no prompt, there are two sources, or a line holds none; the sentence names it.
+    Raises: LiftError if there is no prompt, there are two sources, a line holds none, or several
+        processes would share standard input; the sentence names it.
     """
+    if source == "-" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise LiftError("several processes cannot share standard input: pass --prompts FILE.")
     if given and source is not None:
         raise LiftError("--prompt and --prompts both say what to complete: leave one out.")
     if given:
         return [{"prompt": prompt} for prompt in given]
     if source is None:
         raise LiftError("no prompt: pass --prompt TEXT, --prompts FILE, or --prompts - for standard input.")
-    rows = _read_input() if source == "-" else _read_file(Path(source))
     name = "standard input" if source == "-" else source
+    try:
+        rows = _read_input() if source == "-" else _read_file(Path(source))
+    except UnicodeDecodeError as error:
+        raise LiftError(f"{name} cannot be read as text in UTF-8: {error}.") from None
     if not rows:
         raise LiftError(f"{name} has no prompt: at least one is needed.")
     for number, row in enumerate(rows):
@@ -41,7 +48,7 @@ def read_prompts(given: Sequence[str] | None, source: str | None) -> list[Row]:
 
 
 def _read_input() -> list[Row]:
-    lines = sys.stdin.read().splitlines()
+    lines = list(sys.stdin)
     if next((line for line in lines if line.strip()), "").lstrip().startswith("{"):
         return parse_json_lines(lines, "standard input")
     return _of_lines(lines)
@@ -54,9 +61,10 @@ def _read_file(path: Path) -> list[Row]:
         return read_json_lines(path)
     if format_of(path) == ".txt":
         with open_text(path) as file:
-            return _of_lines(file.read().splitlines())
+            return _of_lines(file)
     raise LiftError(f"{path} must end in .jsonl or .txt, either also with .gz.")
 
 
-def _of_lines(lines: Sequence[str]) -> list[Row]:
-    return [{"prompt": line} for line in lines if line.strip()]
+def _of_lines(lines: Iterable[str]) -> list[Row]:
+    # The lines of a file: str.splitlines would split a prompt at a form feed or U+2028 too.
+    return [{"prompt": line.removesuffix("\n")} for line in lines if line.strip()]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lift.cli.eval_settings import read_options
 from lift.cli.parser import SentenceParser
 from lift.cli.sampling_flags import add_sampling_flags, sampling_config
+from lift.cli.yaml_flags import read_options
 from lift.errors import LiftError
 
 logger = logging.getLogger(__name__)

@@ -6,20 +6,21 @@ import dataclasses
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rich.console import Console
 from tqdm import tqdm
 
 from lift.cli.animation import Animation
-from lift.cli.answer_file import AnswerFile, Name
+from lift.cli.answer_file import AnswerFile
 from lift.cli.decoding_speed import DecodingSpeed, together
-from lift.data import PromptFrame, encode_prompt
+from lift.cli.wanted_answers import find_wanted
+from lift.data import PromptFrame
 from lift.errors import LiftError
 from lift.evaluation.answer_store import AnswerStore
-from lift.evaluation.answers import Answer, Prompt, Writer
+from lift.evaluation.answers import Answer, Writer
 from lift.evaluation.batches import BatchSize
 from lift.evaluation.loaded_model import load
 from lift.evaluation.processes import Processes
@@ -30,13 +31,6 @@ from lift.sampling import SamplingConfig
 from lift.tasks import show_answer
 
 logger = logging.getLogger(__name__)
-
-
-class _Wanted(NamedTuple):
-    """One answer that is wanted."""
-
-    name: Name
-    prompt: Prompt
 
 
 class SampleRun:
@@ -64,7 +58,7 @@ class SampleRun:
         self._writer = Writer(self._loaded, self._batch_size, AnswerStore(None), "")
         self._record = training_record(self._loaded.model)
         self._frame = self._find_frame()
-        self._wanted = list(self._find_wanted())
+        self._wanted = list(find_wanted(rows, options.num_samples, self._loaded, self._frame, config))
         if options.num_samples > 1 and not config.draws:
             logger.warning(
                 "%d answers to each prompt are wanted, and at temperature 0 all are one: set temperature",
@@ -123,44 +117,6 @@ class SampleRun:
                 markup=False,
             )
         return frame
-
-    def _find_wanted(self) -> Iterator[_Wanted]:
-        """Yield what is wanted; of rows with one prompt, the copies are numbered on, so that their draws differ."""
-        num_samples, seen = self._options.num_samples, dict[tuple[int, ...], int]()
-        for row, fields in enumerate(self._rows):
-            ids = tuple(self._encode(fields["prompt"]))
-            config = self._config.changed(
-                gen_length=None if self._config.infill else self._gen_length(ids),
-                suppress_ids=(*self._config.suppress_ids, *self._loaded.unknown_ids),
-                stop_ids=self._config.stop_ids or tuple(sorted(self._loaded.end_ids)),
-            )
-            first = seen.get(ids, 0)
-            seen[ids] = first + num_samples
-            for sample in range(num_samples):
-                yield _Wanted((row, sample), Prompt(ids, first + sample, config))
-
-    def _encode(self, prompt: str) -> list[int]:
-        """Return the ids of a prompt, with infill its masks too; say so where some characters are lost."""
-        tokenizer = self._loaded.tokenizer
-        if self._config.infill:
-            ids: list[int] = tokenizer(prompt)["input_ids"]
-            if self._loaded.mask_token_id not in ids:
-                mask = tokenizer.decode([self._loaded.mask_token_id])
-                raise LiftError(f"infill fills the masks of a prompt, and {prompt!r:.80} has no {mask}: write some.")
-        else:
-            ids = encode_prompt(prompt, tokenizer, self._frame)
-        if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids:
-            logger.warning(
-                "the tokenizer does not know parts of the prompt %.80r: the model reads %s there",
-                prompt,
-                tokenizer.unk_token,
-            )
-        return ids
-
-    def _gen_length(self, prompt_ids: Sequence[int]) -> int:
-        if self._config.gen_length is None and not prompt_ids:
-            raise LiftError("the prompt is empty, so it says nothing of how long the answer is: pass --gen_length.")
-        return len(prompt_ids) if self._config.gen_length is None else self._config.gen_length
 
     def _settings(self) -> dict[str, Any]:
         """Return all that an answer depends on beside its prompt."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lift.cli.parser import suggestion
+from lift.cli.parser import SentenceParser, suggestion
 from lift.cli.yaml_mapping import in_words, read_mapping
 from lift.errors import LiftError
 from lift.recipes import PRESETS, preset_names
@@ -90,6 +90,23 @@ def flags_of(setting: Setting) -> list[str]:
             raise LiftError(f"{origin}: {key} must be a list of plain values, got {in_words(strange[0])} in it.")
         return [f"--{key}", *map(str, value)]
     return [f"--{key}={value}"]
+
+
+def check_value(setting: Setting, words: Sequence[str], parser: SentenceParser) -> None:
+    """Parse the words of a setting by themselves, so that the sentence can name its file.
+
+    Raises:
+        LiftError: its value does not fit, or there are several where the flag takes one.
+    """
+    try:
+        unknown = parser.parse_apart(words)
+    except LiftError as error:
+        sentence = str(error).removeprefix("--")
+        if isinstance(setting.value, bool):
+            sentence += " YAML reads yes, no, on and off as true and false: put the word in quotes."
+        raise LiftError(f"{setting.origin}: {sentence}") from None
+    if unknown:
+        raise LiftError(f"{setting.origin}: {setting.key} takes one value, got a list of {len(setting.value)}.")
 
 
 def check_keys(settings: Sequence[Setting], known: Collection[str]) -> None:

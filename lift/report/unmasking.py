@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -16,6 +17,8 @@ from lift.errors import LiftError
 MASK = "\N{MIDDLE DOT}"
 COLUMNS = 72
 _LONGEST_SECONDS = 12.0
+# Line breaks, and the other characters without a glyph, of which XML allows few.
+_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
 
 
 class Level(NamedTuple):
@@ -69,9 +72,14 @@ class Unmasking:
     frames: Sequence[Sequence[Cell]]
 
     @property
+    def title_line(self) -> str:
+        """The title in one line."""
+        return " ".join(_UNSHOWN.sub(" ", self.title).split())
+
+    @property
     def heading(self) -> str:
         """The title in one line that fits a picture."""
-        line = " ".join(self.title.split())
+        line = self.title_line
         return line if cell_len(line) <= COLUMNS else set_cell_size(line, COLUMNS - 1).rstrip() + "…"
 
     @property
@@ -84,8 +92,7 @@ class Unmasking:
         found, line, column = [], 0, 0
         for cell in self.frames[-1]:
             text = MASK if cell.text is None else cell.text
-            shown = text.replace("\n", "")
-            width = cell_len(shown)
+            width = cell_len(shown(text))
             if column and column + width > COLUMNS:
                 line, column = line + 1, 0
             found.append(Place(line, column, width))
@@ -103,6 +110,11 @@ class Unmasking:
             else:
                 found.append(Span(frame[position], number, number + 1))
         return found
+
+
+def shown(text: str) -> str:
+    """Return a text as it stands in a line of a picture: tabs as four spaces, and no other control characters."""
+    return _UNSHOWN.sub("", text.replace("\t", "    "))
 
 
 def legend_words() -> list[str]:

@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 from lift.errors import LiftError
-from lift.report.unmasking import COLUMNS, LEVELS, MASK, Cell, Place, Unmasking, legend_words, level_of
+from lift.report.unmasking import COLUMNS, LEVELS, MASK, Cell, Place, Unmasking, legend_words, level_of, shown
 
 _ADVANCE, _LINE, _MARGIN, _SIZE = 9, 22, 16, 15  # pixels: of a column, a line, around, of a letter
 _FIRST = 3  # line of the text, below a legend and the title
@@ -55,7 +55,7 @@ def _draw(draw: Any, frame: Any, places: list[Place], font: Any, heading: str) -
         else:
             level = None if cell.confidence is None else level_of(cell.confidence)
             colour = _INK if level is None else LEVELS[level].on_light
-            _write(draw, place, cell.text.replace("\n", ""), colour, font, level == len(LEVELS) - 1)
+            _write(draw, place, shown(cell.text), colour, font, level == len(LEVELS) - 1)
 
 
 def _write(draw: Any, place: Place, text: str, colour: str, font: Any, is_underlined: bool = False) -> None:

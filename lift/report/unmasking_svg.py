@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from lift.report.unmasking import COLUMNS, LEVELS, MASK, Place, Span, Unmasking, legend_words, level_of
+from lift.report.unmasking import COLUMNS, LEVELS, MASK, Place, Span, Unmasking, legend_words, level_of, shown
 
 _ADVANCE, _LINE, _MARGIN, _SIZE = 8.4, 22, 16, 14  # pixels: of a column, a line, around, of a letter
 _FIRST = 3  # line of the text, below a legend and the title
@@ -18,7 +18,7 @@ def render(unmasking: Unmasking) -> bytes:
     width, height = round(2 * _MARGIN + COLUMNS * _ADVANCE), 2 * _MARGIN + num_lines * _LINE
     length = len(unmasking.frames) + _LAST
     seconds = length * unmasking.seconds_a_frame
-    title = escape(unmasking.title)
+    title = escape(unmasking.title_line)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="{title}">',
@@ -59,7 +59,7 @@ def _drawn(span: Span, place: Place, num_frames: int, length: int, seconds: floa
     if cell.text is None:
         look, text, x, fit = "mask", MASK, _x(place.column + (place.width - 1) / 2), ""
     else:
-        text = cell.text.replace("\n", "")
+        text = shown(cell.text)
         if not text.strip():
             return ""
         look = "" if cell.confidence is None else f"l{level_of(cell.confidence)}"

@@ -26,7 +26,7 @@ def responses(path):
 
 
 def test_lines_of_all_processes_are_merged_in_order_without_loss_or_copy(tmp_path):
-    path = tmp_path / "out.jsonl"
+    path = tmp_path / "out[1].jsonl"  # no pattern
     first, second = opened(path), opened(path, rank=1)
     write(first, 2), write(second, 1), write(second, 0, 1), write(first, 0)
     assert responses(path) == ["2-0é", "0-0é"]
@@ -34,7 +34,7 @@ def test_lines_of_all_processes_are_merged_in_order_without_loss_or_copy(tmp_pat
     second.merge(names)
     first.merge(names)
     assert responses(path) == ["0-0é", "0-1é", "1-0é", "2-0é"]
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["out.jsonl", "out.jsonl.settings.json"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["out[1].jsonl", "out[1].jsonl.settings.json"]
     assert set(opened(path).answers) == set(names)
     assert json.loads(path.read_text("utf-8").splitlines()[0]) == {
         "prompt": "a", "id": 0, "row": 0, "sample": 0, "response": "0-0é",

@@ -37,6 +37,9 @@ def test_unknown_names_are_one_sentence(monkeypatch):
 
     with pytest.raises(LiftError, match="'other' is none of the tasks: write TASK=FILE"):
         open_tasks(["countdown"], ["other=x"], trained_on=None)
+    for pair in ("countdown", "countdown="):
+        with pytest.raises(LiftError, match="countdown has no file: write countdown=FILE"):
+            open_tasks(["countdown"], [pair], trained_on=None)
     with pytest.raises(LiftError, match="no task is named"):
         open_tasks(task_names(","), [], trained_on=None)
     monkeypatch.setattr("lm_eval.tasks.TaskManager", Empty)

@@ -63,3 +63,12 @@ def test_a_required_flag_is_named():
 def test_a_suggestion_is_made_only_where_one_is_close():
     assert suggestion("methd", ["method", "model"], "lift x") == ", did you mean 'method'?"
     assert suggestion("zzz", ["method"], "lift x") == ": lift x lists what there is."
+
+
+def test_words_alone_are_parsed_whatever_else_a_command_must_have(parser):
+    parser.add_argument("--model", required=True)
+    assert parser.parse_apart(["--max_steps", "3"]) == [] and parser.parse_apart(["--rate", "1", "2"]) == ["2"]
+    with pytest.raises(LiftError, match=r"--rate must be a number, got 'fast'"):
+        parser.parse_apart(["--rate", "fast"])
+    with pytest.raises(LiftError, match="required: --model"):
+        parser.parse_args([])

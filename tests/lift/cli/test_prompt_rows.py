@@ -27,6 +27,26 @@ def test_prompts_come_from_the_command_a_file_or_standard_input(tmp_path, monkey
         assert read_prompts(None, "-") == expected
 
 
+def test_only_a_line_break_ends_a_line(tmp_path, monkeypatch):
+    """Form feeds and U+2028 end one for str.splitlines, and JSON allows the latter in a text."""
+    (tmp_path / "rows.txt").write_text("a\x0cb\u2028c\nd\n", "utf-8")
+    assert read_prompts(None, str(tmp_path / "rows.txt")) == [{"prompt": "a\x0cb\u2028c"}, {"prompt": "d"}]
+    monkeypatch.setattr("sys.stdin", io.StringIO('{"prompt": "b\u2028c"}\n'))
+    assert read_prompts(None, "-") == [{"prompt": "b\u2028c"}]
+
+
+def test_processes_do_not_share_standard_input(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(LiftError, match="several processes cannot share standard input: pass --prompts FILE"):
+        read_prompts(None, "-")
+
+
+def test_text_in_another_encoding_is_refused_by_its_name(tmp_path):
+    (tmp_path / "rows.txt").write_bytes(b"caf\xe9\n")
+    with pytest.raises(LiftError, match=r"rows.txt cannot be read as text in UTF-8"):
+        read_prompts(None, str(tmp_path / "rows.txt"))
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

@@ -43,6 +43,12 @@ def test_a_heading_is_one_line_that_fits():
         assert heading.endswith("…") and COLUMNS - 1 <= cell_len(heading) <= COLUMNS
 
 
+def test_characters_without_a_glyph_are_left_out_of_lines():
+    cells = [Cell("a\r\n"), Cell("\t\x0cb\x00"), Cell("\u2028")]
+    assert Unmasking("", [cells]).places() == [Place(0, 0, 1), Place(1, 0, 5), Place(1, 5, 0)]
+    assert Unmasking("a\x1b[1m\tb", [[A]]).heading == "a [1m b"
+
+
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(LiftError, match=r"run.png must end in .gif, .html, .svg, got '.png'"):
         save_unmasking(tmp_path / "run.png", Unmasking("", [[A]]))

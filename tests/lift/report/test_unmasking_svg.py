@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from lift.report import Cell, Unmasking
 from lift.report.unmasking_svg import render
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -42,6 +43,12 @@ def test_each_step_is_shown_in_its_turn_and_the_last_one_without_motion(unmaskin
         assert sorted(shown_at(root, (number + 0.5) / length)) == sorted(expected)
     still = [text for text in root.findall(f"{SVG}text")[6:] if text.get("opacity", "1") == "1"]
     assert ["".join(text.itertext()) for text in still] == ["97.0%Hello", "60.0%<world>", "90.0%end"]
+
+
+def test_what_xml_forbids_breaks_no_picture():
+    text = "a\x00\x0c\x1b\ufffe\tb"
+    root = ElementTree.fromstring(render(Unmasking(text, [[Cell(None)], [Cell(text, 0.9)]])))
+    assert root.get("aria-label") == "a b" and shown_at(root, 0.9) == ["90.0%a    b"]
 
 
 @pytest.mark.parametrize("scheme", ["@media(prefers-color-scheme:dark)", "text-decoration:underline"])
