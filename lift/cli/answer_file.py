@@ -57,11 +57,18 @@ class AnswerFile:
             file.write(_line(record))
 
     def merge(self, names: Sequence[Name]) -> None:
-        """Put the lines of all processes into the file, in order; process 0 does, when all have come here."""
+        """Put the lines of all processes into the file, in order; process 0 does, when all have come here.
+
+        Raises: LiftError if some of `names` are on no disk that it sees; nothing is lost.
+        """
         self._barrier()
         if self._rank == 0:
             found = self._read()
-            assert set(names) <= set(found)
+            if not set(names) <= set(found):
+                raise LiftError(
+                    f"{self._path}: answers of other processes are not beside it: pass an --output in a folder that "
+                    "all processes share."
+                )
             with atomic_write(self._path) as file:
                 file.writelines(_line(found[name]) for name in sorted(found))
             for part in self._files():
@@ -77,8 +84,8 @@ class AnswerFile:
                 file.write(json.dumps(settings, indent=1, ensure_ascii=False).encode() + b"\n")
             return
         try:
-            old = json.loads(place.read_text("utf-8"))
-        except (OSError, ValueError):
+            old = dict(json.loads(place.read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
             raise LiftError(
                 f"{self._path} is there, and no settings beside it, so lift sample did not write it: choose another."
             ) from None

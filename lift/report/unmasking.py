@@ -135,6 +135,8 @@ def check_unmasking_path(path: Path) -> None:
     """Raise LiftError unless an unmasking can be saved under this name."""
     if path.suffix not in FORMATS:
         raise LiftError(f"{path} must end in {', '.join(FORMATS)}, got {path.suffix!r}.")
+    if path.is_dir():
+        raise LiftError(f"{path} is a folder: name a file.")
     if not path.parent.is_dir():
         raise LiftError(f"{path}: there is no folder {path.parent}: make it, or choose another.")
 

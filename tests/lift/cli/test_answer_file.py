@@ -72,7 +72,18 @@ def test_what_does_not_fit_is_refused_and_left_as_it_is(tmp_path):
     path.write_bytes(b"something else\n")
     with pytest.raises(LiftError, match="line 1 is no answer of lift sample"):
         opened(path)
+    (tmp_path / "out.jsonl.settings.json").write_text("[1]")
+    with pytest.raises(LiftError, match="is there, and no settings beside it"):
+        opened(path)
     (tmp_path / "out.jsonl.settings.json").unlink()
     with pytest.raises(LiftError, match="is there, and no settings beside it"):
         opened(path)
     assert path.read_bytes() == b"something else\n"
+
+
+def test_nothing_is_lost_where_another_process_writes_to_another_disk(tmp_path):
+    path = tmp_path / "out.jsonl"
+    write(file := opened(path), 1)
+    with pytest.raises(LiftError, match="pass an --output in a folder that all processes share"):
+        file.merge([(0, 0), (1, 0)])
+    assert responses(path) == ["1-0é"]

@@ -52,5 +52,8 @@ def test_characters_without_a_glyph_are_left_out_of_lines():
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(LiftError, match=r"run.png must end in .gif, .html, .svg, got '.png'"):
         save_unmasking(tmp_path / "run.png", Unmasking("", [[A]]))
+    (tmp_path / "folder.svg").mkdir()
+    with pytest.raises(LiftError, match=r"folder.svg is a folder: name a file"):
+        check_unmasking_path(tmp_path / "folder.svg")
     with pytest.raises(LiftError, match="there is no folder"):
         check_unmasking_path(tmp_path / "gone" / "run.svg")
