@@ -1,0 +1,96 @@
+"""`python -m benchmarks.study`: run what PROTOCOL.md says, or go on with it, and write the report.
+
+Every job, a base model, a half-way model or a run, is a line of OUTPUT/runs.jsonl. A study that was stopped goes on
+where it was when the same command is given again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+from benchmarks.harness.json_record import RESULTS, append_line
+from benchmarks.study.plan import FULL, QUICK, Job, Plan
+from benchmarks.study.report import write_report
+from benchmarks.study.results import Line, open_session, results_path
+from benchmarks.study.runs import perform
+from benchmarks.study.starts import start_path
+from lift.errors import LiftError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command."""
+    options = _parser().parse_args(arguments)
+    plan, name = (QUICK, "study-quick") if options.quick else (FULL, "study")
+    folder: Path = options.output or RESULTS / name
+    logging.basicConfig(format="%(message)s")
+    command = " ".join(["python -m benchmarks.study", *(sys.argv[1:] if arguments is None else arguments)])
+    done = open_session(folder, plan, command)
+    for jobs in ([Job("base")], [*plan.starts()], [*plan.runs()]):
+        waiting = [job for job in jobs if not _is_done(job, done, folder, plan)]
+        began = time.monotonic()
+        for number, line in enumerate(_performed(waiting, folder, plan, options.workers), start=1):
+            _keep(line, done, folder)
+            left = (time.monotonic() - began) / number * (len(waiting) - number)
+            print(f"[{number}/{len(waiting)}, {left / 60:.0f} min left] {_shown(line)}", flush=True)
+    print(f"wrote {write_report(folder, plan)}")
+
+
+def _is_done(job: Job, done: Mapping[Job, Line], folder: Path, plan: Plan) -> bool:
+    """A model whose line is there but whose weights are not, as in a fresh checkout, is made anew."""
+    return job in done and (job.kind == "run" or start_path(folder, job, plan).exists())
+
+
+def _keep(line: Line, done: Mapping[Job, Line], folder: Path) -> None:
+    """Append a line, or compare it with the one that is there.
+
+    Raises:
+        LiftError: a model that was made anew is not the same.
+    """
+    job = Job.of_line(line)
+    if job not in done:
+        append_line(results_path(folder), line)
+    elif line["found"] != done[job]["found"]:
+        raise LiftError(f"this machine makes another {job} than {results_path(folder)} has: choose another --output.")
+
+
+def _performed(jobs: Iterable[Job], folder: Path, plan: Plan, num_workers: int) -> Iterator[Line]:
+    """Yield lines as they come; only this process writes, so that no two lines mix."""
+    if num_workers == 1:
+        yield from (perform(job, folder, plan) for job in jobs)
+        return
+    with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(perform, job, folder, plan) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _shown(line: Line) -> str:
+    job, found = line["job"], line["found"]
+    words = [job["kind"], job["setting"], f"start {job['start']}, seed {job['seed']}", job["method"]]
+    if "answers" in found:
+        words.append(f"{found['answers']:.1%} answers")
+    return ", ".join(word for word in words if word) + f", {line['seconds']['all']:.0f} s"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.study", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="one task, two methods, tiny sizes: does everything run?")
+    parser.add_argument("--workers", type=int, default=2, help="processes, of one thread each (default: 2)")
+    parser.add_argument("--output", type=Path, help="folder of the results (default: in benchmarks/results)")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

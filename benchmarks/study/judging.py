@@ -1,0 +1,67 @@
+"""How a model is judged: what it writes in few and in many steps, and the likelihood it gives to masked tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.study.model import MAX_LENGTH
+from benchmarks.study.tasks import Row, build_tokenizer
+from lift import generate, prepare_dataset
+from lift_kernels import corrupt_tokens
+
+MASK_RATES = (0.1, 0.3, 0.5, 0.7, 0.9)
+_MASK_SEED = 7
+
+
+class RowsToJudge:
+    """Rows of one length, as ids.
+
+    Args:
+        rows: whose prompts have one length, and whose responses have one.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._tokenizer = build_tokenizer()
+        data = prepare_dataset(
+            [row._asdict() for row in rows], self._tokenizer, max_length=MAX_LENGTH, show_progress=False
+        )
+        (self._prompt_length,) = set(data["prompt_length"])
+        self._ids = torch.tensor(data["input_ids"][:])
+
+    def written(self, model: Any, steps: int | None = None) -> dict[str, float]:
+        """Let `model` write the responses in `steps` forwards (None: one token each).
+
+        Returns: the shares, in [0, 1], of right answers, the word before the end token, and of whole responses.
+        """
+        expected = self._ids[:, self._prompt_length :]
+        written = generate(
+            model, self._ids[:, : self._prompt_length], gen_length=expected.shape[1], steps=steps,
+            mask_token_id=self._tokenizer.mask_token_id,
+        )[:, self._prompt_length :]  # fmt: skip
+        is_right = written == expected
+        return {"answers": _share(is_right[:, -2]), "responses": _share(is_right.all(1))}
+
+    @torch.no_grad()
+    def nll(self, model: Any) -> list[float]:
+        """Return the mean loss of masked tokens in nats at each of `MASK_RATES`; the masks are always the same.
+
+        `model` is one that `apply_lift_kernels` patched.
+        """
+        is_response = (torch.arange(self._ids.shape[1]) >= self._prompt_length).expand_as(self._ids)
+        found = []
+        for rate in MASK_RATES:
+            masked = corrupt_tokens(
+                self._ids, torch.full((len(self._ids),), rate), mask_token_id=self._tokenizer.mask_token_id,
+                seed=_MASK_SEED, maskable=is_response,
+            )  # fmt: skip
+            labels = self._ids.where(masked.is_masked, -100)
+            found.append(float(model.eval()(input_ids=masked.input_ids, labels=labels).loss))
+        return found
+
+
+def _share(is_right: Tensor) -> float:
+    return float(is_right.double().mean())

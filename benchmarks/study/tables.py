@@ -1,0 +1,106 @@
+"""Tables of Markdown: predicted and found, each method in each setting, likelihood by mask rate, and the starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.study.comparisons import OUTCOMES, Comparison, Found, Outcome, Runs, compare, values_of
+from benchmarks.study.judging import MASK_RATES
+from benchmarks.study.plan import Plan
+from benchmarks.study.predictions import PREDICTIONS
+from benchmarks.study.statistics import Difference, holm, sign_flip_p_value
+
+REFERENCE = "sft"
+
+
+def predictions_table(runs: Runs) -> str:
+    """Return every prediction beside what was found; the primaries with Holm's correction."""
+    found = [compare(runs, prediction.comparison) for prediction in PREDICTIONS]
+    primary = [i for i, prediction in enumerate(PREDICTIONS) if prediction.is_primary and found[i] is not None]
+    adjusted = dict(zip(primary, holm([_known(found[i]).by_start.p_value for i in primary]), strict=True))
+    rows = []
+    for number, (prediction, result) in enumerate(zip(PREDICTIONS, found, strict=True)):
+        of, outcome = prediction.comparison, OUTCOMES[prediction.comparison.outcome]
+        name = f"{of.method} - {of.against}" + (" (**primary**)" if prediction.is_primary else "")
+        predicted = prediction.verdict + (f" ({prediction.explored})" if prediction.explored else "")
+        row = [of.setting, outcome.name, name, predicted]
+        if result is not None:
+            p = f"{result.by_start.p_value:.2g}" + (f", Holm {adjusted[number]:.2g}" if number in adjusted else "")
+            row += [
+                result.verdict, _interval(result.by_start, outcome), p, _interval(result.by_run, outcome),
+                f"{sign_flip_p_value(result.differences):.2g}", _wins(result.differences),
+            ]  # fmt: skip
+        rows.append(row)
+    header = (
+        "setting", "outcome", "comparison", "predicted", "found", "by half-way model", "p (t)", "by run",
+        "p (sign-flip)", "runs above 0",
+    )  # fmt: skip
+    return markdown(header, rows)
+
+
+def methods_table(runs: Runs, setting: str, methods: Iterable[str]) -> str:
+    """Return means of all outcomes, and below each its difference from SFT of equal steps by half-way model."""
+    rows = []
+    for method in methods:
+        values = {name: [*values_of(runs, setting, method, name).values()] for name in OUTCOMES}
+        if not values["answers"]:
+            continue
+        row = [method, str(len(values["answers"]))]
+        for name, outcome in OUTCOMES.items():
+            found = compare(runs, Comparison(setting, name, method, REFERENCE)) if method != REFERENCE else None
+            beside = f"<br>{_interval(found.by_start, outcome)}" if found else ""
+            row.append(f"{np.mean(values[name]):.{outcome.digits}f}{beside}")
+        rows.append(row)
+    return markdown(("method", "runs", *(outcome.name for outcome in OUTCOMES.values())), rows)
+
+
+def likelihood_table(runs: Runs, setting: str, methods: Iterable[str]) -> str:
+    """Return the mean NLL at each mask rate."""
+    rows = []
+    for method in methods:
+        nll = [found["nll_by_rate"] for job, found in runs.items() if (job.setting, job.method) == (setting, method)]
+        if nll:
+            rows.append([method, *(f"{value:.4f}" for value in np.mean(nll, axis=0))])
+    return markdown(("method", *(f"t = {rate:g}" for rate in MASK_RATES)), rows)
+
+
+def starts_table(lines: Iterable[dict[str, Any]], plan: Plan) -> str:
+    """Return how far each half-way model was, on the rows that its runs are judged by."""
+    rows = [
+        [
+            line["job"]["setting"], str(line["job"]["start"]), str(line["found"]["rounds"] * plan.round_steps),
+            *(f"{line['found'][name]:.1%}" for name in ("calibration", "answers", "responses")),
+        ]
+        for line in lines if line.get("job", {}).get("kind") == "half-way"
+    ]  # fmt: skip
+    header = ("setting", "start", "steps", "whole responses, calibration", "answers, test", "whole responses, test")
+    return markdown(header, sorted(rows))
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of Markdown; short rows are filled with empty cells."""
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join([*row, *[""] * (len(header) - len(row))]) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _interval(difference: Difference, outcome: Outcome) -> str:
+    if not math.isfinite(difference.low):
+        return f"{difference.mean:+.{outcome.digits}f}"
+    return (
+        f"{difference.mean:+.{outcome.digits}f} "
+        f"[{difference.low:+.{outcome.digits}f}, {difference.high:+.{outcome.digits}f}]"
+    )
+
+
+def _wins(differences: Sequence[float]) -> str:
+    return f"{sum(difference > 0 for difference in differences)} of {len(differences)}"
+
+
+def _known(found: Found | None) -> Found:
+    assert found is not None
+    return found

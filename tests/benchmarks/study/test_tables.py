@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from benchmarks.study.comparisons import runs_of
+from benchmarks.study.plan import FULL
+from benchmarks.study.predictions import PREDICTIONS
+from benchmarks.study.tables import likelihood_table, methods_table, predictions_table, starts_table
+from tests.benchmarks.study.lines import made_lines
+
+
+def cells(table):
+    return [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines()[2:]]
+
+
+def test_predicted_and_found_stand_side_by_side_and_the_primaries_are_corrected():
+    # A gain as large as the noise between half-way models, so that p values are neither 0 nor 1.
+    runs = runs_of(made_lines({("fsa", "lift3"): 0.05, ("fsa", "hard"): 0.05, ("sort6_short", "lift3"): -0.2}))
+    rows = cells(predictions_table(runs))
+    assert len(rows) == len(PREDICTIONS) and all(len(row) == 10 for row in rows)
+    by_name = {(row[0], row[1], row[2]): row for row in rows}
+    against_sft = by_name["fsa", "answers, one token a step", "lift3 - sft"]
+    assert against_sft[3:5] == ["better (+7.7)", "better"] and against_sft[5].startswith("+5.0 [+4.9")
+    assert against_sft[9] == "20 of 20" and "Holm" not in against_sft[6]
+    assert by_name["sort6_short", "answers, one token a step", "lift3 - sft"][4] == "worse"
+    assert sum("Holm" in row[6] for row in rows) == 2
+
+
+def test_a_study_in_part_leaves_cells_empty():
+    runs = runs_of(made_lines({}))
+    part = {job: found for job, found in runs.items() if job.setting == "sort6" and job.method in ("sft", "lift3")}
+    rows = cells(predictions_table(part))
+    assert [row[2] for row in rows if row[4]] == ["lift3 - sft"]
+    assert [row[0] for row in cells(methods_table(part, "sort6", FULL.methods))] == ["sft", "lift3"]
+
+
+def test_methods_stand_beside_sft_of_equal_steps():
+    rows = {
+        row[0]: row
+        for row in cells(
+            methods_table(runs_of(made_lines({("fsa", "hard"): 0.1})), "fsa", [*FULL.methods, *FULL.beside])
+        )
+    }
+    assert rows["sft"][1:3] == ["20", "40.0"]
+    assert rows["hard"][2].startswith("50.0<br>+10.0 [")
+    assert rows["cart"][1] == "5"
+
+
+def test_likelihood_and_starts_are_listed():
+    lines = made_lines({})
+    assert cells(likelihood_table(runs_of(lines), "fsa", ["sft"])) == [
+        ["sft", "0.1000", "0.2000", "0.3000", "0.4000", "0.5000"]
+    ]
+    rows = cells(starts_table(lines, FULL))
+    assert len(rows) == 15 and rows[-1] == ["sort6", "4", "160", "12.0%", "30.0%", "11.0%"]
