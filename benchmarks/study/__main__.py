@@ -10,17 +10,15 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.harness.json_record import RESULTS, append_line
 from benchmarks.study.plan import FULL, QUICK, Job, Plan
 from benchmarks.study.report import write_report
 from benchmarks.study.results import Line, open_session, results_path
-from benchmarks.study.runs import perform
 from benchmarks.study.starts import start_path
+from benchmarks.study.workers import performed, worker_pool
 from lift.errors import LiftError
 
 
@@ -32,13 +30,14 @@ def main(arguments: list[str] | None = None) -> None:
     logging.basicConfig(format="%(message)s")
     command = " ".join(["python -m benchmarks.study", *(sys.argv[1:] if arguments is None else arguments)])
     done = open_session(folder, plan, command)
-    for jobs in ([Job("base")], [*plan.starts()], [*plan.runs()]):
-        waiting = [job for job in jobs if not _is_done(job, done, folder, plan)]
-        began = time.monotonic()
-        for number, line in enumerate(_performed(waiting, folder, plan, options.workers), start=1):
-            _keep(line, done, folder)
-            left = (time.monotonic() - began) / number * (len(waiting) - number)
-            print(f"[{number}/{len(waiting)}, {left / 60:.0f} min left] {_shown(line)}", flush=True)
+    with worker_pool(options.workers) as pool:
+        for jobs in ([Job("base")], [*plan.starts()], [*plan.runs()]):  # each stage needs the one before
+            waiting = [job for job in jobs if not _is_done(job, done, folder, plan)]
+            began = time.monotonic()
+            for number, line in enumerate(performed(pool, waiting, folder, plan), start=1):
+                _keep(line, done, folder)
+                left = (time.monotonic() - began) / number * (len(waiting) - number)
+                print(f"[{number}/{len(waiting)}, {left / 60:.0f} min left] {_shown(line)}", flush=True)
     print(f"wrote {write_report(folder, plan)}")
 
 
@@ -58,20 +57,6 @@ def _keep(line: Line, done: Mapping[Job, Line], folder: Path) -> None:
         append_line(results_path(folder), line)
     elif line["found"] != done[job]["found"]:
         raise LiftError(f"this machine makes another {job} than {results_path(folder)} has: choose another --output.")
-
-
-def _performed(jobs: Iterable[Job], folder: Path, plan: Plan, num_workers: int) -> Iterator[Line]:
-    """Yield lines as they come; only this process writes, so that no two lines mix."""
-    if num_workers == 1:
-        yield from (perform(job, folder, plan) for job in jobs)
-        return
-    with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(perform, job, folder, plan) for job in jobs]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _shown(line: Line) -> str:

@@ -80,6 +80,7 @@ def _nll_and_answers(axes: Axes, runs: Runs, setting: str, plan: Plan) -> None:
         colour, marker = _STYLES[method]
         axes.plot(nll, answers, color=colour, marker=marker, linestyle="none", label=method)
     axes.set(xlabel="NLL of masked tokens, nats", ylabel="answers, %")
+    axes.locator_params(axis="x", nbins=5)
 
 
 def _means(

@@ -13,7 +13,7 @@ from benchmarks.study.judging import RowsToJudge
 from benchmarks.study.methods import BESIDE, METHODS
 from benchmarks.study.model import load_model, train
 from benchmarks.study.plan import Job, Plan
-from benchmarks.study.starts import base_skill, make_base, make_halfway, start_path, test_rows
+from benchmarks.study.starts import base_skill, held_out_rows, make_base, make_halfway, start_path
 from benchmarks.study.streams import seed_of, stream
 from benchmarks.study.tasks import TASKS, draw_rows
 from lift.evaluation.weights_digest import weights_digest
@@ -34,7 +34,7 @@ def perform(job: Job, folder: Path, plan: Plan) -> dict[str, Any]:
 def make_run(job: Job, folder: Path, plan: Plan) -> dict[str, Any]:
     """Fine-tune and judge; shares are in [0, 1], losses in nats."""
     setting, method = plan.settings[job.setting], (METHODS | BESIDE)[job.method]
-    test = test_rows(job, plan)
+    test = held_out_rows(job, plan)
     names = (job.setting, job.start, job.seed)  # not the method: all methods see the same rows, times and order
     rows = draw_rows(TASKS[setting.task], plan.train_rows, stream("train", *names), exclude=set(test))
     model = load_model(start_path(folder, job, plan))

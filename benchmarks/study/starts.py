@@ -21,7 +21,7 @@ def start_path(folder: Path, job: Job, plan: Plan) -> Path:
     return folder / "models" / f"{job.setting}-{job.start}.safetensors"
 
 
-def test_rows(job: Job, plan: Plan) -> list[Row]:
+def held_out_rows(job: Job, plan: Plan) -> list[Row]:
     """Return the rows by which all runs from one start are judged."""
     task = TASKS[plan.settings[job.setting].task]
     return draw_rows(task, plan.test_rows, stream("test", job.setting, job.start))
@@ -60,7 +60,7 @@ def make_base(job: Job, folder: Path, plan: Plan) -> dict[str, Any]:
 
 def make_halfway(job: Job, folder: Path, plan: Plan) -> dict[str, Any]:
     """Train from the base model by rounds of SFT, until enough calibration responses are right, and keep the model."""
-    task, test = TASKS[plan.settings[job.setting].task], test_rows(job, plan)
+    task, test = TASKS[plan.settings[job.setting].task], held_out_rows(job, plan)
     calibration = draw_rows(
         task, plan.calibration_rows, stream("calibration", job.setting, job.start), exclude=set(test)
     )
