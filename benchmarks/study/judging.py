@@ -15,6 +15,7 @@ from lift_kernels import corrupt_tokens
 
 MASK_RATES = (0.1, 0.3, 0.5, 0.7, 0.9)
 _MASK_SEED = 7
+_BATCH = 50  # what a core's cache holds: 200 rows at once took 1.6 times as long
 
 
 class RowsToJudge:
@@ -38,11 +39,14 @@ class RowsToJudge:
         Returns: the shares, in [0, 1], of right answers, the word before the end token, and of whole responses.
         """
         expected = self._ids[:, self._prompt_length :]
-        written = generate(
-            model, self._ids[:, : self._prompt_length], gen_length=expected.shape[1], steps=steps,
-            mask_token_id=self._tokenizer.mask_token_id,
-        )[:, self._prompt_length :]  # fmt: skip
-        is_right = written == expected
+        written = [
+            generate(
+                model, prompts, gen_length=expected.shape[1], steps=steps,
+                mask_token_id=self._tokenizer.mask_token_id,
+            )
+            for prompts in self._ids[:, : self._prompt_length].split(_BATCH)
+        ]  # fmt: skip
+        is_right = torch.cat(written)[:, self._prompt_length :] == expected
         return {"answers": _share(is_right[:, -2]), "responses": _share(is_right.all(1))}
 
     @torch.no_grad()
