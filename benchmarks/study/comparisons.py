@@ -60,7 +60,9 @@ class Found:
     """(runs,)"""
 
     verdict: str
-    """better, worse, alike or open."""
+    """better, worse, alike or open: of the half-way models, which decide."""
+
+    verdict_by_run: str
 
 
 def runs_of(lines: Iterable[Mapping[str, Any]]) -> dict[Job, Mapping[str, Any]]:
@@ -93,7 +95,8 @@ def compare(runs: Runs, comparison: Comparison) -> Found | None:
     by_run = paired_difference([*differences.values()])
     means = [sum(values) / len(values) for values in by_start.values()]
     of_starts = by_run if len(means) == 1 else paired_difference(means)
-    return Found(by_run, of_starts, [*differences.values()], verdict(of_starts, OUTCOMES[comparison.outcome]))
+    outcome = OUTCOMES[comparison.outcome]
+    return Found(by_run, of_starts, [*differences.values()], verdict(of_starts, outcome), verdict(by_run, outcome))
 
 
 def verdict(difference: Difference, outcome: Outcome) -> str:

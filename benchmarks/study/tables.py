@@ -15,13 +15,18 @@ from benchmarks.study.predictions import PREDICTIONS
 from benchmarks.study.statistics import Difference, holm, sign_flip_p_value
 
 REFERENCE = "sft"
+_ALPHA = 0.05
 
 
 def predictions_table(runs: Runs) -> str:
     """Return every prediction beside what was found; the primaries with Holm's correction."""
     found = [compare(runs, prediction.comparison) for prediction in PREDICTIONS]
-    primary = [i for i, prediction in enumerate(PREDICTIONS) if prediction.is_primary and found[i] is not None]
-    adjusted = dict(zip(primary, holm([_known(found[i]).by_start.p_value for i in primary]), strict=True))
+    p_values = {  # a primary that is not there yet still belongs to the family
+        number: 1.0 if result is None else result.by_start.p_value
+        for number, result in enumerate(found)
+        if PREDICTIONS[number].is_primary
+    }
+    adjusted = dict(zip(p_values, holm([*p_values.values()]), strict=True))
     rows = []
     for number, (prediction, result) in enumerate(zip(PREDICTIONS, found, strict=True)):
         of, outcome = prediction.comparison, OUTCOMES[prediction.comparison.outcome]
@@ -31,8 +36,9 @@ def predictions_table(runs: Runs) -> str:
         if result is not None:
             p = f"{result.by_start.p_value:.2g}" + (f", Holm {adjusted[number]:.2g}" if number in adjusted else "")
             row += [
-                result.verdict, _interval(result.by_start, outcome), p, _interval(result.by_run, outcome),
-                f"{sign_flip_p_value(result.differences):.2g}", _wins(result.differences),
+                _words(result, adjusted.get(number)), _interval(result.by_start, outcome), p,
+                _interval(result.by_run, outcome), f"{sign_flip_p_value(result.differences):.2g}",
+                _wins(result.differences),
             ]  # fmt: skip
         rows.append(row)
     header = (
@@ -97,10 +103,15 @@ def _interval(difference: Difference, outcome: Outcome) -> str:
     )
 
 
+def _words(found: Found, adjusted: float | None) -> str:
+    """Return the verdict, what Holm's correction leaves of it, and where runs say otherwise than half-way models."""
+    words = [found.verdict]
+    if adjusted is not None and adjusted >= _ALPHA and found.verdict in ("better", "worse"):
+        words.append("not after correction")
+    if found.verdict_by_run != found.verdict:
+        words.append(f"by run {found.verdict_by_run}")
+    return ", ".join(words)
+
+
 def _wins(differences: Sequence[float]) -> str:
     return f"{sum(difference > 0 for difference in differences)} of {len(differences)}"
-
-
-def _known(found: Found | None) -> Found:
-    assert found is not None
-    return found

@@ -24,6 +24,21 @@ def test_predicted_and_found_stand_side_by_side_and_the_primaries_are_corrected(
     assert sum("Holm" in row[6] for row in rows) == 2
 
 
+def test_what_the_correction_takes_and_where_runs_disagree_is_said():
+    lines = made_lines({})
+    for line in lines:
+        job = line["job"]
+        if (job.get("setting"), job["method"]) == ("fsa", "lift3"):
+            # By half-way model p is a little below 0.05, which Holm doubles: the other primary finds nothing.
+            line["found"]["answers"] = 0.4 + (0.01, 0.02, 0.03, 0.05, 0.005)[job["start"]]
+        if (job.get("setting"), job["method"]) == ("depth", "hard"):
+            line["found"]["answers"] = 0.4 + (0.04, -0.02, 0.03, 0.05, 0.03)[job["start"]]
+    rows = cells(predictions_table(runs_of(lines)))
+    by_name = {(row[0], row[2]): row[4] for row in rows if row[1] == "answers, one token a step"}
+    assert by_name["fsa", "lift3 - sft_x1.22 (**primary**)"] == "better, not after correction"
+    assert by_name["depth", "hard - sft"] == "alike, by run better"
+
+
 def test_a_study_in_part_leaves_cells_empty():
     runs = runs_of(made_lines({}))
     part = {job: found for job, found in runs.items() if job.setting == "sort6" and job.method in ("sft", "lift3")}
