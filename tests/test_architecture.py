@@ -43,6 +43,7 @@ FLOORS = {
     "lift.models": 14,
     "lift.recipes": 14,
     "lift.report": 14,
+    "lift.analysis": 15,
     "lift.sampling": 15,
     "lift.training": 15,
     "lift.evaluation": 16,

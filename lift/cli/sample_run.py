@@ -21,10 +21,10 @@ from lift.data import PromptFrame
 from lift.errors import LiftError
 from lift.evaluation.answer_store import AnswerStore
 from lift.evaluation.answers import Answer, Writer
-from lift.evaluation.batches import BatchSize
 from lift.evaluation.loaded_model import load
 from lift.evaluation.processes import Processes
 from lift.evaluation.weights_digest import weights_digest
+from lift.models.batches import BatchSize
 from lift.models.training_record import training_record
 from lift.report import save_unmasking
 from lift.sampling import SamplingConfig

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from lift.errors import LiftError
 from lift.evaluation.answer_store import AnswerStore
 from lift.evaluation.answers import Answer, Prompt, Writer
-from lift.evaluation.batches import BatchSize
+from lift.models.batches import BatchSize
 from lift.evaluation.encoding import cut_at_stop, encode_context, encode_pair, windows
 from lift.evaluation.extra_answer import ExtraAnswer
 from lift.evaluation.likelihood_options import LikelihoodOptions

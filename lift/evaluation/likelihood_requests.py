@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from lift.evaluation.answer_store import AnswerStore, key_of, number_of
-from lift.evaluation.batches import BatchSize
+from lift.models.batches import BatchSize
 from lift.evaluation.likelihood import plan_masks
 from lift.evaluation.likelihood_options import LikelihoodOptions
 from lift.evaluation.loaded_model import LoadedModel

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lift.evaluation.batches import BatchSize
+from lift.models.batches import BatchSize
 from lift.evaluation.likelihood import MaskPlan
 from lift.learnability import score_rows
 from lift.models.attention import attention_arguments

@@ -1,4 +1,4 @@
-"""Models of transformers: loading, LoRA, gradient checkpointing, FSDP, attention masks, and versions apart."""
+"""Models of transformers: loading, LoRA, checkpointing, FSDP, attention masks, batch size, and versions apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a score is worth: pass@k, intervals, and whether two runs on the same problems differ."""
+"""What a score is worth: pass@k, intervals of shares and means, and whether two runs on the same problems differ."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from lift.lazy_face import lazy_face
 
 if TYPE_CHECKING:
+    from lift.statistics.clustered import ClusteredMeans
     from lift.statistics.comparison import Comparison, compare_accuracies, compare_scores, mcnemar_p_value
     from lift.statistics.intervals import Interval, bootstrap_interval, wilson_interval
     from lift.statistics.repeated_samples import mean_pass_at_k, pass_at_k
 
 __all__ = [
+    "ClusteredMeans",
     "Comparison",
     "Interval",
     "bootstrap_interval",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from lift.evaluation.batches import BatchSize
+from lift.models.batches import BatchSize
 from lift.evaluation.likelihood import plan_masks
 from lift.evaluation.masked_scores import MaskedScorer, MaskedText
 from lift_kernels import apply_lift_kernels

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lift.errors import LiftError
-from lift.evaluation.batches import BatchSize
+from lift.models.batches import BatchSize
 
 
 @pytest.mark.parametrize("size", ["auto", "auto:4"])
