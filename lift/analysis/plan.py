@@ -39,7 +39,8 @@ class Plan:
 
 
 def plan_parts(
-    dataset: Dataset, vocab_size: int, num_ratios: int, *, predicts_next: bool = False, tokens_a_part: int = TOKENS_A_PART
+    dataset: Dataset, vocab_size: int, num_ratios: int, *, predicts_next: bool = False,
+    tokens_a_part: int = TOKENS_A_PART,
 ) -> Plan:  # fmt: skip
     """Read a data set once.
 

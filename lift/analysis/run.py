@@ -74,7 +74,9 @@ def analyze(
         )  # fmt: skip
         numbered = zip(dataset["example_id"], rows_of(dataset, predicts_next), strict=True)
         table.write_rows((number, ids) for number, (ids, _) in numbered)
-        table.write_vocabulary(plan.frequency, {int(token): tokenizer.decode([token]) for token in plan.is_used.nonzero()[0]})
+        table.write_vocabulary(
+            plan.frequency, {int(token): tokenizer.decode([token]) for token in plan.is_used.nonzero()[0]}
+        )
     wait()
     share = table.missing()[rank::num_processes]
     wait()  # before a part is written, or the next process would miscount

@@ -71,8 +71,8 @@ class AnalysisTable:
             for name in _IDENTITY:
                 if self.settings.get(name) != settings[name]:
                     raise LiftError(
-                        f"{self.folder} holds a table with {name} {self.settings.get(name)}, not {settings[name]}: go on "
-                        "with the same, or choose another output_dir."
+                        f"{self.folder} holds a table with {name} {self.settings.get(name)}, not {settings[name]}: go "
+                        "on with the same, or choose another output_dir."
                     )
             return
         (self.folder / _PARTS).mkdir(parents=True, exist_ok=True)

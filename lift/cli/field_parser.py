@@ -1,4 +1,4 @@
-"""The parser of `lift train`: a flag for each field of some dataclasses, as transformers makes flags of fields."""
+"""The parser of `lift train` and `lift analyze`: flags for fields of dataclasses, made as transformers makes them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ class FieldParser:
     (--no_time_scaling).
     """
 
-    def __init__(self, groups: Sequence[type[Any]]) -> None:
+    def __init__(
+        self, groups: Sequence[type[Any]], *, prog: str = "lift train", add_help: bool = False, **options: Any
+    ) -> None:  # fmt: skip
         self.names = {field.name for group in groups for field in dataclasses.fields(group) if field.init}
         parser_class: Any = type("Parser", (_FlagsOfFields, argument_parser_class()), {})
         # Where two groups have a field in common (transformers 4 has an overwrite_output_dir too), the later one's flag
         # sets both.
         self._parser: SentenceParser = parser_class(
-            groups, prog="lift train", conflict_handler="resolve", add_help=False
+            groups, prog=prog, conflict_handler="resolve", add_help=add_help, **options
         )
 
     def parse(self, words: Sequence[str], settings: Sequence[Setting]) -> dict[str, Any]:

@@ -13,8 +13,8 @@ import torch
 
 from lift.data import cut_at_end
 from lift.evaluation.answer_store import AnswerStore, key_of, number_of
-from lift.models.batches import BatchSize
 from lift.evaluation.loaded_model import LoadedModel
+from lift.models.batches import BatchSize
 from lift.sampling import Generation, SamplingConfig, generate
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,6 @@ from tqdm import tqdm
 from lift.errors import LiftError
 from lift.evaluation.answer_store import AnswerStore
 from lift.evaluation.answers import Answer, Prompt, Writer
-from lift.models.batches import BatchSize
 from lift.evaluation.encoding import cut_at_stop, encode_context, encode_pair, windows
 from lift.evaluation.extra_answer import ExtraAnswer
 from lift.evaluation.likelihood_options import LikelihoodOptions
@@ -24,6 +23,7 @@ from lift.evaluation.likelihood_requests import LikelihoodRequests
 from lift.evaluation.loaded_model import load
 from lift.evaluation.processes import Processes
 from lift.evaluation.weights_digest import weights_digest
+from lift.models.batches import BatchSize
 from lift.sampling import SamplingConfig, preset
 
 logger = logging.getLogger(__name__)

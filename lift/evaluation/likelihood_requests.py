@@ -10,12 +10,12 @@ import torch
 from tqdm import tqdm
 
 from lift.evaluation.answer_store import AnswerStore, key_of, number_of
-from lift.models.batches import BatchSize
 from lift.evaluation.likelihood import plan_masks
 from lift.evaluation.likelihood_options import LikelihoodOptions
 from lift.evaluation.loaded_model import LoadedModel
 from lift.evaluation.log_likelihood import LogLikelihood
 from lift.evaluation.masked_scores import MaskedScorer, MaskedText
+from lift.models.batches import BatchSize
 from lift.sampling import generate
 
 Pair = tuple[list[int], list[int]]

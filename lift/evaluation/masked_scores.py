@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lift.models.batches import BatchSize
 from lift.evaluation.likelihood import MaskPlan
 from lift.learnability import score_rows
 from lift.models.attention import attention_arguments
+from lift.models.batches import BatchSize
 from lift.models.evaluation_mode import evaluation_mode
 from lift_kernels.models import family_of, unwrap_model
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lift.lazy_face import lazy_face
 
 if TYPE_CHECKING:
-    from lift.report.figure import dress_axes, new_figure, write_figure
+    from lift.report.figure import dark_svg, dress_axes, new_figure, write_figure
     from lift.report.page import write_page
     from lift.report.unmasking import Cell, Unmasking, check_unmasking_path, save_unmasking
 
@@ -15,6 +15,7 @@ __all__ = [
     "Cell",
     "Unmasking",
     "check_unmasking_path",
+    "dark_svg",
     "dress_axes",
     "new_figure",
     "save_unmasking",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 # Colours of Okabe and Ito, which stay apart under every common form of colour blindness.
 BLUE, ORANGE, GREEN, PURPLE, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#B4B8BF", "#30343B"
+_GRID, _PAPER = "#E6E8EB", "#FFFFFF"
+# What they are on a dark page; the paper is that of `page_parts/page.css`.
+_DARK = {BLUE: "#56B4E9", GREY: "#6B7280", INK: "#E8EAEE", _GRID: "#2E333C", _PAPER: "#16181D"}
 
 
 def new_figure(height: float) -> Figure:
@@ -36,7 +40,7 @@ def dress_axes(axes: Axes, title: str, grid_axis: Literal["x", "y"] | None = "y"
     axes.xaxis.label.set_color(INK)
     axes.yaxis.label.set_color(INK)
     if grid_axis is not None:
-        axes.grid(axis=grid_axis, color="#E6E8EB", linewidth=0.8)
+        axes.grid(axis=grid_axis, color=_GRID, linewidth=0.8)
         axes.set_axisbelow(True)
 
 
@@ -46,5 +50,15 @@ def write_figure(figure: Figure, path: Path) -> None:
     supported = figure.canvas.get_supported_filetypes()
     if file_format not in supported:
         raise LiftError(f"plot file {path} must end in .png, .svg or .pdf, got {path.suffix!r}.")
-    with atomic_write(path) as file:
-        figure.savefig(file, format=file_format)
+    import matplotlib
+
+    # Text of an SVG stays text, and nothing in the file tells when it was written.
+    with atomic_write(path) as file, matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": path.stem}):
+        figure.savefig(file, format=file_format, metadata={"Date": None} if file_format == "svg" else None)
+
+
+def dark_svg(svg: str) -> str:
+    """Return the SVG of a figure in the colours of a dark page."""
+    dark = {light.lower(): colour for light, colour in _DARK.items()} | {"black": _DARK[INK]}
+    pattern = "|".join(dark)
+    return re.sub(rf"(?<=[:\"' ])({pattern})(?=[;\"'])", lambda found: dark[found[1].lower()], svg, flags=re.IGNORECASE)

@@ -54,10 +54,11 @@ def test_processes_share_the_parts(table, make_table, tmp_path):
         part.unlink()
     barrier, asked = threading.Barrier(2), {0: 0, 1: 0}
 
+    models = [apply_lift_kernels(tiny_model()) for _ in asked]  # here, as their seed is the process's
+
     def work(rank):
-        model = apply_lift_kernels(tiny_model())
-        model.model.register_forward_pre_hook(lambda *_: asked.update({rank: asked[rank] + 1}))
-        return make_table(tmp_path, model=model, rank=rank, num_processes=2, wait=lambda: barrier.wait(60))
+        models[rank].model.register_forward_pre_hook(lambda *_: asked.update({rank: asked[rank] + 1}))
+        return make_table(tmp_path, model=models[rank], rank=rank, num_processes=2, wait=lambda: barrier.wait(60))
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(work, (0, 1)))

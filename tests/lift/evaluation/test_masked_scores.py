@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from lift.models.batches import BatchSize
 from lift.evaluation.likelihood import plan_masks
 from lift.evaluation.masked_scores import MaskedScorer, MaskedText
+from lift.models.batches import BatchSize
 from lift_kernels import apply_lift_kernels
 from tests.lift.support.tiny import tiny_model
 

@@ -31,7 +31,7 @@ def test_nothing_is_loaded_and_no_other_script_runs(tmp_path):
     write_page(tmp_path / "page.html", "t", {})
     page = (tmp_path / "page.html").read_text("utf-8")
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
-    assert re.fullmatch(r"default-src 'none'; style-src 'sha256-\S+'; script-src 'sha256-\S+'", policy)
+    assert re.fullmatch(r"default-src 'none'; img-src data:; style-src 'sha256-\S+'; script-src 'sha256-\S+'", policy)
     assert not re.search(r"(src|href)=|https?://|innerHTML", page)
 
 

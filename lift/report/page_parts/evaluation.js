@@ -3,13 +3,6 @@
 const VERDICTS = { right: "✓ right", wrong: "✗ wrong", none: "– no answer", unjudged: "· not judged" };
 const ROWS_AT_A_TIME = 200;
 
-async function readData() {
-  const packed = atob(document.getElementById("data").textContent);
-  const bytes = Uint8Array.from(packed, (character) => character.charCodeAt(0));
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
-}
-
-const letter = (run) => String.fromCharCode(65 + run);
 const short = (text) => (text.length > 160 ? `${text.slice(0, 160)}…` : text);
 
 function badge(answer, run, isCompared) {
