@@ -108,7 +108,7 @@ def _heat_map(cells: Cells, ratios: list[float], label: str, colours: str) -> Fi
     figure = _new_figure()
     axes = figure.subplots()
     values: Grid = cells.means()
-    is_used = cells.counts.any(0)
+    is_used = cells.counts.sum(0) > 0
     first, last = int(is_used.argmax()), len(is_used) - int(is_used[::-1].argmax())
     shown = values[:, first:last]
     limit = np.nanmax(np.abs(shown)) or 1.0

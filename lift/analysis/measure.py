@@ -73,14 +73,19 @@ class Measurement:
         self._family = family_of(unwrap_model(model))
 
     def columns(self, examples: Sequence[Example]) -> Columns:
-        """Return the rows of the table about these examples, in the order of example, ratio and position."""
+        """Return the rows of the table about these examples, in the order of example, ratio and position.
+
+        An empty mapping where nothing was masked, as happens to few short examples.
+        """
         by_length: dict[int, list[Example]] = {}
         for example in examples:
             by_length.setdefault(len(example.ids), []).append(example)
         found: list[Columns] = []
         for length in sorted(by_length, reverse=True):  # the largest first: what does not fit says so at once
             found += self._alike(by_length[length])
-        joined = {name: np.concatenate([part[name] for part in found]) for name in found[0]} if found else self._empty()
+        if not found:
+            return {}
+        joined = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
         order = np.lexsort((joined["position"], joined["ratio"], joined["example"]))
         return {name: values[order] for name, values in joined.items()}
 
@@ -126,8 +131,3 @@ class Measurement:
             "runner_up_log_prob": stats.runner_up_log_prob, "entropy": stats.entropy,
         }  # fmt: skip
         return {name: value.cpu().numpy() for name, value in values.items()}
-
-    def _empty(self) -> Columns:
-        from lift.analysis.table import SCHEMA
-
-        return {field.name: np.zeros(0, dtype=field.type.to_pandas_dtype()) for field in SCHEMA}

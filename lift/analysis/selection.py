@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lift.analysis.table import Columns
+from lift.analysis.table import Columns, ratio_index
 from lift.objectives import choose_order
 from lift.objectives.modes import num_to_keep
 from lift_kernels import select_tokens
@@ -48,7 +48,7 @@ def select(part: Columns, ratios: Sequence[float], *, method: str, seed: int) ->
 
     Easy and hard rows are ranked by the gold log-probability, which is of the same masks; middle rows are drawn.
     """
-    ratio_of = np.searchsorted(np.float32(ratios), part["ratio"])
+    ratio_of = ratio_index(part, ratios)
     orders = choose_order(torch.tensor(ratios), method)
     for time, ratio in drawable(ratios):
         (at,) = np.nonzero(ratio_of == ratio)

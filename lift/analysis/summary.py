@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lift.analysis.bands import BANDS, STEPS, band_of
 from lift.analysis.selection import select
-from lift.analysis.table import AnalysisTable, Columns
+from lift.analysis.table import AnalysisTable, Columns, ratio_index
 from lift.errors import LiftError
 from lift.statistics import ClusteredMeans
 from lift.statistics.clustered import sums_by_example
@@ -109,7 +109,7 @@ class Summary:
 def summarise(table: AnalysisTable) -> Summary:
     """Read a table once.
 
-    Raises: LiftError if there is none, or it lacks parts.
+    Raises: LiftError if there is none, it lacks parts, or no token was masked.
     """
     settings, num_ratios = table.settings, len(table.ratios)
     vocab_size, num_tokens = settings["vocab_size"], settings["num_tokens"]
@@ -120,7 +120,7 @@ def summarise(table: AnalysisTable) -> Summary:
         np.full((vocab_size, 2), -1), {},
     )  # fmt: skip
     for part in table.parts():
-        ratio = np.searchsorted(np.float32(table.ratios), part["ratio"])
+        ratio = ratio_index(part, table.ratios)
         band = band_of(part["frequency"], num_tokens)
         gold, correct = np.exp(part["log_prob"]), part["prediction"] == part["token"]
         values = {"confidence": part["confidence"], "correct": correct, "gold": gold, "log_prob": part["log_prob"]}
@@ -136,6 +136,8 @@ def summarise(table: AnalysisTable) -> Summary:
             summary.kept_gold.add(gold[at], times, is_kept.astype(np.int64))
         _note_places(summary.seen_at, part)
         _note_examples(summary.example_log_prob, part, ratio)
+    if not summary.tokens.counts.any():
+        raise LiftError(f"{table.folder} has no masked token: analyse more rows, or at higher ratios.")
     return summary
 
 
@@ -169,7 +171,7 @@ def gain(first: AnalysisTable, second: AnalysisTable) -> Gain:
         GroupMeans(num_ratios, ("log_prob",)), Cells(num_ratios, len(BANDS) * STEPS), Cells(settings["vocab_size"])
     )
     for part, other in zip(first.parts(), second.parts(), strict=True):
-        ratio = np.searchsorted(np.float32(first.ratios), part["ratio"])
+        ratio = ratio_index(part, first.ratios)
         difference = other["log_prob"].astype(np.float64) - part["log_prob"]
         band = band_of(part["frequency"], settings["num_tokens"])
         found.groups.add(part, ratio, band, {"log_prob": difference})

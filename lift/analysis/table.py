@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +36,11 @@ _SETTINGS, _PARTS, _ROWS, _VOCABULARY = "analysis.json", "tokens", "rows.parquet
 _IDENTITY = ("format", "weights", "data", "ratios", "seed", "mask_token_id", "num_parts")
 
 Columns = dict[str, NDArray[Any]]
+
+
+def ratio_index(part: Columns, ratios: Sequence[float]) -> NDArray[np.int64]:
+    """Return the place (N,) of each row's ratio among `ratios`, ascending."""
+    return np.searchsorted(np.asarray(ratios, dtype=np.float32), part["ratio"])
 
 
 @dataclass(frozen=True)
@@ -84,8 +89,8 @@ class AnalysisTable:
         return [part for part in range(self.settings["num_parts"]) if not self._path(part).exists()]
 
     def write_part(self, part: int, columns: Columns) -> None:
-        """Write a part, whole or not at all."""
-        _write(self._path(part), pa.table(columns, schema=SCHEMA))
+        """Write a part, whole or not at all; `columns` may be empty."""
+        _write(self._path(part), pa.table(columns, schema=SCHEMA) if columns else SCHEMA.empty_table())
 
     def parts(self) -> Iterator[Columns]:
         """Yield the columns of one part after the other, each column (N,).

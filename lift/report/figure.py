@@ -59,6 +59,6 @@ def write_figure(figure: Figure, path: Path) -> None:
 
 def dark_svg(svg: str) -> str:
     """Return the SVG of a figure in the colours of a dark page."""
-    dark = {light.lower(): colour for light, colour in _DARK.items()} | {"black": _DARK[INK]}
+    dark = {light.lower(): colour for light, colour in _DARK.items()}
     pattern = "|".join(dark)
     return re.sub(rf"(?<=[:\"' ])({pattern})(?=[;\"'])", lambda found: dark[found[1].lower()], svg, flags=re.IGNORECASE)

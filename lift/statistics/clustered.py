@@ -56,4 +56,4 @@ def sums_by_example(example: NDArray[np.int64], group: NDArray[np.int64], values
     _, row = np.unique(example, return_inverse=True)
     num_rows = int(row.max()) + 1 if len(row) else 0
     cells = np.bincount(row * num_groups + group, weights=values, minlength=num_rows * num_groups)
-    return cells.reshape(num_rows, num_groups)
+    return cells.reshape(num_rows, num_groups).astype(np.float64)

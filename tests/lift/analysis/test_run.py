@@ -10,6 +10,7 @@ import pytest
 from datasets import Dataset
 
 from lift.analysis import AnalysisTable
+from lift.analysis.summary import summarise
 from lift.errors import LiftError
 from lift_kernels import apply_lift_kernels
 from tests.lift.support.tiny import tiny_model
@@ -92,3 +93,15 @@ def test_an_unfinished_table_says_so(make_table, tmp_path):
     next(tmp_path.glob("tokens/*")).unlink()
     with pytest.raises(LiftError, match=r"lacks 1 of \d+ parts: run its lift analyze again"):
         list(table.parts())
+
+
+def test_a_part_in_which_nothing_was_masked(make_table, tmp_path):
+    rows = [{"input_ids": [2, 3, 4], "prompt_length": 2, "example_id": n} for n in range(40)]
+    table = make_table(tmp_path / "all", dataset=Dataset.from_list(rows), ratios=[1 / 16], tokens_a_part=1)
+    lengths = [len(part["token"]) for part in table.parts()]
+    assert len(lengths) == 40 and set(lengths) == {0, 1}
+    assert summarise(table).tokens.counts.sum() == sum(lengths)
+    number = lengths.index(0)
+    table = make_table(tmp_path / "none", dataset=Dataset.from_list(rows[number : number + 1]), ratios=[1 / 16])
+    with pytest.raises(LiftError, match="has no masked token: analyse more rows"):
+        summarise(table)

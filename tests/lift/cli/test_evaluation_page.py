@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
 from lift.cli.evaluation_page import page_data, write_evaluation_page
@@ -93,20 +91,6 @@ def test_likelihoods_of_continuations_are_one_answer_judged_by_the_metric():
     (problem,) = page_data([("a", run)])["problems"]
     assert problem["answers"][0]["choices"] == [["-1.500", " yes"], ["-inf", " no"]]
     assert problem["answers"][0]["verdict"] == "right"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        pytest.skip(f"this machine has none of the browsers {', '.join(names)}")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-    with sync_api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=quiet)
-        yield found
-        found.close()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def test_help_lists_the_commands(capsys):
     assert main([]) == main(["--help"]) == main(["-h"]) == 0
     shown = capsys.readouterr().out
     assert shown.count("commands:") == 3
-    for command in ("train", "sample", "eval", "compare", "merge", "presets", "methods", "doctor"):
+    for command in ("train", "sample", "eval", "analyze", "compare", "merge", "presets", "methods", "doctor"):
         assert f"\n  {command} " in shown
     assert max(map(len, shown.splitlines())) <= 80
 
