@@ -16,7 +16,6 @@ from lift.report.figure import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, dress_axe
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.patches import Rectangle
 
 _COLOURS, _MARKERS = (INK, BLUE, ORANGE, GREEN, PURPLE), "osD^v"  # the markers for print in grey
 _WIDTH, _HEIGHT = 5.2, 3.9
@@ -113,7 +112,7 @@ def _heat_map(cells: Cells, ratios: list[float], label: str, colours: str) -> Fi
     shown = values[:, first:last]
     limit = np.nanmax(np.abs(shown)) or 1.0
     limits = {"vmin": -limit, "vmax": limit} if colours.startswith("PuOr") else {"vmax": 0.0}
-    axes.add_patch(_hatched(shown.shape))
+    axes.patch.set(hatch="////", edgecolor=GREY, linewidth=0)
     image = axes.imshow(shown, aspect="auto", origin="lower", cmap=colours, **limits)
     axes.set(xlabel="Share of the responses' tokens (%)", ylabel="Mask ratio")
     axes.set_yticks(range(len(ratios)), [_number(ratio) for ratio in ratios])
@@ -143,7 +142,7 @@ def _kept(summary: Summary) -> Figure:
     overall = 100 * np.nansum(shares * counts, 1)[times] / counts.sum(1)[times]
     for place, share in enumerate(overall):
         axes.hlines(share, place - 0.42, place + 0.42, color=GREY, linewidth=1.5, zorder=0)
-    axes.set(ylim=(0, 100), ylabel="Kept (%)", xlabel="Time t, and the mode of lift3; line: all tokens")
+    axes.set(ylim=(-3, 103), ylabel="Kept (%)", xlabel="Time t, and the mode of lift3; line: all tokens")
     labels = [f"{_number(summary.ratios[time])}\n{mode_at(summary.ratios[time])}" for time in times]
     axes.set_xticks(range(len(times)), labels)
     _finish(figure, axes)
@@ -187,14 +186,6 @@ def _finish(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     columns = 2 if len(labels) > 3 else max(1, len(labels))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, labelcolor=INK, fontsize=9)
-
-
-def _hatched(shape: tuple[int, ...]) -> Rectangle:
-    from matplotlib import patches
-
-    return patches.Rectangle(
-        (-0.5, -0.5), shape[1], shape[0], facecolor="none", edgecolor=GREY, hatch="////", linewidth=0, zorder=-1
-    )
 
 
 def _number(ratio: float) -> str:

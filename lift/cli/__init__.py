@@ -11,7 +11,7 @@ _COMMANDS = {
     "train": "fine-tune a model: lift train --preset sudoku --output_dir out",
     "sample": "complete prompts: lift sample --model out --prompt 3102200002100320",
     "eval": "score it: lift eval --model out --tasks countdown --output_dir scores",
-    "analyze": "see what it knows, by mask ratio and token frequency: lift analyze --help",
+    "analyze": "see what it knows of masked tokens, by mask ratio and frequency",
     "compare": "compare evaluations: lift compare scores other-scores",
     "merge": "merge a LoRA adapter: lift merge --model out --output_dir merged",
     "presets": "list the presets of lift train",
