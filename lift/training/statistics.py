@@ -11,10 +11,9 @@ from torch import Tensor
 from lift.objectives import MODES, TrainingBatch
 
 # One entry of a vector for each sum, so that all processes add theirs in one call, and one copy brings all to the host.
-_SUMS = (
-    "rows", "timestep", "rho", *MODES, "trained_tokens", "nll", "correct", "entropy", "rejected_tokens",
-    "rejected_log_prob",
-)  # fmt: skip
+_SUMS = ("rows", "timestep", "rho", "trained_tokens", "nll", "correct", "entropy")
+# And these for each mode, one mode after the other.
+_SUMS_OF_MODE = ("rows", "kept_tokens", "kept_log_prob", "rejected_tokens", "rejected_log_prob")
 
 
 class StepStatistics:
@@ -22,7 +21,9 @@ class StepStatistics:
 
     def __init__(self, device: torch.device) -> None:
         self._sums = torch.zeros(
-            len(_SUMS), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device
+            len(_SUMS) + len(MODES) * len(_SUMS_OF_MODE),
+            dtype=torch.float64 if device.type != "mps" else torch.float32,
+            device=device,
         )
 
     def add(self, prepared: TrainingBatch, outputs: Any) -> None:
@@ -36,41 +37,62 @@ class StepStatistics:
             labels, rejected_log_prob = labels.where(is_kept, -100), stats.log_prob
         zero = timestep.new_zeros(())
         is_trained = labels != -100
-        no_modes = {name: zero for name in MODES}
         values = {
             "rows": zero + timestep.shape[0],
             "timestep": timestep.sum(),
             "rho": zero if rho is None else rho.sum(),
-            **(no_modes if order is None else {name: (order == mode).sum() for name, mode in MODES.items()}),
             "trained_tokens": is_trained.sum(),
             "nll": -stats.log_prob.where(is_trained, 0).sum(),
             "correct": (is_trained & (stats.argmax == labels)).sum(),
             "entropy": stats.entropy.where(is_trained, 0).sum(),
-            "rejected_tokens": zero if rejected is None else rejected.sum(),
-            "rejected_log_prob": (
-                zero if rejected is None or rejected_log_prob is None else rejected_log_prob.where(rejected, 0).sum()
-            ),
         }
-        self._sums += torch.stack([values[name].to(self._sums.dtype) for name in _SUMS])
+        self._sums[: len(_SUMS)] += torch.stack([values[name].to(self._sums.dtype) for name in _SUMS])
+        if order is not None:
+            nothing = torch.zeros_like(is_trained[: order.shape[0]])
+            self._add_modes(
+                order, (is_trained, stats.log_prob), (nothing if rejected is None else rejected, rejected_log_prob)
+            )
+
+    def _add_modes(
+        self, order: Tensor, kept: tuple[Tensor, Tensor], rejected: tuple[Tensor, Tensor | None]
+    ) -> None:  # fmt: skip
+        """Add what rows (B,) of each mode keep and put back: which tokens, and their log-probabilities.
+
+        Kept are (B, L), or (2B, L) with the second views of complementary masks; rejected are (B, L).
+        """
+        is_mode = torch.stack([order == mode for mode in MODES.values()]).to(self._sums.dtype)  # (modes, B)
+        rows = [torch.ones_like(is_mode[0])]
+        for is_in, log_prob in (kept, rejected):
+            of_tokens = [is_in, torch.zeros_like(is_in) if log_prob is None else log_prob.where(is_in, 0)]
+            rows += [values.sum(1, dtype=self._sums.dtype).view(-1, len(order)).sum(0) for values in of_tokens]
+        self._sums[len(_SUMS) :] += (is_mode @ torch.stack(rows).T).flatten()
 
     def take(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, float]:
         """Return the log entry and start over; `reduce` adds the sums (S,) of all processes.
 
-        nll, entropy and log-probabilities in nats per token; unweighted, unlike the loss.
+        nll, entropy and log-probabilities in nats per token; unweighted, unlike the loss. Those of a mode are of what
+        its rows keep, as trained, and of what they put back, as scored; middle rows, chosen at random, are not scored.
         """
-        sums = dict(zip(_SUMS, reduce(self._sums.clone()).tolist(), strict=True))
+        found = reduce(self._sums.clone()).tolist()
         self._sums.zero_()
+        sums, of_modes = dict(zip(_SUMS, found[: len(_SUMS)], strict=True)), found[len(_SUMS) :]
+        step = len(_SUMS_OF_MODE)
+        modes = {
+            name: dict(zip(_SUMS_OF_MODE, of_modes[place * step : (place + 1) * step], strict=True))
+            for place, name in enumerate(MODES)
+        }
         if not sums["rows"]:
             return {}
         entry = {"mean_t": sums["timestep"] / sums["rows"]}
-        if num_moded := sum(sums[name] for name in MODES):
-            entry |= {name: sums[name] / num_moded for name in MODES}
+        if num_moded := sum(mode["rows"] for mode in modes.values()):
+            entry |= {name: mode["rows"] / num_moded for name, mode in modes.items()}
             entry["mean_rho"] = sums["rho"] / sums["rows"]
         if tokens := sums["trained_tokens"]:
             entry["nll"] = sums["nll"] / tokens
             entry["accuracy"] = sums["correct"] / tokens
             entry["entropy"] = sums["entropy"] / tokens
-            entry["kept_log_prob"] = -sums["nll"] / tokens
-        if sums["rejected_tokens"]:
-            entry["rejected_log_prob"] = sums["rejected_log_prob"] / sums["rejected_tokens"]
+        for name, mode in modes.items():
+            for kind in ("kept", "rejected"):
+                if tokens := mode[f"{kind}_tokens"]:
+                    entry[f"{name}_{kind}_log_prob"] = mode[f"{kind}_log_prob"] / tokens
         return entry

@@ -100,7 +100,7 @@ def test_no_logits_in_training_and_evaluation(tmp_path):
     assert trainer.evaluate()["eval_loss"] > 0
     assert trainer.evaluate(prompts_and_completions().select(range(3)))["eval_loss"] > 0
     assert not calls
-    assert {"loss", "nll", "easy", "kept_log_prob"} <= trainer.state.log_history[0].keys()
+    assert {"loss", "nll", "easy", "mean_rho"} <= trainer.state.log_history[0].keys()
 
 
 def test_an_adapter_of_trls_making_is_trained(tmp_path):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lift.objectives import DenoisingBatch, Draws, TrainingBatch
+from lift.objectives import MODES, DenoisingBatch, Draws, TrainingBatch
 from lift.training.statistics import StepStatistics
 from lift_kernels import select_tokens
 from lift_kernels.models import OneForward
@@ -28,7 +28,7 @@ def test_what_is_logged(tmp_path):
         assert entry["easy"] + entry["middle"] + entry["hard"] == pytest.approx(1)
         assert entry["tokens_per_second"] > 0 and math.isfinite(entry["loss"])
         assert 0 < entry["mean_t"] < 1 and 0 < entry["mean_rho"] < 1 and 0 <= entry["accuracy"] <= 1
-        assert entry["kept_log_prob"] == -entry["nll"] < 0 < entry["entropy"] < math.log(8) + 1e-6
+        assert 0 < entry["nll"] and 0 < entry["entropy"] < math.log(8) + 1e-6
     sft = make_trainer(tmp_path, max_steps=1, method="sft")
     sft.train()
     assert "easy" not in sft.state.log_history[0]
@@ -58,11 +58,16 @@ def test_the_logged_sums_are_those_of_the_tokens(tmp_path, one_forward, method):
     expected = {
         "mean_t": prepared.draws.timestep.mean(), "mean_rho": prepared.draws.rho.mean(),
         "easy": (prepared.draws.order == 1).float().mean(), "hard": (prepared.draws.order == -1).float().mean(), "middle": (prepared.draws.order == 0).float().mean(),
-        "nll": -gold[is_kept].mean(), "kept_log_prob": gold[is_kept].mean(),
+        "nll": -gold[is_kept].mean(),
         "accuracy": (log_probs.argmax(-1) == inputs["input_ids"])[is_kept].float().mean(),
         "entropy": -(log_probs.exp() * log_probs).sum(-1)[is_kept].mean(),
-        "rejected_log_prob": rejected_gold[rejected].mean(),
     }  # fmt: skip
+    for name, mode in MODES.items():
+        rows = (prepared.draws.order == mode)[:, None]
+        for kind, tokens, values in (("kept", is_kept, gold), ("rejected", rejected, rejected_gold)):
+            if (tokens & rows).any():
+                expected[f"{name}_{kind}_log_prob"] = values[tokens & rows].mean()
+    assert {"easy_kept_log_prob", "easy_rejected_log_prob", "hard_kept_log_prob"} <= expected.keys()
     assert logged == pytest.approx({name: float(value) for name, value in expected.items()}, rel=1e-5)
     assert trainer._statistics.take(lambda sums: sums) == {}
 
@@ -102,7 +107,8 @@ def test_an_entry_is_of_the_tokens_of_all_micro_batches_and_processes():
     assert len(asked) == 1
     assert entry == pytest.approx({
         "mean_t": 0.5, "mean_rho": 0.25, "easy": 1 / 3, "middle": 1 / 3, "hard": 1 / 3, "nll": 3.0,
-        "kept_log_prob": -3.0, "accuracy": 2 / 3, "entropy": 0.75, "rejected_log_prob": -4.0,
+        "accuracy": 2 / 3, "entropy": 0.75, "easy_kept_log_prob": -1.5, "easy_rejected_log_prob": -4.0,
+        "hard_kept_log_prob": -6.0,
     })  # fmt: skip
     assert statistics.take(lambda sums: sums) == {}
 
@@ -113,7 +119,7 @@ def test_a_method_without_modes_logs_none():
     statistics.add(
         prepared_of(labels, time=torch.tensor([0.5])), outputs_of(torch.zeros(1, 2) - 1, labels, torch.zeros(1, 2))
     )
-    assert statistics.take(lambda sums: sums).keys() == {"mean_t", "nll", "accuracy", "entropy", "kept_log_prob"}
+    assert statistics.take(lambda sums: sums).keys() == {"mean_t", "nll", "accuracy", "entropy"}
 
 
 def test_a_step_that_trains_nothing_has_no_means():
@@ -138,4 +144,19 @@ def test_one_forward_trains_what_the_loss_kept_or_all_of_it_softly(learnability)
     entry = statistics.take(lambda sums: sums)
     assert entry["nll"] == (1.0 if learnability == "hard" else 2.0)
     assert entry["accuracy"] == (1.0 if learnability == "hard" else 0.5)
-    assert entry.get("rejected_log_prob") == (-3.0 if learnability == "hard" else None)
+    assert entry["easy_kept_log_prob"] == -entry["nll"]
+    assert entry.get("easy_rejected_log_prob") == (-3.0 if learnability == "hard" else None)
+
+
+def test_second_views_of_middle_rows_count_as_kept():
+    statistics = StepStatistics(torch.device("cpu"))
+    labels = torch.tensor([[2, -100], [3, -100], [-100, 2], [-100, -100]])  # the second views below
+    prepared = prepared_of(
+        labels, time=torch.tensor([0.5, 0.1]), rho=torch.zeros(2), order=torch.tensor([0, -1]),
+        rejected=torch.zeros(2, 2, dtype=torch.bool), rejected_log_prob=torch.zeros(2, 2),
+    )  # fmt: skip
+    log_prob = torch.tensor([[-1.0, 9.0], [-5.0, 9.0], [9.0, -3.0], [9.0, 9.0]])
+    statistics.add(prepared, outputs_of(log_prob, labels, torch.zeros(4, 2)))
+    entry = statistics.take(lambda sums: sums)
+    assert (entry["middle_kept_log_prob"], entry["hard_kept_log_prob"]) == (-2.0, -5.0)
+    assert (entry["middle"], entry["hard"]) == (0.5, 0.5)
