@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lift.analysis.bands import BANDS
-from lift.analysis.figures import Drawing, drawings, gain_drawings
+from lift.analysis.figures import Drawing, drawings, gain_drawings, mode_at
 from lift.analysis.summary import Cells, Gain, Summary, gain, summarise
 from lift.analysis.table import AnalysisTable
 from lift.report import dark_svg, write_figure, write_page
@@ -58,6 +58,7 @@ def page_data(summaries: Sequence[Summary], gained: Gain | None = None) -> dict[
             "name": str(summary.table.folder),
             "facts": _facts(summary.table.settings),
             "bands": _band_rows(summary),
+            "kept": _kept_rows(summary),
             "examples": _examples(summary),
         }
         for summary in summaries
@@ -97,6 +98,17 @@ def _band_rows(summary: Summary) -> list[list[str]]:
         for place, ratio in enumerate(summary.ratios)
         if counts[place, band]
     ]
+
+
+def _kept_rows(summary: Summary) -> list[list[str]]:
+    """Return a row for each time: mode, share kept, and gold probability of what is kept and of what is put back."""
+    counts, gold = summary.kept_gold.counts, summary.kept_gold.means()
+    share = counts[:, 1] / counts.sum(1).clip(min=1)
+    return [
+        [f"{t:.3g}", mode_at(t), f"{share[time]:.1%}", *(f"{mean:.3f}" for mean in gold[time, ::-1])]
+        for time, t in enumerate(summary.ratios)
+        if counts[time].all()
+    ]  # fmt: skip
 
 
 def _gain_rows(gained: Gain, ratios: Sequence[float]) -> list[list[str]]:

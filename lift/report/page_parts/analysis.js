@@ -71,10 +71,11 @@ function numbersOf(data) {
   const isCompared = data.runs.length > 1;
   const header = ["frequency", "ratio", "tokens", "confidence", "correct", "gold prob", "gold log-prob"];
   const name = (number) => (isCompared ? `Numbers of ${letter(number)}, ${data.runs[number].name}` : "Numbers");
+  const keptHeader = ["time t", "mode", "kept", "gold prob of kept", "of what is put back"];
   const bands = data.runs.map((run, number) =>
-    make("details", {}, make("summary", {}, name(number)), table(header, run.bands, "figures-table")));
+    make("details", {}, make("summary", {}, name(number)), table(header, run.bands), table(keptHeader, run.kept)));
   if (data.gain) {
-    const gained = table(["frequency", "ratio", "tokens", "gain, nats"], data.gain, "figures-table");
+    const gained = table(["frequency", "ratio", "tokens", "gain, nats"], data.gain);
     bands.unshift(make("details", {}, make("summary", {}, "Numbers of the gain"), gained));
   }
   const names = [...new Set(data.runs.flatMap((run) => Object.keys(run.facts)))];

@@ -34,6 +34,9 @@ def test_the_data_say_which_tokens_are_learnable_and_where(table):
     example = data["examples"][0]
     assert example["name"] == "row 0" and len(example["tokens"]) == len(rows[0])
     assert all(0 <= p <= 1 for by_position in data["runs"][0]["examples"][0].values() for p in by_position.values())
+    kept = data["runs"][0]["kept"]
+    assert [row[:2] for row in kept][::4] == [["0.0625", "hard"], ["0.707", "easy"]]
+    assert float(kept[0][3]) < float(kept[0][4]) and float(kept[4][3]) > float(kept[4][4])
     assert data["gain"] is None and data["runs"][0]["bands"][0][:2] == ["above 10 %", "0.0625"]
 
 

@@ -51,7 +51,8 @@ def test_a_killed_run_makes_only_what_is_missing(table, make_table, tmp_path):
 def test_processes_share_the_parts(table, make_table, tmp_path):
     """Threads stand for them, with a barrier that they wait at; a run by two processes goes on by two others."""
     make_table(tmp_path)
-    for part in list(tmp_path.glob("tokens/*"))[1:]:
+    made = sorted(tmp_path.glob("tokens/*"))
+    for part in made[1:]:
         part.unlink()
     barrier, asked = threading.Barrier(2), {0: 0, 1: 0}
 
@@ -63,7 +64,13 @@ def test_processes_share_the_parts(table, make_table, tmp_path):
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(work, (0, 1)))
-    assert same_files(table, AnalysisTable(tmp_path)) and min(asked.values()) > 0
+    assert same_files(table, AnalysisTable(tmp_path))
+    alone = sum(asked.values())
+    assert min(asked.values()) > 0
+    for part in made[1:]:
+        part.unlink()
+    make_table(tmp_path, model=models[0])
+    assert sum(asked.values()) == 2 * alone  # together they did what one does
 
 
 def test_a_table_of_other_things_is_refused(make_table, tmp_path):
