@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lift.analysis.bands import BANDS, STEPS
-from lift.analysis.summary import CALIBRATION_BINS, Cells, Gain, Grid, GroupMeans, Summary
+from lift.analysis.summary import Cells, Gain, Grid, GroupMeans, Summary
 from lift.objectives import MODES, choose_order
 from lift.report.figure import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, dress_axes, new_figure
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _COLOURS, _MARKERS = (INK, BLUE, ORANGE, GREEN, PURPLE), "osD^v"  # the markers for print in grey
 _WIDTH, _HEIGHT = 5.2, 3.9
+_LEAST = 20  # tokens of a point of the calibration
 _TIMES = {1 / 16: "1/16", 1 / 8: "1/8", 1 / 4: "1/4", 1 / 2: "1/2", 2**-0.5: "0.71", 2**-0.25: "0.84"}
 
 
@@ -62,7 +63,7 @@ def drawings(summary: Summary) -> Iterator[Drawing]:
     yield Drawing(
         "calibration", "Calibration",
         "How often the most likely token is the gold one, by its probability; on the diagonal the model is as right "
-        "as it is sure. Bins of fewer than 20 tokens are left out.",
+        f"as it is sure. Bins of fewer than {_LEAST} tokens are left out.",
         _calibration(summary),
     )  # fmt: skip
 
@@ -156,7 +157,7 @@ def _calibration(summary: Summary) -> Figure:
     ratios = summary.ratios
     shown = sorted({0, len(ratios) // 2, len(ratios) - 1})
     for place, ratio in enumerate(shown):
-        (bins,) = np.nonzero(summary.bin_correct.counts[ratio] >= 2 * CALIBRATION_BINS)
+        (bins,) = np.nonzero(summary.bin_correct.counts[ratio] >= _LEAST)
         axes.plot(
             summary.bin_confidence.means()[ratio, bins], summary.bin_correct.means()[ratio, bins],
             color=_COLOURS[1 + place], marker=_MARKERS[1 + place], markersize=5, linewidth=1.6,
