@@ -51,13 +51,15 @@ def analyze(
 
     Returns: the table, complete once every process is here.
 
-    Raises: LiftError if a ratio is out of range, data and model do not fit, or `folder` holds a table of other things.
+    Raises: LiftError if a ratio or batch_size is out of range, data and model do not fit, or `folder` holds a table of
+        other things.
     """
     ratios = sorted(set(ratios))
     if not ratios:
         raise LiftError("ratios must be at least one number above 0 and at most 1, got none.")
     for ratio in ratios:
         check_range("ratios", ratio, "(0, 1]")
+    batches = BatchSize(batch_size)
     inner = unwrap_model(model)
     family = family_of(inner)
     predicts_next = family is not None and family.predicts_next
@@ -88,7 +90,7 @@ def analyze(
         disable=not show_progress or rank != 0,
     ) as bar:  # fmt: skip
         measurement = Measurement(
-            model, mask_token_id, ratios, seed=seed, frequency=plan.frequency, batch_size=BatchSize(batch_size),
+            model, mask_token_id, ratios, seed=seed, frequency=plan.frequency, batch_size=batches,
             advance=bar.update,
         )  # fmt: skip
         for part in share:

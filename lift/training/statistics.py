@@ -60,12 +60,13 @@ class StepStatistics:
 
         Kept are (B, L), or (2B, L) with the second views of complementary masks; rejected are (B, L).
         """
-        is_mode = torch.stack([order == mode for mode in MODES.values()]).to(self._sums.dtype)  # (modes, B)
-        rows = [torch.ones_like(is_mode[0])]
+        is_mode = torch.stack([order == mode for mode in MODES.values()])  # (modes, B)
+        rows = [torch.ones_like(order, dtype=self._sums.dtype)]
         for is_in, log_prob in (kept, rejected):
             of_tokens = [is_in, torch.zeros_like(is_in) if log_prob is None else log_prob.where(is_in, 0)]
             rows += [values.sum(1, dtype=self._sums.dtype).view(-1, len(order)).sum(0) for values in of_tokens]
-        self._sums[len(_SUMS) :] += (is_mode @ torch.stack(rows).T).flatten()
+        # No product with 0 and 1, by which a row without a finite value would reach the other modes.
+        self._sums[len(_SUMS) :] += torch.stack(rows).where(is_mode[:, None], 0).sum(2).flatten()
 
     def take(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, float]:
         """Return the log entry and start over; `reduce` adds the sums (S,) of all processes.

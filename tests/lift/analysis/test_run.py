@@ -87,6 +87,12 @@ def test_bad_ratios(make_table, tmp_path, ratios, problem):
         make_table(tmp_path, ratios=ratios)
 
 
+def test_bad_input_writes_nothing(make_table, tmp_path):
+    with pytest.raises(LiftError, match="batch_size must be a whole number of at least 1, or auto, got 'many'"):
+        make_table(tmp_path / "new", batch_size="many")
+    assert not (tmp_path / "new").exists()
+
+
 def test_rows_without_responses_and_strange_ids(make_table, tmp_path):
     row = {"input_ids": [2, 3], "prompt_length": 2, "example_id": 0}
     with pytest.raises(LiftError, match="no row has a response"):

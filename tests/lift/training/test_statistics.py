@@ -148,6 +148,17 @@ def test_one_forward_trains_what_the_loss_kept_or_all_of_it_softly(learnability)
     assert entry.get("easy_rejected_log_prob") == (-3.0 if learnability == "hard" else None)
 
 
+def test_a_row_without_a_finite_value_stays_in_its_mode():
+    statistics = StepStatistics(torch.device("cpu"))
+    prepared = prepared_of(
+        torch.tensor([[2], [2]]), time=torch.tensor([0.9, 0.1]), rho=torch.zeros(2), order=torch.tensor([1, -1])
+    )
+    log_prob = torch.tensor([[-1.0], [-math.inf]])
+    statistics.add(prepared, outputs_of(log_prob, torch.tensor([[2], [2]]), torch.zeros(2, 1)))
+    entry = statistics.take(lambda sums: sums)
+    assert (entry["easy_kept_log_prob"], entry["hard_kept_log_prob"]) == (-1.0, -math.inf)
+
+
 def test_second_views_of_middle_rows_count_as_kept():
     statistics = StepStatistics(torch.device("cpu"))
     labels = torch.tensor([[2, -100], [3, -100], [-100, 2], [-100, -100]])  # the second views below
