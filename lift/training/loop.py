@@ -25,7 +25,7 @@ from lift.training.config import LiftConfig
 from lift.training.evaluation import Evaluation
 from lift.training.finite_loss import FiniteLoss
 from lift.training.length_sampler import length_grouped_sampler
-from lift.training.progress import Speed, shows_progress
+from lift.training.progress import Speed, TrainingProgress, shows_progress
 from lift.training.score_source import load_scores
 from lift.training.scorer import Scorer
 from lift.training.settings_record import compare_settings, write_settings
@@ -97,7 +97,12 @@ class TrainingLoop(Trainer):
         if self.args.world_size > 1 and self.model_wrapped is self.model:
             # An evaluation before has prepared the model, which accelerate (1.15) would then leave out of DDP.
             vars(self.model)["_is_accelerate_prepared"] = False
-        result = super().train(None if checkpoint is None else str(checkpoint), *args, **kwargs)
+        try:
+            result = super().train(None if checkpoint is None else str(checkpoint), *args, **kwargs)
+        finally:
+            for callback in self.callback_handler.callbacks:
+                if isinstance(callback, TrainingProgress):
+                    callback.close()
         self._finite_loss.check(self.state.global_step + 1)
         return result
 

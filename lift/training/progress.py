@@ -101,9 +101,14 @@ class TrainingProgress(TrainerCallback):
             self._evaluation_bar = None
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        self.close()
+
+    def close(self) -> None:
+        """End the bars, also those of a run that failed: what is said next then begins a line of its own."""
+        for bar in (self._evaluation_bar, self._bar):
+            if bar is not None:
+                bar.close()
+        self._evaluation_bar = self._bar = None
 
 
 def _postfix(logs: dict[str, float]) -> str:

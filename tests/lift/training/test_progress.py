@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from tqdm.auto import tqdm
+from transformers import TrainerCallback
 
 from lift import LiftTrainer
 from lift.data import packing
@@ -124,6 +125,21 @@ def test_an_evaluation_has_a_bar_while_it_lasts_and_leaves_a_line(tmp_path, capf
     ]
     assert len(losses) == 3 and lines == expected
     assert any(line.startswith("evaluating |") for line in shown)
+
+
+def test_a_run_that_fails_leaves_no_bar(tmp_path, capfd):
+    class Failing(TrainerCallback):
+        def on_step_end(self, *args, **kwargs):
+            raise ValueError("a failure")
+
+    trainer = LiftTrainer(
+        model=tiny_model(), processing_class=sudoku.build_tokenizer(), train_dataset=uneven_rows(),
+        args=tiny_config(tmp_path, disable_tqdm=False, max_steps=3), callbacks=[Failing()],
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="a failure") as failure:
+        trainer.train()
+    assert capfd.readouterr().err.endswith("\n")  # while `failure` still holds every frame of the run
+    del failure
 
 
 def test_the_line_of_an_evaluation_names_its_set_and_whether_it_is_the_best_so_far():
