@@ -81,7 +81,7 @@ def attention_arguments(
     position_ids = found.get("position_ids", position_ids_for(positions, input_ids, mask))
     if position_ids is not None:
         found["position_ids"] = position_ids
-    mask = mask_as_taken(family, mask, input_ids)
+    mask = mask_as_taken(family, mask, input_ids, config)
     return found if mask is None else found | {"attention_mask": mask}
 
 
@@ -116,11 +116,14 @@ def _expanded(mask: Any, num_rows: int) -> Any:
     return mask.expand(num_rows, -1, -1, -1) if isinstance(mask, Tensor) else mask
 
 
-def mask_as_taken(family: ModelFamily | None, mask: Tensor | None, input_ids: Tensor) -> Tensor | None:
+def mask_as_taken(
+    family: ModelFamily | None, mask: Tensor | None, input_ids: Tensor, config: Any = None
+) -> Tensor | None:
     """Return the mask of `input_ids` (B, L) in the form that a model of `family` takes, or None where it needs none.
 
     Args:
         mask: (B, L), 1 where attention is allowed; None where it is everywhere.
+        config: of the model, which says what its attention is; by default one that takes bool masks.
 
     Source: what the models' own code takes; Dream's hands it to SDPA, which refuses integers
         (github.com/DreamLM/Dream, issue 27), LLaDA2's needs floats, LLaDA's ignores it
@@ -134,7 +137,7 @@ def mask_as_taken(family: ModelFamily | None, mask: Tensor | None, input_ids: Te
             return None
         mask = torch.ones(batch, length, dtype=torch.int64, device=input_ids.device)
     pairs = mask.bool()[:, None, None, :].expand(batch, 1, length, length)
-    return pairs if family.attention_mask == "bool_pairs" else _added(pairs)
+    return _for_implementation(config, pairs) if family.attention_mask == "bool_pairs" else _added(pairs)
 
 
 def why_padding_counts(model: Any) -> str | None:

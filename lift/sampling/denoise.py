@@ -147,7 +147,7 @@ class Denoiser:
         if self._config.attention == "block_causal":
             taken = pairs_as_taken(self._model, self._pairs(window, num_keys))
         else:
-            taken = mask_as_taken(self._family, mask, ids)
+            taken = mask_as_taken(self._family, mask, ids, getattr(unwrap_model(self._model), "config", None))
             if isinstance(taken, Tensor) and taken.dim() == 4:
                 taken = taken[:, :, start:end]
         found = {} if position_ids is None else {"position_ids": position_ids[:, start:end]}

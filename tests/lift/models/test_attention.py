@@ -141,7 +141,9 @@ def test_eager_attention_adds_its_mask_of_pairs(name: str) -> None:
     model.config._attn_implementation = "sdpa"
     assert torch.equal(pairs_as_taken(model, PAIRS), PAIRS)
     model.config._attn_implementation = "eager"
-    assert torch.equal(pairs_as_taken(model, PAIRS), torch.where(PAIRS, 0.0, torch.finfo(torch.float32).min))
+    added = torch.where(PAIRS, 0.0, torch.finfo(torch.float32).min)
+    assert torch.equal(pairs_as_taken(model, PAIRS), added)
+    assert torch.equal(mask_as_taken(family_of(model), MASK, MASK, model.config), added)
 
 
 @pytest.mark.parametrize("name", ["dream", "llada2", "bert"])
