@@ -123,7 +123,7 @@ class TrainingBatch(NamedTuple):
     one_forward: OneForward | None = None  # of the one-forward objective
     row_weight: Tensor | None = None  # (B,) 1/t or 1: its weights, in place of the batch's token_weight
     confidence: float = 0.0  # what the mean entropy of the tokens that are right is multiplied by, in the loss
-    block_row: Tensor | None = None  # (U,) int64, where draws, one_forward and row_weight are of blocks: their rows
+    blocks: Blocks | None = None  # where draws, one_forward and row_weight are of U blocks, not of rows
 
     @property
     def timestep(self) -> Tensor:
@@ -138,7 +138,7 @@ class TrainingBatch(NamedTuple):
             rejected=None if self.rejected is None else blocks.unfold(self.rejected),
             rejected_log_prob=None if self.rejected_log_prob is None else blocks.unfold(self.rejected_log_prob),
             one_forward=None if one_forward is None else one_forward._replace(parts=blocks.index()),
-            block_row=blocks.row,
+            blocks=blocks,
         )  # fmt: skip
 
 

@@ -55,8 +55,8 @@ def normalise(prepared: TrainingBatch, options: LiftOptions, counts: StepCounts,
     if METHODS[options.method].own_denominator and options.loss_denominator is None:
         return prepared if options.loss_normalizer == "micro_batch" else _of_whole_step(prepared, counts, share)
     batch, row_weight, maskable = prepared.batch, prepared.row_weight, prepared.maskable
-    if row_weight is not None and prepared.block_row is not None:
-        maskable = maskable[prepared.block_row]  # a block counts as part of its row
+    if row_weight is not None and prepared.blocks is not None:
+        maskable = maskable[prepared.blocks.row]  # a block counts as part of its row
     weight, denominator = token_weights_and_denominator(
         options.loss_normalizer, options.loss_denominator,
         batch.token_weight if row_weight is None else row_weight[:, None], maskable, counts,

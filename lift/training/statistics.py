@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lift.objectives import MODES, TrainingBatch
+from lift.objectives.blocks import Blocks
 
 # One entry of a vector for each sum, so that all processes add theirs in one call, and one copy brings all to the host.
 _SUMS = ("rows", "timestep", "rho", "trained_tokens", "nll", "correct", "entropy")
@@ -48,23 +49,26 @@ class StepStatistics:
         }
         self._sums[: len(_SUMS)] += torch.stack([values[name].to(self._sums.dtype) for name in _SUMS])
         if order is not None:
-            nothing = torch.zeros_like(is_trained[: order.shape[0]])
-            self._add_modes(
-                order, (is_trained, stats.log_prob), (nothing if rejected is None else rejected, rejected_log_prob)
-            )
+            put_back = torch.zeros_like(is_trained) if rejected is None else rejected
+            self._add_modes(order, prepared.blocks, (is_trained, stats.log_prob), (put_back, rejected_log_prob))
 
     def _add_modes(
-        self, order: Tensor, kept: tuple[Tensor, Tensor], rejected: tuple[Tensor, Tensor | None]
+        self, order: Tensor, blocks: Blocks | None, kept: tuple[Tensor, Tensor], rejected: tuple[Tensor, Tensor | None]
     ) -> None:  # fmt: skip
-        """Add what rows (B,) of each mode keep and put back: which tokens, and their log-probabilities.
+        """Add what rows (B,), or blocks (U,), of each mode keep and put back: tokens, and their log-probabilities.
 
-        Kept are (B, L), or (2B, L) with the second views of complementary masks; rejected are (B, L).
+        Kept are (B, L), or (2B, L) with the second views of complementary masks; so may be the rejected.
         """
-        is_mode = torch.stack([order == mode for mode in MODES.values()])  # (modes, B)
-        rows = [torch.ones_like(order, dtype=self._sums.dtype)]
+        dtype = self._sums.dtype
+        is_mode = torch.stack([order == mode for mode in MODES.values()])  # (modes, B) or (modes, U)
+        rows = [torch.ones_like(order, dtype=dtype)]
         for is_in, log_prob in (kept, rejected):
             of_tokens = [is_in, torch.zeros_like(is_in) if log_prob is None else log_prob.where(is_in, 0)]
-            rows += [values.sum(1, dtype=self._sums.dtype).view(-1, len(order)).sum(0) for values in of_tokens]
+            if blocks is None:
+                rows += [values.sum(1, dtype=dtype).view(-1, len(order)).sum(0) for values in of_tokens]
+            else:
+                of_rows = [values.view(-1, *blocks.number.shape).sum(0, dtype=dtype) for values in of_tokens]
+                rows += [blocks.fold(values, 0).sum(1) for values in of_rows]
         # No product with 0 and 1, by which a row without a finite value would reach the other modes.
         self._sums[len(_SUMS) :] += torch.stack(rows).where(is_mode[:, None], 0).sum(2).flatten()
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lift.objectives import MODES, DenoisingBatch, Draws, TrainingBatch
+from lift.objectives.blocks import Blocks
 from lift.training.statistics import StepStatistics
 from lift_kernels import select_tokens
 from lift_kernels.models import OneForward
@@ -111,6 +112,23 @@ def test_an_entry_is_of_the_tokens_of_all_micro_batches_and_processes():
         "hard_kept_log_prob": -6.0,
     })  # fmt: skip
     assert statistics.take(lambda sums: sums) == {}
+
+
+@pytest.mark.parametrize("views", [1, 2])
+def test_the_mode_of_a_token_is_that_of_its_block(views):
+    """Two rows of three blocks, the last one short: easy, hard and middle, then all hard."""
+    statistics = StepStatistics(torch.device("cpu"))
+    order, log_prob = torch.tensor([1, -1, 0, -1, -1, -1]), -torch.arange(1.0, 11).view(2, 5)
+    prepared = prepared_of(
+        torch.full((2, 5), 2).repeat(views, 1), time=torch.full((6,), 0.5), rho=torch.zeros(6), order=order,
+        blocks=Blocks.of_rows(2, 5, 2),
+    )  # fmt: skip
+    log_prob = log_prob.repeat(views, 1)
+    statistics.add(prepared, outputs_of(log_prob, prepared.batch.labels, torch.zeros_like(log_prob)))
+    entry = statistics.take(lambda sums: sums)
+    assert entry["easy_kept_log_prob"] == -1.5 and entry["middle_kept_log_prob"] == -5.0
+    assert entry["hard_kept_log_prob"] == pytest.approx(-(3 + 4 + 6 + 7 + 8 + 9 + 10) / 7)
+    assert (entry["easy"], entry["middle"], entry["hard"]) == pytest.approx((1 / 6, 1 / 6, 4 / 6))
 
 
 def test_a_method_without_modes_logs_none():
