@@ -50,6 +50,15 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise
 
 
+def drop_torn_line(path: Path) -> int:
+    """Cut a file of lines behind its last whole one, as a kill leaves it; return how many bytes go."""
+    content = path.read_bytes()
+    size = content.rfind(b"\n") + 1
+    if size < len(content):
+        os.truncate(path, size)
+    return len(content) - size
+
+
 def apply_umask(folder: Path) -> None:
     """Give the weights in `folder` the mode that the umask grants: safetensors (0.8) leaves them to their owner alone.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from benchmarks.harness.environment import host_environment
 from benchmarks.harness.json_record import append_line
 from benchmarks.study.plan import Job, Plan
+from lift.atomic_write import drop_torn_line
 from lift.errors import LiftError
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def read_lines(folder: Path) -> list[Line]:
     """Return the whole lines of a folder's results, none where there is no file."""
     path = results_path(folder)
     text = path.read_bytes() if path.exists() else b""
-    return [json.loads(line) for line in _whole(text).splitlines()]
+    return [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines()]
 
 
 def open_session(folder: Path, plan: Plan, command: str) -> dict[Job, Line]:
@@ -44,12 +44,7 @@ def open_session(folder: Path, plan: Plan, command: str) -> dict[Job, Line]:
     for line in lines:
         if "session" in line and line["session"]["plan"] != session["plan"]:
             raise LiftError(f"{path} holds a study of other sizes: choose another --output.")
-    if path.exists() and (torn := path.stat().st_size - len(_whole(path.read_bytes()))):
+    if path.exists() and (torn := drop_torn_line(path)):
         logger.warning("%s: the last line was torn, %d bytes of it are dropped", path, torn)
-        os.truncate(path, path.stat().st_size - torn)
     append_line(path, {"session": session})
     return {Job.of_line(line): line for line in lines if "job" in line}
-
-
-def _whole(text: bytes) -> bytes:
-    return text[: text.rfind(b"\n") + 1]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lift.atomic_write import atomic_write
+from lift.atomic_write import atomic_write, drop_torn_line
 from lift.errors import LiftError
 
 # What is written of an answer, beside the fields of its prompt's row.
@@ -42,7 +42,7 @@ class AnswerFile:
         if rank == 0:
             self._check_settings(json.loads(json.dumps(settings)))
             for file in self._files():
-                _drop_torn_line(file)
+                drop_torn_line(file)
             self._read()
         barrier()
         self.answers: dict[Name, dict[str, Any]] = self._read()
@@ -122,11 +122,3 @@ class AnswerFile:
 
 def _line(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, ensure_ascii=False).encode() + b"\n"
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut a file behind its last whole line: what is there of the next was being written when the run was killed."""
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        with path.open("r+b") as file:
-            file.truncate(content.rfind(b"\n") + 1)

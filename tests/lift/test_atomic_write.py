@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from lift.atomic_write import apply_umask, atomic_folder, atomic_write
+from lift.atomic_write import apply_umask, atomic_folder, atomic_write, drop_torn_line
 
 
 def test_a_file_appears_whole_at_the_end(tmp_path):
@@ -19,6 +19,15 @@ def test_a_file_appears_whole_at_the_end(tmp_path):
         assert path.read_bytes() == b"old"
         file.write(b"whole")
     assert path.read_bytes() == b"new, whole" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("content", "whole"), [(b"", b""), (b"a\nb\n", b"a\nb\n"), (b"a\nhalf", b"a\n"), (b"half", b"")]
+)
+def test_a_torn_line_is_cut_and_whole_ones_stay(tmp_path, content, whole):
+    path = tmp_path / "lines"
+    path.write_bytes(content)
+    assert drop_torn_line(path) == len(content) - len(whole) and path.read_bytes() == whole
 
 
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
