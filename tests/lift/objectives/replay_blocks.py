@@ -10,22 +10,12 @@ import sys
 from pathlib import Path
 
 from tests.lift.support.golden_blocks import Case
+from tests.lift.support.replayed_folder import replay_folder
 
 
 def main(folder: Path) -> int:
     """Replay each case of a folder; return the exit status."""
-    paths = sorted(path for path in folder.iterdir() if (path / f"{path.name}.json").exists())
-    num_equal = 0
-    for path in paths:
-        try:
-            found = Case.read(path).differences()
-        except Exception as error:  # the other cases are replayed all the same
-            found = [f"{type(error).__name__}: {error}"]
-        num_equal += not found
-        for sentence in found:
-            print(f"{path.name}: {sentence}", file=sys.stderr)
-    print(f"{num_equal} of {len(paths)} equal")
-    return int(num_equal != len(paths) or not paths)
+    return replay_folder(folder, {"": lambda path: Case.read(path).differences()})
 
 
 if __name__ == "__main__":

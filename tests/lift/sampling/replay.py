@@ -7,6 +7,7 @@ states and the head. Prints how many cases are equal; status 1 unless all are.
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from lift import generate
 from tests.lift.support.golden_renoising import difference_of_renoising
 from tests.lift.support.golden_sampler import Case, Decoding, decoding_of
 from tests.lift.support.recorded_noise import RecordedNoise
+from tests.lift.support.replayed_folder import replay_folder
 from tests.lift.support.stub_denoiser import STUB_FAMILY, PositionedStub, StubDenoiser
 
 
@@ -166,21 +168,13 @@ def difference(case: Case, model_type: str) -> str | None:
 
 def main(folder: Path) -> int:
     """Replay each case of a folder; return the exit status."""
-    paths = sorted(path for path in folder.iterdir() if (path / f"{path.name}.json").exists())
-    num_equal = 0
-    for path in paths:
-        case, found = Case.read(path), []
-        for model_type in ("unknown stub", STUB_FAMILY):
-            try:
-                found.append(difference(case, model_type))
-            except Exception as error:  # the other cases are replayed all the same
-                found.append(f"{type(error).__name__}: {error}")
-        num_equal += found == [None, None]
-        for way, sentence in zip(("logits", "head"), found, strict=True):
-            if sentence is not None:
-                print(f"{path.name}, by {way}: {sentence}", file=sys.stderr)
-    print(f"{num_equal} of {len(paths)} equal")
-    return int(num_equal != len(paths) or not paths)
+    types = {"logits": "unknown stub", "head": STUB_FAMILY}
+    return replay_folder(folder, {f", by {way}": partial(_differences, model_type=types[way]) for way in types})
+
+
+def _differences(path: Path, model_type: str) -> list[str]:
+    found = difference(Case.read(path), model_type)
+    return [] if found is None else [found]
 
 
 if __name__ == "__main__":
