@@ -16,7 +16,10 @@ from typing import Any, Literal
 from lift.atomic_write import atomic_write
 
 _PARTS = resources.files("lift.report") / "page_parts"
-_SCRIPTS = {"evaluation": ("elements.js", "replay.js", "evaluation.js"), "analysis": ("elements.js", "analysis.js")}
+_SCRIPTS = {
+    "evaluation": ("elements.js", "player.js", "replay.js", "evaluation.js"),
+    "analysis": ("elements.js", "analysis.js"),
+}
 
 
 def write_page(

@@ -26,7 +26,9 @@ def render(unmasking: Unmasking) -> bytes:
     ]
     data = {"frames": len(unmasking.frames), "milliseconds": 1000 * unmasking.seconds_a_frame, "spans": spans}
     levels = range(len(LEVELS))
-    page = Template((resources.files("lift.report") / "unmasking.html").read_text("utf-8")).substitute(
+    folder = resources.files("lift.report")
+    page = Template((folder / "unmasking.html").read_text("utf-8")).substitute(
+        player=(folder / "page_parts" / "player.js").read_text("utf-8"),
         title=escape(unmasking.title),
         # A text that ends the script is one no longer.
         data=json.dumps(data).replace("<", "\\u003c"),

@@ -25,29 +25,7 @@ function replay(answer, textOf) {
       span.classList.toggle("new", shown < numSteps && answer.steps[place] === shown - 1);
     });
   };
-  let timer = null;
-  const stop = () => {
-    clearInterval(timer);
-    timer = null;
-    button.textContent = "Play";
-  };
-  const advance = () => {
-    slider.value = Number(slider.value) + 1;
-    show();
-    if (Number(slider.value) >= numSteps || !slider.isConnected) stop();
-  };
-  button.addEventListener("click", () => {
-    if (timer !== null) return stop();
-    if (Number(slider.value) >= numSteps) slider.value = 0;
-    show();
-    button.textContent = "Pause";
-    timer = setInterval(advance, Math.max(30, Math.min(400, 6000 / numSteps)));
-  });
-  slider.addEventListener("input", () => {
-    stop();
-    show();
-  });
-  show();
+  player(button, slider, show, Math.max(30, Math.min(400, 6000 / numSteps)));
   const scale = make("span", { className: "scale" });
   const legend = make("p", { className: "note" }, "first step", scale, "last step; ▪ stands behind the end");
   return [
