@@ -8,7 +8,6 @@ from torch import Tensor
 from lift.objectives.batch import DenoisingBatch, denoising_batch
 from lift.objectives.complementary import maskable_of_views
 from lift.objectives.micro_batch import MicroBatch, TrainingBatch
-from lift_kernels import corrupt_tokens
 from lift_kernels.philox import CORRUPT_STREAM, random_words, uniforms
 
 _LARGEST_UNIFORM = 1 - 2.0**-24
@@ -42,12 +41,10 @@ def mirror_batch(
 
     Source: MIRROR of StableDLLM (ICLR 2026), mirrored as in its paper; its published code draws the two independently.
     """
-    first = corrupt_tokens(
-        clean_ids, timestep, mask_token_id=mask_token_id, seed=seed, maskable=maskable, row_ids=example_id
-    ).is_masked
-    draws = uniforms(random_words(seed, example_id, clean_ids.shape[1], CORRUPT_STREAM))
-    second = maskable & (_LARGEST_UNIFORM - draws < timestep.float()[:, None])
+    first = uniforms(random_words(seed, example_id, clean_ids.shape[1], CORRUPT_STREAM))
+    draws, maskable = torch.cat([first, _LARGEST_UNIFORM - first]), maskable_of_views(maskable)
+    timestep = timestep.repeat(2)
     return denoising_batch(
-        clean_ids.repeat(2, 1), torch.cat([first, second]), maskable_of_views(maskable), timestep.repeat(2),
+        clean_ids.repeat(2, 1), maskable & (draws < timestep.float()[:, None]), maskable, timestep,
         mask_token_id=mask_token_id, time_scaling=time_scaling,
     )  # fmt: skip
