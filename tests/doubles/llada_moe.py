@@ -121,12 +121,6 @@ class LLaDAMoEModelLM(LMHead, MoEPreTrainedModel):
         self.num_experts, self.num_experts_per_tok = config.num_experts, config.num_experts_per_tok
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Module:
-        return self.model.embed_tokens
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        self.model.embed_tokens = value
-
     def forward(
         self,
         input_ids: Tensor | None = None,
