@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# Before torch is imported, and for the tests' processes: how a product rounds depends on the threads that share it, so
+# with one a test says the same whatever the machine, and parts of the suite that run side by side do not wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import torch
 
 if not torch.cuda.is_available():
