@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lift_kernels.fallback.logits import LogitTiles, logit_slope
-from lift_kernels.fallback.matmul import HeadRows, add_product
+from lift_kernels.fallback.matmul import HeadRows, add_product, zero_sums
 from lift_kernels.fallback.online_softmax import OnlineSoftmax
 from lift_kernels.fallback.target_rows import add_to_hidden
 from lift_kernels.fallback.tiles import Tiling
@@ -64,7 +64,7 @@ def gather_gradients(
     dtype, sums_dtype = gradient_dtype(hidden_states.dtype), statistics_dtype(hidden_states.dtype)
     logits = LogitTiles(hidden_states, head, tiling, head_rows)
     softmax = OnlineSoftmax(_sums(hidden_states), targets, all_stats=all_stats)
-    expectation = hidden_states.new_zeros(hidden_states.shape, dtype=sums_dtype) if grad_hidden else None
+    expectation = zero_sums(hidden_states) if grad_hidden else None
     exponentials = hidden_states.new_empty((num_columns, num_rows), dtype=dtype) if keep_exponentials else None
     references = []
     for columns in tiling.column_blocks():

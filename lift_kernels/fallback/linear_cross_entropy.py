@@ -173,7 +173,9 @@ def _trained_head(
     weights = _resolved(token_weight, found.stats)
     grad_hidden = None
     if found.grad_hidden is not None:
-        grad_hidden = found.grad_hidden.mul_(weights[:, None]).to(gradient_dtype(hidden_states.dtype))
+        grad_hidden = found.grad_hidden.mul_(weights[:, None]).to(
+            gradient_dtype(hidden_states.dtype), memory_format=torch.contiguous_format
+        )
     assert found.exponentials is not None and found.factors is not None and found.at_target is not None
     deferred = (
         found.exponentials, found.factors.mul_(weights), found.at_target.mul_(weights), hidden_states, targets

@@ -1,20 +1,18 @@
 """Matrix products of half-precision operands whose result is accumulated and returned in float32.
 
 `torch.mm` on bfloat16 rounds its result to bfloat16: at a logit of 20 that is an error of up to 0.06 nats. CUDA has
-`out_dtype=` for this. Elsewhere the (exactly representable) operands are widened and multiplied in float32. What
-`torch.backends.mkldnn.matmul.fp32_precision` could gain on a CPU with AMX is left alone: it is the whole process',
-and a float32 product of another thread would be rounded by it meanwhile.
+`out_dtype=` for this, and MKL a function of its own (`mkl`). Elsewhere the (exactly representable) operands are widened
+and multiplied in float32.
 """
 
 from __future__ import annotations
 
-import platform
-from functools import cache
-
 import torch
 from torch import Tensor
 
-from lift_kernels.linear_head import gradient_dtype
+from lift_kernels.fallback import mkl
+from lift_kernels.fallback.processor import has_avx512_bf16
+from lift_kernels.linear_head import gradient_dtype, statistics_dtype
 
 
 class LogitProduct:
@@ -24,14 +22,17 @@ class LogitProduct:
     """
 
     def __init__(self, x: Tensor) -> None:
-        self.has_out_dtype = has_out_dtype(x)
-        self.by_onednn = x.device.type == "cpu" and x.dtype == torch.bfloat16 and x.numel() > 0 and _has_avx512_bf16()
-        wide = x if self.has_out_dtype or x.dtype == torch.float64 else x.float()
+        self.has_out_dtype, self.by_mkl = has_out_dtype(x), _is_for_mkl(x)
+        is_bfloat16 = x.device.type == "cpu" and x.dtype == torch.bfloat16 and x.numel() > 0
+        self.by_onednn = is_bfloat16 and has_avx512_bf16() and not self.by_mkl
+        wide = x if self.has_out_dtype or self.by_mkl or x.dtype == torch.float64 else x.float()
         self.x = wide if self.by_onednn else wide.t()
 
     def __call__(self, w_rows: Tensor, out: Tensor) -> Tensor:  # (K, D) of `left_operand`, (K, N) -> out, or a new one
         if self.has_out_dtype:
             return torch.mm(w_rows, self.x, out_dtype=torch.float32, out=out)
+        if self.by_mkl:
+            return mkl.multiply(w_rows, self.x, out)
         if self.by_onednn:  # torch.mm would take MKL, which knows no AVX-512 on AMD's processors
             return torch.ops.mkldnn._linear_pointwise(w_rows, self.x, None, "none", [], "")
         return torch.mm(w_rows, self.x, out=out)
@@ -43,11 +44,12 @@ class HeadRows:
     def __init__(self, weight: Tensor, num_rows: int) -> None:
         self.weight = weight
         self.operand_dtype = operand_dtype(weight)
+        needs_none = has_out_dtype(weight) or _is_for_mkl(weight)
         widens = weight.dtype in (torch.bfloat16, torch.float16) and not (
-            has_out_dtype(weight) and self.operand_dtype == weight.dtype
+            needs_none and self.operand_dtype == weight.dtype
         )
         self.buffer = weight.new_empty((num_rows, weight.shape[1]), dtype=torch.float32) if widens else None
-        self.widens_logits = widens and not has_out_dtype(weight)
+        self.widens_logits = widens and not needs_none
 
     def __getitem__(self, rows: slice) -> tuple[Tensor, Tensor]:
         """Return W[rows] (K, D) for the product of the logits, and for that of the hidden states' gradient."""
@@ -64,12 +66,21 @@ def operand_dtype(tensor: Tensor) -> torch.dtype:
     bfloat16 where a processor has instructions for it: without them oneDNN emulates it, and float32 takes less time.
     """
     dtype = gradient_dtype(tensor.dtype)
-    is_slow = dtype == torch.bfloat16 and tensor.device.type == "cpu" and not _has_avx512_bf16()
+    is_slow = dtype == torch.bfloat16 and tensor.device.type == "cpu" and not has_avx512_bf16()
     return torch.float32 if is_slow else dtype
 
 
+def zero_sums(x: Tensor) -> Tensor:
+    """Return zeros (N, D) for x (N, D), in the statistics dtype, that `add_product` adds to in the least time."""
+    dtype = statistics_dtype(x.dtype)
+    # MKL takes a fifth more time where the other operand, exponentials by column, is the one to be transposed.
+    return x.new_zeros(x.shape[::-1], dtype=dtype).t() if _is_for_mkl(x) else x.new_zeros(x.shape, dtype=dtype)
+
+
 def add_product(total: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """total += a @ b in place: (N, D), (N, K), (K, D); the product is rounded to its operands' dtype first."""
+    """total += a @ b in place: (N, D), (N, K), (K, D); the product may be rounded to its operands' dtype first."""
+    if total.dtype == torch.float32 and _is_for_mkl(a):
+        return mkl.multiply(a, b, total, accumulate=True)
     return total.addmm_(a, b) if a.dtype == total.dtype else total.add_(torch.mm(a, b))
 
 
@@ -79,8 +90,5 @@ def has_out_dtype(tensor: Tensor) -> bool:
     return is_half and tensor.device.type == "cuda" and torch.version.hip is None
 
 
-@cache
-def _has_avx512_bf16() -> bool:
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    is_x86 = platform.machine() in ("x86_64", "AMD64")
-    return bool(is_x86 and supported and torch.backends.mkldnn.is_available() and supported())
+def _is_for_mkl(tensor: Tensor) -> bool:
+    return tensor.dtype == torch.bfloat16 and tensor.device.type == "cpu" and mkl.is_available()

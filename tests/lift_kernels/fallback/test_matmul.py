@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lift_kernels.fallback import linear_cross_entropy as backend
-from lift_kernels.fallback import matmul
+from lift_kernels.fallback import matmul, mkl
 from lift_kernels.linear_head import LinearHead
 from lift_kernels.testing import Head
 
@@ -19,7 +19,8 @@ HALF = (torch.bfloat16, torch.float16)
 def has_avx512_bf16(request, monkeypatch):
     if request.param and not torch.backends.mkldnn.is_available():
         pytest.skip("torch was built without oneDNN")
-    monkeypatch.setattr(matmul, "_has_avx512_bf16", lambda: request.param)
+    monkeypatch.setattr(matmul, "has_avx512_bf16", lambda: request.param)
+    monkeypatch.setattr(mkl, "is_available", lambda: False)
     return request.param
 
 
@@ -40,6 +41,27 @@ def test_bfloat16_is_multiplied_as_such_only_where_there_are_instructions(has_av
     assert matmul.operand_dtype(torch.ones(1, dtype=torch.float16)) == torch.float32  # its range holds no 1/t weights
     rows, operand = matmul.HeadRows(torch.ones(4, 2, dtype=torch.bfloat16), 4)[:3]
     assert rows.dtype == torch.float32 and operand.dtype == expected and len(rows) == len(operand) == 3
+
+
+def test_nothing_is_widened_where_mkl_multiplies_bfloat16(monkeypatch):
+    monkeypatch.setattr(matmul, "has_avx512_bf16", lambda: True)
+    monkeypatch.setattr(mkl, "is_available", lambda: True)
+    weight = torch.ones(4, 2, dtype=torch.bfloat16)
+    rows, operand = matmul.HeadRows(weight, 4)[:3]
+    assert rows.data_ptr() == operand.data_ptr() == weight.data_ptr()
+
+
+@pytest.mark.parametrize("dtype", [*HALF, torch.float32, torch.float64])
+def test_products_are_added_to_sums_of_zero(dtype):
+    a, b = torch.rand(30, 20).to(dtype), torch.rand(30, 64).to(dtype)
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    operand = a.to(matmul.operand_dtype(a))
+    total = matmul.zero_sums(a.new_empty(20, 64))
+    assert total.shape == (20, 64) and total.dtype == wide and not total.any()
+    for _ in range(2):
+        matmul.add_product(total, operand.t(), b.to(operand.dtype))
+    rounding = 2 * torch.finfo(operand.dtype).eps if operand.dtype != wide else 1e-6
+    torch.testing.assert_close(total.double(), 2 * a.double().T @ b.double(), rtol=rounding, atol=0)
 
 
 def test_rocm_is_not_asked_for_float32_results(monkeypatch):
