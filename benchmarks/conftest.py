@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from typing import Any
 
 import pytest
@@ -72,5 +74,16 @@ def num_rounds(pytestconfig: pytest.Config) -> int:
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
-    """Add versions, device and settings to the JSON."""
-    machine_info["lift"] = device_environment(RunConfig.here())
+    """Add versions, device, settings, command and the machine's load to the JSON."""
+    command = shlex.join(["pytest", *map(str, config.invocation_params.args)])
+    machine_info["lift"] = device_environment(RunConfig.here()) | {"command": command, "load_before": _load()}
+
+
+def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
+    """Add the load at the end: with the one before it tells a quiet machine from a shared one."""
+    output_json["machine_info"]["lift"]["load_after"] = _load()
+
+
+def _load() -> float:
+    """The mean number of processes that ran or waited in the last minute."""
+    return round(os.getloadavg()[0], 1)

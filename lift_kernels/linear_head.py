@@ -28,6 +28,18 @@ class LinearHead(NamedTuple):
         """Return a head as a call gives it, its bias contiguous, as kernels read it."""
         return cls(weight, None if bias is None else bias.contiguous(), scale, softcap, exclude_index)
 
+    def logits_of(self, hidden_states: Tensor, entries: Tensor) -> Tensor:
+        """Return the logit (N,) of one entry for each of the rows (N, D), in the statistics dtype.
+
+        It differs from that of a whole product by its rounding.
+        """
+        dtype = statistics_dtype(hidden_states.dtype)
+        z = (hidden_states.to(dtype) * self.weight[entries].to(dtype)).sum(-1)
+        if self.bias is not None:
+            z += self.bias[entries].to(dtype)
+        z *= self.scale
+        return z if self.softcap is None else torch.tanh(z / self.softcap) * self.softcap
+
 
 class RowStats(NamedTuple):
     """Statistics of N rows, each (N,), in nats but for `argmax` (int64)."""
@@ -38,6 +50,7 @@ class RowStats(NamedTuple):
     max_log_prob: Tensor
     argmax: Tensor
     runner_up_log_prob: Tensor | None = None  # of the second most likely token; None where not asked for
+    rank: Tensor | None = None  # int64, of the target among the entries, from 1; None where not asked for
 
     @classmethod
     def joined(cls, parts: list[RowStats]) -> RowStats:
@@ -143,10 +156,12 @@ class HeadBackend(Protocol):
         workspace_bytes: int | None,
         all_stats: bool,
         runner_up: bool = False,
+        rank: bool = False,
     ) -> RowStats:
         """Return statistics of every row in one product.
 
-        Without `all_stats` entropy and argmax may hold anything; without targets so may log_prob.
+        `rank` needs targets, and gives the runner-up too. Without `all_stats` entropy and argmax may hold anything;
+        without targets so may log_prob.
         """
         ...
 

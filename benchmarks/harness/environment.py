@@ -32,7 +32,7 @@ def host_environment(commit: str | None = None) -> dict[str, Any]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "processor": _processor(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "instructions": " ".join([torch.backends.cpu.get_cpu_capability(), *_bfloat16_instructions()]),
         "threads": torch.get_num_threads(),
     }
 
@@ -96,6 +96,13 @@ def _commit() -> str | None:
     except OSError:
         return None
     return result.stdout.strip() or None
+
+
+def _bfloat16_instructions() -> list[str]:
+    """Return the processor's instructions for products of bfloat16, on which the ratio of their times depends."""
+    info = Path("/proc/cpuinfo")
+    known = set(info.read_text().split()) if info.exists() else set()
+    return [name for name in ("avx512_bf16", "amx_bf16") if name in known]
 
 
 def _processor() -> str:

@@ -49,7 +49,11 @@ def heading(path: Path, results: Results) -> str:
     if where == "cpu":
         threads = f"{facts.get('threads')} thread" + ("" if facts.get("threads") == 1 else "s")
         where = f"{facts.get('processor')} with {facts.get('instructions')}, {threads}"
-    return f"## {path.name}: {where}; {', '.join(versions)}; {facts.get('date')}\n"
+    load = ""
+    if "load_before" in facts:
+        load = f"; load {facts['load_before']} before, {facts.get('load_after', 'unknown')} after"
+    command = f"\n\n    {facts['command']}" if "command" in facts else ""
+    return f"## {path.name}: {where}; {', '.join(versions)}; {facts.get('date')}{load}{command}\n"
 
 
 if __name__ == "__main__":

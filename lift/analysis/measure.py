@@ -128,6 +128,7 @@ class Measurement:
             stats = labelled_token_stats(self._model, arguments, clean.masked_fill(~is_masked, -100))
         values = {
             "log_prob": stats.log_prob, "confidence": stats.max_log_prob.exp(), "prediction": stats.argmax,
-            "runner_up_log_prob": stats.runner_up_log_prob, "entropy": stats.entropy,
+            "runner_up_log_prob": stats.runner_up_log_prob, "rank": stats.rank,
+            "entropy": stats.entropy,
         }  # fmt: skip
         return {name: value.cpu().numpy() for name, value in values.items()}

@@ -69,7 +69,7 @@ def analyze(
     if rank == 0:
         table.begin(
             {
-                "format": 1, "weights": weights, "data": plan.digest, "ratios": ratios, "seed": seed,
+                "format": 2, "weights": weights, "data": plan.digest, "ratios": ratios, "seed": seed,
                 "mask_token_id": mask_token_id, "num_parts": len(plan.parts), "num_examples": len(dataset),
                 "num_tokens": int(plan.frequency.sum()), "vocab_size": vocab_size, **(facts or {}),
             }

@@ -28,6 +28,7 @@ SCHEMA = pa.schema(
         "confidence": pa.float32(),  # probability of the most likely token, as in LIFT's published script
         "prediction": pa.int32(),  # that token
         "runner_up_log_prob": pa.float32(),  # of the second most likely token
+        "rank": pa.int32(),  # of the gold token: 1 where none is more likely
         "entropy": pa.float32(),  # in nats
     }
 )
@@ -57,7 +58,7 @@ class AnalysisTable:
         """
         try:
             settings = json.loads((self.folder / _SETTINGS).read_text("utf-8"))
-            assert settings["format"] == 1
+            assert settings["format"] == 2
         except (OSError, ValueError, KeyError, TypeError, AssertionError):
             raise LiftError(f"{self.folder} holds no table of lift analyze: name the output_dir of one.") from None
         return dict(settings)

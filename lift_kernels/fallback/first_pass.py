@@ -31,7 +31,14 @@ class FirstPass:
 
 
 def gather_stats(
-    hidden_states: Tensor, head: LinearHead, targets: Tensor | None, tiling: Tiling, *, all_stats: bool, runner_up: bool
+    hidden_states: Tensor,
+    head: LinearHead,
+    targets: Tensor | None,
+    tiling: Tiling,
+    *,
+    all_stats: bool,
+    runner_up: bool = False,
+    rank: bool = False,
 ) -> RowStats:
     """Return the statistics of every row."""
     head_rows = HeadRows(head.weight, tiling.columns)
@@ -40,7 +47,8 @@ def gather_stats(
         logits = LogitTiles(hidden_states[rows], head, tiling, head_rows)
         softmax = OnlineSoftmax(
             _sums(hidden_states[rows]), None if targets is None else targets[rows], all_stats=all_stats,
-            runner_up=runner_up,
+            runner_up=runner_up or rank,
+            threshold=head.logits_of(hidden_states[rows], targets[rows]) if rank and targets is not None else None,
         )  # fmt: skip
         for columns in tiling.column_blocks():
             softmax.update(logits(columns)[0], columns)

@@ -64,10 +64,11 @@ def token_stats(
     workspace_bytes: int | None,
     all_stats: bool,
     runner_up: bool = False,
+    rank: bool = False,
 ) -> RowStats:
     """Return statistics of every row in one product; without entropy and argmax unless `all_stats`."""
     tiling = plan_tiles(hidden_states, head.weight, workspace_bytes)
-    return gather_stats(hidden_states, head, targets, tiling, all_stats=all_stats, runner_up=runner_up)
+    return gather_stats(hidden_states, head, targets, tiling, all_stats=all_stats, runner_up=runner_up, rank=rank)
 
 
 def loss_gradients(
@@ -87,7 +88,7 @@ def loss_gradients(
         return _trained_head(hidden_states, head, targets, token_weight, needs_grad, tiling, all_stats, may_defer)
     if needs_grad.hidden_states and not needs_grad.head:
         return _frozen_head(hidden_states, head, targets, token_weight, tiling, all_stats)
-    stats = gather_stats(hidden_states, head, targets, tiling, all_stats=all_stats, runner_up=False)
+    stats = gather_stats(hidden_states, head, targets, tiling, all_stats=all_stats)
     weights = _resolved(token_weight, stats)
     if not any(needs_grad):
         return stats, weights, Gradients()

@@ -26,9 +26,24 @@ _GROUP = 32  # vocabulary entries whose maxima stand for them in the search for 
 class OnlineSoftmax:
     """Running statistics of N rows; without `targets` every entry is one of the others."""
 
-    def __init__(self, like: Tensor, targets: Tensor | None, *, all_stats: bool, runner_up: bool = False) -> None:
-        """`like` (N, ...): a tensor on the rows' device, in the statistics dtype."""
-        self.targets, self.all_stats, self.runner_up = targets, all_stats, runner_up
+    def __init__(
+        self,
+        like: Tensor,
+        targets: Tensor | None,
+        *,
+        all_stats: bool,
+        runner_up: bool = False,
+        threshold: Tensor | None = None,
+    ) -> None:
+        """Begin.
+
+        Args:
+            like: (N, ...) a tensor on the rows' device, in the statistics dtype.
+            targets: (N,) int64, or None.
+            all_stats, runner_up: what else to gather.
+            threshold: (N,) the targets' logits, known before: entries above them are counted, for the rank.
+        """
+        self.targets, self.all_stats, self.runner_up, self.threshold = targets, all_stats, runner_up, threshold
         self.sum = like.new_zeros(like.shape[0])
         # The least finite number, not -inf: -inf - -inf is nan where a whole block of logits is -inf.
         self.lowest = torch.finfo(like.dtype).min
@@ -37,6 +52,7 @@ class OnlineSoftmax:
         self.weighted_sum = self.sum.clone()  # q above, where all_stats
         self.argmax = torch.zeros_like(self.sum, dtype=torch.int64)  # where all_stats or runner_up
         self.target_logit = self.sum.clone()
+        self.rank = None if threshold is None else torch.ones_like(self.argmax)
 
     def update(self, z: Tensor, columns: slice) -> Tensor:
         """Take in the logits z (K, N) of the vocabulary entries `columns`.
@@ -46,6 +62,8 @@ class OnlineSoftmax:
         """
         if self.targets is not None:
             self.target_logit = take_targets(z, self.targets, columns, self.target_logit)
+        if self.rank is not None and self.threshold is not None:
+            self.rank += (z > self.threshold).sum(0)
         if self.all_stats or self.runner_up:
             block_max, index = largest_entries(z)
             self.argmax = torch.where(block_max > self.max, index + columns.start, self.argmax)
@@ -94,7 +112,7 @@ class OnlineSoftmax:
         entropy += torch.where(self.sum > 0, share * others_entropy, 0)
         argmax = torch.where(is_first, self.targets, self.argmax)
         second = torch.where(is_first, self.max, torch.maximum(self.second, self.target_logit))
-        return RowStats(log_prob, lse, entropy, max_log_prob, argmax, self._runner_up(second, lse))
+        return RowStats(log_prob, lse, entropy, max_log_prob, argmax, self._runner_up(second, lse), self.rank)
 
     def _runner_up(self, second: Tensor, lse: Tensor) -> Tensor | None:
         if not self.runner_up:

@@ -45,6 +45,7 @@ def token_stats(
     workspace_bytes: int | None,
     all_stats: bool,
     runner_up: bool = False,
+    rank: bool = False,
 ) -> RowStats:
     """Return statistics of every row in one product; without entropy and argmax unless `all_stats`."""
     plan = None
@@ -54,13 +55,20 @@ def token_stats(
             *_sizes(hidden_states, head), workspace_bytes, num_multiprocessors(hidden_states.device)
         )
     if plan is None or workspace_bytes is None:
-        return tiled_statistics(hidden_states, head, targets, all_stats=all_stats, runner_up=runner_up)
+        return tiled_statistics(hidden_states, head, targets, all_stats=all_stats, runner_up=runner_up, rank=rank)
     scratch = Scratch.allocate(head.weight, plan, workspace_bytes, exponentials=False)
     stats = []
     for rows in plan.row_chunks():
         chunk_targets = None if targets is None else targets[rows]
         chunk = row_chunk(
-            hidden_states[rows], head, chunk_targets, plan, scratch, all_stats=all_stats, runner_up=runner_up
+            hidden_states[rows],
+            head,
+            chunk_targets,
+            plan,
+            scratch,
+            all_stats=all_stats,
+            runner_up=runner_up,
+            rank=rank,
         )
         stats.append(chunk.merge())
     return joined(stats, hidden_states.device)

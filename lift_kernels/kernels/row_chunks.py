@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lift_kernels.kernels.head_products import HeadWeight, clear_padding, last_rows_part
 from lift_kernels.kernels.launch_configs import launch_config
-from lift_kernels.kernels.partial_statistics import PartialStatistics
+from lift_kernels.kernels.partial_statistics import PartialStatistics, target_thresholds
 from lift_kernels.kernels.plan import Plan
 from lift_kernels.kernels.softmax_rows import softmax_rows
 from lift_kernels.kernels.workspace import Part, allocate
@@ -51,17 +51,29 @@ def row_chunk(
     *,
     all_stats: bool,
     runner_up: bool = False,
+    rank: bool = False,
 ) -> PartialStatistics:
     """Return the statistics of a chunk, in one part, and fill the scratch's exponentials where it has some."""
     num_rows = hidden_states.shape[0]
     exponentials = scratch.exponentials
     if exponentials is not None:
         exponentials = exponentials[:num_rows, : plan.num_columns]
-    statistics = PartialStatistics.empty(num_rows, 1, hidden_states.device, runner_up=runner_up)
+    statistics = PartialStatistics.empty(num_rows, 1, hidden_states.device, runner_up=runner_up, rank=rank)
+    thresholds = target_thresholds(hidden_states, head, targets) if rank and targets is not None else None
     launch = launch_config("softmax_rows", hidden_states.dtype, hidden_states.device, num_rows)
     for columns in plan.column_chunks():
         products = scratch.weight.products(hidden_states, columns, scratch.buffer)
-        softmax_rows(products, columns, head, targets, statistics, exponentials, launch, all_stats=all_stats)
+        softmax_rows(
+            products,
+            columns,
+            head,
+            targets,
+            statistics,
+            exponentials,
+            launch,
+            all_stats=all_stats,
+            thresholds=thresholds,
+        )
     return statistics
 
 

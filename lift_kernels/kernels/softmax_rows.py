@@ -20,6 +20,7 @@ from lift_kernels.kernels.arithmetic import LOG2_E, LOWEST, head_logits, logit_s
 from lift_kernels.kernels.launch_configs import COLUMN_SUMS, FINISH_ROWS, Launch, narrowed
 from lift_kernels.kernels.partial_statistics import (
     MAX,
+    NUM_ABOVE,
     REFERENCE,
     RUNNER_UP,
     SUM,
@@ -36,11 +37,12 @@ HEADROOM = tl.constexpr(29.0)
 # Columns are specialised on their divisibility, unlike N: the loads are vectors only where 16 divides them.
 @triton.jit(do_not_specialize=["N", "exclude_index"])
 def _softmax_rows_kernel(
-    products_ptr, exponentials_ptr, bias_ptr, targets_ptr, statistics_ptr, argmax_ptr,
+    products_ptr, exponentials_ptr, bias_ptr, targets_ptr, thresholds_ptr, statistics_ptr, argmax_ptr,
     stride_products_n, stride_exponentials_n,
     N, first_column, num_columns, exclude_index, logit_scale, logit_softcap,
     HAS_BIAS: tl.constexpr, HAS_SOFTCAP: tl.constexpr, HAS_TARGETS: tl.constexpr, HAS_EXCLUDED: tl.constexpr,
-    HAS_EXPONENTIALS: tl.constexpr, HAS_RUNNER_UP: tl.constexpr, ALL_STATS: tl.constexpr, BLOCK_V: tl.constexpr,
+    HAS_EXPONENTIALS: tl.constexpr, HAS_RUNNER_UP: tl.constexpr, HAS_RANK: tl.constexpr, ALL_STATS: tl.constexpr,
+    BLOCK_V: tl.constexpr,
 ):  # fmt: skip
     i_n = tl.program_id(0).to(tl.int64)
     p_products = products_ptr + i_n * stride_products_n
@@ -69,6 +71,9 @@ def _softmax_rows_kernel(
             argmax = tl.load(argmax_ptr + i_n)
         if HAS_RUNNER_UP:
             runner_up = tl.load(p_statistics + RUNNER_UP * plane)
+    if HAS_RANK:
+        threshold = tl.load(thresholds_ptr + i_n)
+        num_above = tl.load(p_statistics + NUM_ABOVE * plane, mask=first_column > 0, other=0.0)
 
     sums = tl.zeros([BLOCK_V // 4], tl.float32)
     if ALL_STATS:
@@ -89,6 +94,8 @@ def _softmax_rows_kernel(
             takes_part &= offs_v != exclude_index - first_column
         z = tl.where(takes_part, logits, -float("inf"))
         block_largest = tl.max(z, 0)
+        if HAS_RANK:
+            num_above += tl.sum((z > threshold).to(tl.float32), 0)
         if block_largest > reference + HEADROOM:
             shift = reference - block_largest
             shrink = tl.exp2(shift)
@@ -146,6 +153,8 @@ def _softmax_rows_kernel(
     tl.store(argmax_ptr + i_n, argmax)
     if HAS_RUNNER_UP:
         tl.store(p_statistics + RUNNER_UP * plane, runner_up)
+    if HAS_RANK:
+        tl.store(p_statistics + NUM_ABOVE * plane, num_above)
 
 
 @triton.jit
@@ -171,19 +180,20 @@ def softmax_rows(
     launch: Launch,
     *,
     all_stats: bool,
+    thresholds: Tensor | None = None,  # (N,) of `target_thresholds`, where the statistics have a rank
 ) -> None:
     """Take the logits of `columns` into each row's statistics, and write their exponentials: 0 at the target."""
     num_rows, num_columns = products.shape
     if num_rows == 0:
         return
     _softmax_rows_kernel[(num_rows,)](
-        products, exponentials, head.bias, targets, statistics.values, statistics.argmax,
+        products, exponentials, head.bias, targets, thresholds, statistics.values, statistics.argmax,
         products.stride(0), 0 if exponentials is None else exponentials.stride(0),
         num_rows, columns.start, num_columns, -1 if head.exclude_index is None else head.exclude_index,
         head.scale * LOG2_E, (head.softcap or 0.0) * LOG2_E,
         HAS_BIAS=head.bias is not None, HAS_SOFTCAP=head.softcap is not None, HAS_TARGETS=targets is not None,
         HAS_EXCLUDED=head.exclude_index is not None, HAS_EXPONENTIALS=exponentials is not None,
-        HAS_RUNNER_UP=statistics.has_runner_up, ALL_STATS=all_stats,
+        HAS_RUNNER_UP=statistics.has_runner_up, HAS_RANK=statistics.has_rank, ALL_STATS=all_stats,
         **narrowed(launch, num_columns).options,
     )  # fmt: skip
 

@@ -13,12 +13,14 @@ from lift_kernels.kernels.arithmetic import LOG2_E, LOWEST, dot, head_logits
 from lift_kernels.kernels.launch_configs import Launch, launch_config
 from lift_kernels.kernels.partial_statistics import (
     MAX,
+    NUM_ABOVE,
     REFERENCE,
     RUNNER_UP,
     SUM,
     TARGET_LOGIT,
     WEIGHTED_SUM,
     PartialStatistics,
+    target_thresholds,
 )
 from lift_kernels.kernels.products import dot_precision
 from lift_kernels.linear_head import LinearHead, RowStats
@@ -78,11 +80,11 @@ def tile_logits(
 
 @triton.jit(do_not_specialize=["N", "columns_per_part", "exclude_index"])
 def _tiled_statistics_kernel(
-    hidden_states_ptr, weight_ptr, bias_ptr, targets_ptr, values_ptr, argmax_ptr,
+    hidden_states_ptr, weight_ptr, bias_ptr, targets_ptr, thresholds_ptr, values_ptr, argmax_ptr,
     N, V, D, stride_hidden_states_n, stride_weight_v, columns_per_part, exclude_index, logit_scale, logit_softcap,
     HAS_BIAS: tl.constexpr, HAS_SOFTCAP: tl.constexpr, HAS_TARGETS: tl.constexpr, HAS_EXCLUDED: tl.constexpr,
-    HAS_RUNNER_UP: tl.constexpr, ALL_STATS: tl.constexpr, EVEN_D: tl.constexpr, PRECISION: tl.constexpr,
-    BLOCK_N: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr,
+    HAS_RUNNER_UP: tl.constexpr, HAS_RANK: tl.constexpr, ALL_STATS: tl.constexpr, EVEN_D: tl.constexpr,
+    PRECISION: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
     first_row = row_tile_index() * BLOCK_N
     if first_row >= N:
@@ -104,6 +106,9 @@ def _tiled_statistics_kernel(
     argmax = tl.zeros([BLOCK_N], tl.int32) + first_column
     if HAS_RUNNER_UP:
         runner_up = tl.full([BLOCK_N], -float("inf"), tl.float32)
+    if HAS_RANK:
+        threshold = tl.load(thresholds_ptr + offs_n, mask=in_n, other=0.0)
+        num_above = tl.zeros([BLOCK_N], tl.float32)
     for start in range(first_column, end_column, BLOCK_V):
         # `start` is a multiple of BLOCK_V. As a sum, LLVM of triton 3.9 would keep every column's own part in registers
         # throughout the loop, 64 a thread, and all of them would spill.
@@ -122,6 +127,8 @@ def _tiled_statistics_kernel(
             tile_target_logit = tl.sum(tl.where(is_target, z, 0.0), 1)
             target_logit = tl.where((targets >= start) & (targets < start + BLOCK_V), tile_target_logit, target_logit)
             z = tl.where(is_target, -float("inf"), z)
+        if HAS_RANK:
+            num_above += tl.sum((z > threshold[:, None]).to(tl.float32), 1)
         tile_max = tl.max(z, 1)
         if ALL_STATS or HAS_RUNNER_UP:
             tile_argmax = tl.min(tl.where(z == tile_max[:, None], offs_v[None, :], 2147483647), 1)
@@ -163,6 +170,8 @@ def _tiled_statistics_kernel(
     tl.store(argmax_ptr + offs_out, argmax, mask=in_n)
     if HAS_RUNNER_UP:
         tl.store(values_ptr + RUNNER_UP * plane + offs_out, runner_up, mask=in_n)
+    if HAS_RANK:
+        tl.store(values_ptr + NUM_ABOVE * plane + offs_out, num_above, mask=in_n)
 
 
 def tiled_statistics(
@@ -172,6 +181,7 @@ def tiled_statistics(
     *,
     all_stats: bool,
     runner_up: bool = False,
+    rank: bool = False,
     launch: Launch | None = None,
 ) -> RowStats:
     """Return statistics of every row; without entropy and argmax unless `all_stats`."""
@@ -182,16 +192,17 @@ def tiled_statistics(
     hidden_states, weight = with_unit_stride(hidden_states), with_unit_stride(head.weight)
     part = columns_per_part(num_rows, num_columns, launch.blocks["BLOCK_V"])
     num_parts = triton.cdiv(num_columns, part)
-    partial = PartialStatistics.empty(num_rows, num_parts, device, runner_up=runner_up)
+    partial = PartialStatistics.empty(num_rows, num_parts, device, runner_up=runner_up, rank=rank)
+    thresholds = target_thresholds(hidden_states, head, targets) if rank and targets is not None else None
     if num_rows:
         _tiled_statistics_kernel[tile_grid(triton.cdiv(num_rows, launch.blocks["BLOCK_N"]), num_parts)](
-            hidden_states, weight, head.bias, targets, partial.values, partial.argmax,
+            hidden_states, weight, head.bias, targets, thresholds, partial.values, partial.argmax,
             num_rows, num_columns, width, hidden_states.stride(0), weight.stride(0), part,
             -1 if head.exclude_index is None else head.exclude_index,
             head.scale * LOG2_E, (head.softcap or 0.0) * LOG2_E,
             HAS_BIAS=head.bias is not None, HAS_SOFTCAP=has_softcap, HAS_TARGETS=targets is not None,
-            HAS_EXCLUDED=head.exclude_index is not None, HAS_RUNNER_UP=runner_up,
-            ALL_STATS=all_stats, EVEN_D=width % launch.blocks["BLOCK_D"] == 0,
+            HAS_EXCLUDED=head.exclude_index is not None, HAS_RUNNER_UP=partial.has_runner_up,
+            HAS_RANK=rank, ALL_STATS=all_stats, EVEN_D=width % launch.blocks["BLOCK_D"] == 0,
             PRECISION=dot_precision(hidden_states.dtype),
             **launch.options,
         )  # fmt: skip

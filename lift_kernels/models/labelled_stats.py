@@ -1,4 +1,4 @@
-"""Statistics of a model's labelled tokens, with the runner-up, and no logits."""
+"""Statistics of a model's labelled tokens, with runner-up and rank, and no logits."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from lift_kernels.models.head import call_head
 from lift_kernels.models.instance_forward import options_of
 from lift_kernels.models.parts import logit_numbers
 from lift_kernels.models.patch import unwrap_model
-from lift_kernels.ops.linear_token_stats import TokenStatsWithRunnerUp, linear_token_stats
+from lift_kernels.ops.linear_token_stats import TokenStatsWithRank, linear_token_stats
 
 
 @torch.no_grad()
-def labelled_token_stats(model: nn.Module, inputs: Mapping[str, Any], labels: Tensor) -> TokenStatsWithRunnerUp:
+def labelled_token_stats(model: nn.Module, inputs: Mapping[str, Any], labels: Tensor) -> TokenStatsWithRank:
     """Return what a patched model predicts where there is a label, without gradient and without logits.
 
     Args:
@@ -41,10 +41,10 @@ def labelled_token_stats(model: nn.Module, inputs: Mapping[str, Any], labels: Te
     rows = states.flatten(0, 1)[index - 1 if family.predicts_next else index]
     if family.transform is not None:
         rows = family.transform(inner)(rows)
-    stats: TokenStatsWithRunnerUp = call_head(
+    stats: TokenStatsWithRank = call_head(
         family.head(inner), rows,
         lambda rows, weight, bias: linear_token_stats(
-            rows, weight, flat[index], bias=bias, runner_up=True, num_targets=len(index), **options
+            rows, weight, flat[index], bias=bias, rank=True, num_targets=len(index), **options
         ),
     )  # fmt: skip
     return stats

@@ -95,12 +95,13 @@ class ActiveRows:
         return rows if self.are_all else backend.spread_rows(rows, self.index, self.num_rows)
 
     def spread_stats(self, stats: RowStats) -> RowStats:
-        """Return statistics (N,): 0 and argmax -1 in dropped rows."""
+        """Return statistics (N,): 0 in dropped rows, and argmax -1."""
         log_prob, lse, entropy, max_log_prob = (self.mark(self.spread_values(values, 0)) for values in stats[:4])
-        runner_up = stats.runner_up_log_prob
+        runner_up, rank = stats.runner_up_log_prob, stats.rank
         return RowStats(
             log_prob, lse, entropy, max_log_prob, self.spread_values(stats.argmax, -1),
             None if runner_up is None else self.mark(self.spread_values(runner_up, 0)),
+            None if rank is None else self.spread_values(rank, 0),
         )  # fmt: skip
 
     def spread_values(self, values: Tensor, fill: int) -> Tensor:

@@ -110,7 +110,7 @@ def linear_cross_entropy(
     if reduction == "none":
         stats = token_stats(
             flat_hidden_states, weight, bias, flat_targets, flat_weight, ignore_index, exclude_index,
-            num_targets, logit_scale, logit_softcap, return_stats, False, workspace_bytes, backend, _OP,
+            num_targets, logit_scale, logit_softcap, return_stats, False, False, workspace_bytes, backend, _OP,
         )  # fmt: skip
         is_silent = flat_targets == ignore_index
         nll = -stats[0]

@@ -41,9 +41,33 @@ class TokenStatsWithRunnerUp(NamedTuple):
     runner_up_log_prob: Tensor  # of the second most likely token
 
 
+class TokenStatsWithRank(NamedTuple):
+    """`TokenStatsWithRunnerUp` and one more."""
+
+    log_prob: Tensor
+    lse: Tensor
+    entropy: Tensor
+    max_log_prob: Tensor
+    argmax: Tensor
+    runner_up_log_prob: Tensor
+    rank: Tensor  # of the target, int64: 1 and the number of tokens that are more likely; 0 where there is no target
+
+
 @overload
 def linear_token_stats(
-    hidden_states: Tensor, weight: Tensor, targets: Tensor | None = None, *, runner_up: Literal[True], **options: Any
+    hidden_states: Tensor, weight: Tensor, targets: Tensor | None = None, *, rank: Literal[True], **options: Any
+) -> TokenStatsWithRank: ...
+
+
+@overload
+def linear_token_stats(
+    hidden_states: Tensor,
+    weight: Tensor,
+    targets: Tensor | None = None,
+    *,
+    runner_up: Literal[True],
+    rank: Literal[False] = False,
+    **options: Any,
 ) -> TokenStatsWithRunnerUp: ...
 
 
@@ -54,11 +78,12 @@ def linear_token_stats(
     targets: Tensor | None = None,
     *,
     runner_up: Literal[False] = False,
+    rank: Literal[False] = False,
     **options: Any,
 ) -> TokenStats: ...
 
 
-def linear_token_stats(  # type: ignore[misc]  # the overloads tell its two results apart, and name no other option
+def linear_token_stats(  # type: ignore[misc]  # the overloads tell its results apart, and name no other option
     hidden_states: Tensor,
     weight: Tensor,
     targets: Tensor | None = None,
@@ -70,10 +95,11 @@ def linear_token_stats(  # type: ignore[misc]  # the overloads tell its two resu
     logit_scale: float = 1.0,
     logit_softcap: float | None = None,
     runner_up: bool = False,
+    rank: bool = False,
     differentiable: bool = False,
     backend: str = "auto",
     workspace_bytes: int | None = None,
-) -> TokenStats | TokenStatsWithRunnerUp:
+) -> TokenStats | TokenStatsWithRunnerUp | TokenStatsWithRank:
     """Return log-probability of the target, log-sum-exp, entropy, and the most likely token, in one pass.
 
     Arguments as in `linear_cross_entropy`. Ignored tokens cost no matrix work: their statistics are 0 and their argmax
@@ -90,11 +116,13 @@ def linear_token_stats(  # type: ignore[misc]  # the overloads tell its two resu
             `linear_cross_entropy`.
         runner_up: also give the log-probability of the second most likely token: max_log_prob less it is the margin
             that some samplers rank by. -inf where the vocabulary has no second entry.
+        rank: also give that, and the rank of each target: 1 where no token is more likely. The target's logit is taken
+            apart, so that a token whose logit differs from it by rounding alone counts or does not.
         differentiable: connect log_prob, lse and entropy to the inputs that require grad. The others are detached.
 
     Returns:
         `TokenStats`, each of shape (...): in nats, float32 (float64 for float64 inputs), but for argmax, int64. With
-        `runner_up` the tuple has a sixth entry, runner_up_log_prob.
+        `runner_up` the tuple has a sixth entry, runner_up_log_prob, and with `rank` a seventh, int64.
 
     Example, the mean entropy as a penalty on confidence:
         >>> stats = linear_token_stats(hidden_states, weight, labels, differentiable=True)
@@ -114,21 +142,25 @@ def linear_token_stats(  # type: ignore[misc]  # the overloads tell its two resu
         workspace_bytes=workspace_bytes, backend=backend, exclude_index=exclude_index, vocab_size=weight.shape[0],
     )  # fmt: skip
     checks.check_bool(_OP, "runner_up", runner_up)
+    checks.check_bool(_OP, "rank", rank)
     checks.check_bool(_OP, "differentiable", differentiable)
+    if rank and targets is None:
+        raise ValueError(f"{_OP}: rank is that of targets: give targets, or leave rank out.")
     if targets is not None:
         checks.check_targets(_OP, targets, hidden_states)
         checks.check_same_device(_OP, hidden_states=hidden_states, targets=targets)
     shape = hidden_states.shape[:-1]
     with torch.set_grad_enabled(differentiable and torch.is_grad_enabled()):
-        *stats, runner_up_log_prob = token_stats(
+        *stats, runner_up_log_prob, target_rank = token_stats(
             hidden_states.reshape(-1, hidden_states.shape[-1]), weight, bias,
             None if targets is None else targets.reshape(-1), None, ignore_index, exclude_index, num_targets,
-            logit_scale, logit_softcap, True, runner_up, workspace_bytes, backend,
+            logit_scale, logit_softcap, True, runner_up, rank, workspace_bytes, backend,
         )  # fmt: skip
         result = TokenStats.from_flat(stats, shape)
         if differentiable:
             log_prob, lse, entropy = (values.reshape(shape) for values in stats[:3])
             result = result._replace(log_prob=log_prob, lse=lse, entropy=entropy)
-        if runner_up:
-            return TokenStatsWithRunnerUp(*result, runner_up_log_prob.detach().reshape(shape))
-        return result
+        if not (runner_up or rank):
+            return result
+        with_runner_up = TokenStatsWithRunnerUp(*result, runner_up_log_prob.detach().reshape(shape))
+        return TokenStatsWithRank(*with_runner_up, target_rank.reshape(shape)) if rank else with_runner_up

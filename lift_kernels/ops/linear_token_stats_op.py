@@ -31,11 +31,12 @@ def token_stats(
     logit_softcap: float | None,
     all_stats: bool,
     runner_up: bool,
+    rank: bool,
     workspace_bytes: int | None,
     backend: str,
     op: str = "linear_token_stats",  # what errors name
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Return (log_prob, lse, entropy, max_log_prob, argmax, runner_up_log_prob), each (N,), the last (0,) if not asked.
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return log_prob, lse, entropy, max_log_prob, argmax, runner_up_log_prob and rank, (N,), or (0,) if not asked for.
 
     The first three are differentiable: what they come from is computed again.
     """
@@ -50,7 +51,7 @@ def token_stats(
         rows = ActiveRows.find(targets, ignore_index, num_targets, token_weight, weight.shape[0], exclude_index)
         stats = compute.token_stats(
             rows.take(hidden_states, compute), head, rows.targets(targets), workspace_bytes=workspace_bytes,
-            all_stats=all_stats, runner_up=runner_up,
+            all_stats=all_stats, runner_up=runner_up, rank=rank,
         )  # fmt: skip
         return filled_stats(rows.spread_stats(stats))
 
@@ -58,16 +59,16 @@ def token_stats(
 @token_stats.register_fake
 def _(
     hidden_states, weight, bias, targets, token_weight, ignore_index, exclude_index, num_targets, logit_scale,
-    logit_softcap, all_stats, runner_up, workspace_bytes, backend, op="linear_token_stats",
+    logit_softcap, all_stats, runner_up, rank, workspace_bytes, backend, op="linear_token_stats",
 ):  # fmt: skip
     size = hidden_states.shape[0]
-    *_, runner_up_log_prob, _ = empty_stats(hidden_states, size if runner_up else 0)
-    return (*empty_stats(hidden_states, size), runner_up_log_prob)
+    *_, runner_up_log_prob, _ = empty_stats(hidden_states, size if runner_up or rank else 0)
+    return (*empty_stats(hidden_states, size), runner_up_log_prob, empty_stats(hidden_states, size if rank else 0)[-1])
 
 
 def _save_for_recompute(ctx, inputs, output):
     log_prob, lse, entropy, *_ = output
-    hidden_states, weight, bias, targets, _, *settings, _, _, ctx.workspace_bytes, ctx.backend, ctx.op = inputs
+    hidden_states, weight, bias, targets, _, *settings, _, _, _, ctx.workspace_bytes, ctx.backend, ctx.op = inputs
     ctx.settings = settings  # ignore_index, exclude_index, num_targets, logit_scale, logit_softcap
     ctx.num_inputs = len(inputs)
     ctx.set_materialize_grads(False)

@@ -42,10 +42,14 @@ def weighted_nll(log_prob: Tensor, token_weight: Tensor) -> Tensor:
     return -torch.dot(log_prob.where(token_weight != 0, 0), token_weight)
 
 
-def filled_stats(stats: RowStats) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Return six statistics, the runner-up's empty where there is none."""
-    *_, runner_up = stats
-    return (*stats[:5], stats.lse.new_empty(0) if runner_up is None else runner_up)
+def filled_stats(stats: RowStats) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return seven statistics, the runner-up's and the rank empty where there is none."""
+    *_, runner_up, rank = stats
+    return (
+        *stats[:5],
+        stats.lse.new_empty(0) if runner_up is None else runner_up,
+        stats.argmax.new_empty(0) if rank is None else rank,
+    )
 
 
 def empty_stats(hidden_states: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:

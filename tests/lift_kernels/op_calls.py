@@ -41,7 +41,7 @@ def linear_cross_entropy() -> dict[str, Any]:
 
 
 def linear_token_stats() -> dict[str, Any]:
-    return linear() | {"targets": labels(), "num_targets": 11, "runner_up": True, "differentiable": True}
+    return linear() | {"targets": labels(), "num_targets": 11, "runner_up": True, "rank": True, "differentiable": True}
 
 
 def linear_sample() -> dict[str, Any]:

@@ -40,7 +40,9 @@ def test_every_provider_has_its_error_beside_its_time(tmp_path):
     ended = run([f"--benchmark-json={path}"])
     assert ended.returncode == 0, ended.stdout
     record = json.loads(path.read_text())
-    assert {"commit", "torch", "threads"} <= set(record["machine_info"]["lift"])
+    facts = record["machine_info"]["lift"]
+    assert {"commit", "torch", "threads"} <= set(facts) and "--smoke" in facts["command"]
+    assert facts["load_before"] >= 0 and facts["load_after"] >= 0
     rows = [entry["extra_info"] for entry in record["benchmarks"]]
     assert len({row["case"] for row in rows}) == 6
     assert {row["provider"] for row in rows} >= {name for name in PROVIDERS if name != "quack"}

@@ -46,6 +46,8 @@ def test_every_statistic_is_that_of_the_models_own_logits(table, rows):
         for name, expected in truth.items():
             np.testing.assert_allclose(found[name][at], expected, atol=1e-5, err_msg=name)
         assert np.array_equal(found["prediction"][at], log_p.argmax(1))
+        is_above = log_p > log_p.gather(1, clean[position, None])
+        assert np.array_equal(found["rank"][at], 1 + is_above.sum(1))
 
 
 def test_masks_have_their_ratio_spare_the_prompt_and_come_in_order(table, rows):

@@ -57,6 +57,7 @@ ANY_FLAG = {
     "return_stats",
     "return_learnability",
     "runner_up",
+    "rank",
     "differentiable",
     "maskable",
     "is_masked",
@@ -157,5 +158,5 @@ def test_a_denominator_that_is_nan_says_that_the_loss_is_none():
 def test_a_negative_ignore_index_or_one_within_the_vocabulary_is_a_meaning():
     for ignore_index in (-1, 0, 7):
         targets = torch.where(CALLS["linear_token_stats"]()["targets"] < 0, ignore_index, 5)
-        stats = call("linear_token_stats", targets=targets, ignore_index=ignore_index, runner_up=False)
+        stats = call("linear_token_stats", targets=targets, ignore_index=ignore_index, runner_up=False, rank=False)
         assert isinstance(stats, TokenStats) and (stats.argmax[0, 1:] == -1).all()

@@ -171,6 +171,13 @@ def uses() -> Iterator[tuple[str, Any]]:
 
         return call
 
+    def statistics_with_rank(dtype, num_rows):
+        width, vocab_size = LLADA
+        return lambda: head_kernels.token_stats(
+            empty(num_rows, width, dtype=dtype), LinearHead(empty(vocab_size, width, dtype=dtype)),
+            empty(num_rows, dtype=torch.int64), workspace_bytes=None, all_stats=True, rank=True,
+        )  # fmt: skip
+
     def draw(dtype, temperature, *, num_rows=NUM_ROWS, size=LLADA, workspace=None, bias=False, softcap=None):
         width, vocab_size = size
 
@@ -211,6 +218,8 @@ def uses() -> Iterator[tuple[str, Any]]:
     yield "bfloat16 minimal memory statistics with bias and softcap", statistics
     for num_rows in (1, 32, 64):
         yield f"bfloat16 statistics of {num_rows} rows", step(half, (False, False, False), num_rows=num_rows)
+    for num_rows in (64, NUM_ROWS):
+        yield f"bfloat16 statistics with rank of {num_rows} rows", statistics_with_rank(half, num_rows)
     yield "bfloat16 draw", draw(half, 0.7)
     yield "bfloat16 draw of 500 rows", draw(half, 0.7, num_rows=500)
     yield "bfloat16 draw with bias and softcap", draw(half, 0.7, size=BERT, bias=True, softcap=30.0)

@@ -184,6 +184,22 @@ def test_the_runner_up_and_an_excluded_entry_pass_every_path(targets, path, kern
     assert_nats_close(ours=stats.lse, truth=logits.logsumexp(-1))
 
 
+def test_the_rank_passes_every_path(path, kernel_device):
+    head = Head.random(9, 17, 300, ignored=0.0).to(kernel_device)
+    linear = LinearHead(head.weight, head.bias, scale=-2.0, softcap=5.0, exclude_index=3)
+    targets = head.targets.where(head.targets != 3, 4)
+    targets[0] = 400  # of another part of the vocabulary: any rank, but no fault
+    stats = kernels.token_stats(
+        head.hidden_states, linear, targets, workspace_bytes=None, all_stats=False, rank=True
+    )  # fmt: skip
+    wide = head.double()
+    logits = 5 * torch.tanh(-2 * (wide.hidden_states @ wide.weight.T + wide.bias) / 5)
+    own = logits.gather(1, targets.clamp(max=299)[:, None])
+    logits[:, 3] = -torch.inf
+    assert torch.equal(stats.rank[1:], (1 + (logits > own).sum(1))[1:])
+    assert_nats_close(ours=stats.runner_up_log_prob, truth=logits.log_softmax(-1).topk(2).values[:, 1])
+
+
 def test_a_transposed_head_gets_contiguous_gradients(path, kernel_device):
     embedding = torch.randn(8, 64, device=kernel_device)
     hidden_states, targets = torch.randn(20, 8, device=kernel_device), torch.arange(20, device=kernel_device)
@@ -212,7 +228,7 @@ def test_the_registered_ops_pass_opcheck(wants, path, kernel_device):
         linear_cross_entropy_sum,
         (*leaves, head.targets, head.token_weight, *settings, *wants, True, None, "triton"),
     )
-    torch.library.opcheck(token_stats, (*leaves, head.targets, None, *settings, True, True, None, "triton"))
+    torch.library.opcheck(token_stats, (*leaves, head.targets, None, *settings, True, True, True, None, "triton"))
 
 
 def test_compile_fullgraph_matches_eager(path, kernel_device):

@@ -37,7 +37,7 @@ def test_merged_parts_are_the_whole(bounds, level, kernel_device):
     bits[1, :2] = LOG2_E * (9.0 + level)  # two of the same
     logits = bits.double() / LOG2_E
     references = LOG2_E * level + 6 * torch.randn(5, len(bounds) - 1, device=kernel_device)
-    log_prob, lse, entropy, max_log_prob, argmax, runner_up = parts_of(bits, targets, bounds, references).merge()
+    log_prob, lse, entropy, max_log_prob, argmax, runner_up, _ = parts_of(bits, targets, bounds, references).merge()
     log_probs = logits.log_softmax(-1)
     close = {"rtol": 1e-6, "atol": 1e-5}
     torch.testing.assert_close(log_prob.double(), log_probs.gather(-1, targets[:, None])[:, 0], **close)
@@ -60,7 +60,7 @@ def test_a_part_without_a_finite_logit_takes_no_part(kernel_device):
         ]
     )
     parts.argmax[0] = torch.tensor([0, 17, 32])
-    log_prob, lse, entropy, max_log_prob, argmax, runner_up = parts.merge()
+    log_prob, lse, entropy, max_log_prob, argmax, runner_up, _ = parts.merge()
     assert runner_up is None
     # In bits: 3 relative to 2 that are not the target's, whose logit is 1.
     log_sum, weighted = math.log(3.5), (-1.0 - 0.5) / 3.5

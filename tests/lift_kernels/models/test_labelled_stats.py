@@ -19,6 +19,7 @@ def expect_own(stats, logits, labels, tolerance):
     truth = {
         "log_prob": log_p.gather(1, targets[:, None])[:, 0], "entropy": -(log_p.exp() * log_p).sum(-1),
         "max_log_prob": top[:, 0], "runner_up_log_prob": top[:, 1], "argmax": log_p.argmax(-1),
+        "rank": 1 + (log_p > log_p.gather(1, targets[:, None])).sum(-1),
     }  # fmt: skip
     for name, expected in truth.items():
         ours = getattr(stats, name).to(expected.dtype)

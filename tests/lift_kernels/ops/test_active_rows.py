@@ -26,9 +26,9 @@ def test_rows_are_taken_and_put_back():
     assert torch.equal(taken, rows[[0, 2, 3]]) and torch.equal(active.values(rows[:, 0]), rows[[0, 2, 3], 0])
     assert torch.equal(active.spread(taken, backend), rows * (TARGETS != -100)[:, None])
     stats = RowStats(*torch.arange(12.0).view(4, 3), argmax=torch.tensor([7, 8, 9]))
-    *floats, argmax, runner_up = active.spread_stats(stats)
+    *floats, argmax, runner_up, rank = active.spread_stats(stats)
     assert [values.tolist() for values in floats] == [[3.0 * i, 0, 3.0 * i + 1, 3.0 * i + 2, 0] for i in range(4)]
-    assert argmax.tolist() == [7, -1, 8, 9, -1] and runner_up is None
+    assert argmax.tolist() == [7, -1, 8, 9, -1] and runner_up is None and rank is None
     runner_up = active.spread_stats(stats._replace(runner_up_log_prob=torch.tensor([5.0, 6.0, 7.0]))).runner_up_log_prob
     assert runner_up.tolist() == [5, 0, 6, 7, 0]
 

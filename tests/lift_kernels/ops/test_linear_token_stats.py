@@ -89,6 +89,33 @@ def test_a_tie_has_a_runner_up_as_likely_and_a_single_entry_has_none():
     assert (alone.runner_up_log_prob == -torch.inf).all() and not alone.max_log_prob.any()
 
 
+@pytest.mark.parametrize("backend", ["torch", "triton"])
+@pytest.mark.parametrize("options", [{}, {"logit_scale": 0.5, "logit_softcap": 3.0}, {"exclude_index": 5}])
+def test_the_rank_counts_what_is_more_likely_than_the_target(options, backend):
+    head = Head.random(40, 16, 300)
+    targets = head.targets.where(head.targets != 5, 6).view(4, 10)
+    inputs = (head.hidden_states.view(4, 10, 16), head.weight, targets)
+    stats = linear_token_stats(*inputs, bias=head.bias, rank=True, backend=backend, **options)
+    wide = head.double()
+    logits = reference.linear_logits(
+        wide.hidden_states, wide.weight, wide.bias, options.get("logit_scale", 1.0), options.get("logit_softcap"),
+        options.get("exclude_index"),
+    ).view(4, 10, 300)  # fmt: skip
+    is_target = targets != -100
+    own = logits.gather(-1, targets.where(is_target, 0)[..., None])
+    assert stats.rank.dtype == torch.int64 and 0 < is_target.sum() < 40
+    assert torch.equal(stats.rank, (1 + (logits > own).sum(-1)).where(is_target, 0))
+    with_runner_up = linear_token_stats(*inputs, bias=head.bias, runner_up=True, backend=backend, **options)
+    assert all(map(torch.equal, stats[:6], with_runner_up))
+
+
+def test_equals_are_no_more_likely_and_a_rank_is_that_of_targets():
+    stats = linear_token_stats(torch.ones(2, 4), torch.zeros(9, 4), torch.tensor([0, 8]), rank=True)
+    assert stats.rank.tolist() == [1, 1]
+    with pytest.raises(ValueError, match="rank is that of targets: give targets"):
+        linear_token_stats(torch.ones(2, 4), torch.zeros(9, 4), rank=True)
+
+
 @pytest.mark.parametrize("runner_up", [False, True])
 def test_differentiable_statistics_are_the_same_and_three_are_connected(runner_up):
     head = Head.random(24, 8, 50).trainable("hidden_states", "weight")

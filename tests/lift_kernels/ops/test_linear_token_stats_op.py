@@ -18,6 +18,6 @@ def test_linear_token_stats_passes_opcheck(with_targets, names, runner_up):
         token_stats,
         (
             head.hidden_states, head.weight, head.bias, head.targets if with_targets else None, None, -100, None, None,
-            1.0, None, True, runner_up, None, "torch",
+            1.0, None, True, runner_up, runner_up and with_targets, None, "torch",
         ),
     )  # fmt: skip

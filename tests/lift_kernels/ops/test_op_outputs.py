@@ -33,7 +33,7 @@ def test_statistics_that_are_not_asked_for_are_empty():
 
 def test_a_runner_up_that_is_not_asked_for_is_empty():
     stats = RowStats(*torch.ones(5, 3))
-    assert [len(values) for values in filled_stats(stats)] == [3, 3, 3, 3, 3, 0]
+    assert [len(values) for values in filled_stats(stats)] == [3, 3, 3, 3, 3, 0, 0]
     assert filled_stats(stats._replace(runner_up_log_prob=torch.full((3,), 2.0)))[5].tolist() == [2, 2, 2]
 
 
