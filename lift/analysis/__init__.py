@@ -1,4 +1,4 @@
-"""What a model knows of masked tokens, by mask ratio and by frequency: a table of every one, and reports from it."""
+"""What a model knows of masked tokens: a table of every one, and reports from it; and how to draw its times best."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ if TYPE_CHECKING:
     from lift.analysis.page import write_report
     from lift.analysis.run import analyze
     from lift.analysis.table import AnalysisTable
+    from lift.analysis.time_density import MeasuredTimes, measure_times
 
 __all__ = [
     "AnalysisTable",
+    "MeasuredTimes",
     "analyze",
+    "measure_times",
     "write_report",
 ]
 

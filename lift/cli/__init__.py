@@ -10,8 +10,9 @@ from importlib import import_module
 _COMMANDS = {
     "train": "fine-tune a model: lift train --preset sudoku --output_dir out",
     "sample": "complete prompts: lift sample --model out --prompt 3102200002100320",
-    "eval": "score it: lift eval --model out --tasks countdown --output_dir scores",
+    "eval": "score: lift eval --model out --tasks countdown --output_dir scores",
     "analyze": "see what it knows of masked tokens, by mask ratio and frequency",
+    "measure-t": "measure at which times a model is best trained, for --method ppots",
     "compare": "compare evaluations: lift compare scores other-scores",
     "merge": "merge a LoRA adapter: lift merge --model out --output_dir merged",
     "presets": "list the presets of lift train",
@@ -20,7 +21,7 @@ _COMMANDS = {
 }
 
 _USAGE = "usage: lift COMMAND [arguments]\n\ncommands:\n" + "".join(
-    f"  {name:<9}{description}\n" for name, description in _COMMANDS.items()
+    f"  {name:<10}{description}\n" for name, description in _COMMANDS.items()
 )
 
 
@@ -61,7 +62,7 @@ def _answer(words: Sequence[str]) -> None:
     elif command == "--version":
         print(f"lift-kernels {_version()}")
     elif command in _COMMANDS:
-        import_module(f"lift.cli.{command}").run(rest)
+        import_module(f"lift.cli.{command.replace('-', '_')}").run(rest)
     else:
         from lift.errors import LiftError
 

@@ -22,7 +22,7 @@ _SECRETS = ("hub_t", "push_to_hub_t")  # how their flags begin, as argparse take
 # Fields that may name a file or a folder; what is there is named from the root, so that any folder will do to run in.
 PATHS = (
     "model_name_or_path", "tokenizer_name_or_path", "train_data", "eval_data", "test_puzzles", "chat_template",
-    "deepspeed", "fsdp_config", "accelerator_config",
+    "time_density", "deepspeed", "fsdp_config", "accelerator_config",
 )  # fmt: skip
 
 

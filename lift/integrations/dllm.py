@@ -131,7 +131,7 @@ class LiftMDLMMixin(LiftTrainer, _KeywordArguments):
             return prepared
         batch = self._weighted(prepared.batch, draws.u)
         row_weight = None if prepared.row_weight is None else batch.token_weight[:, 0]  # alike within a row
-        return prepared._replace(batch=batch, row_weight=row_weight)
+        return prepared._replace(batch=batch, row_weight=row_weight).weighted_by_importance()
 
     def prepare_evaluation_batch(self, inputs: CollatedBatch, u: Tensor) -> DenoisingBatch:
         """Return the SFT forward with dLLM's weights."""

@@ -2,7 +2,8 @@
 
 `METHODS` lists the methods. All but gift and blockwise weight the cross-entropy of a trained token by 1/t (cart by a
 factor more) and divide by the number of tokens that could have been masked. gift weights by one over the token's own
-rate and divides by the number drawn, blockwise takes means over a row's tokens and over rows. Where a method selects
+rate and divides by the number drawn, blockwise takes means over a row's tokens and over rows. Where times are drawn by
+a density (`TimeDensity`, ppots), one over it is a factor of the weights too. Where a method selects
 tokens, those that it rejects get their true token back (not in one-forward LIFT, which scores and trains in one pass).
 Each takes whole rows, or (but for blockwise) the blocks of rows, which are then samples of their own (`Blocks`).
 
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
     from lift.objectives.options import PUBLISHED, LiftOptions
     from lift.objectives.published import random_orders, score_in_logits_dtype, select_unordered
     from lift.objectives.sft import sft_batch
+    from lift.objectives.time_density import TimeDensity
+    from lift.objectives.time_density_file import read_time_density
 
 __all__ = [
     "DISCRETE_TIMES",
@@ -80,6 +83,7 @@ __all__ = [
     "OneForwardBatch",
     "ScoreFunction",
     "StepCounts",
+    "TimeDensity",
     "TrainingBatch",
     "blockwise_batch",
     "cart_batch",
@@ -105,6 +109,7 @@ __all__ = [
     "one_forward_batch",
     "overmask_rate",
     "random_orders",
+    "read_time_density",
     "score_in_logits_dtype",
     "select_unordered",
     "sft_batch",

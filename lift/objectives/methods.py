@@ -48,6 +48,9 @@ class Method:
     adds_entropy: bool = False
     """Its loss has a term beside the weighted cross-entropy."""
 
+    needs_density: bool = False
+    """Its times are drawn by a measured density, which `time_density` must name."""
+
     @property
     def selects_tokens(self) -> bool:
         """Whether it masks more than it trains: at t + rho, of which it keeps what the row's mode asks for."""
@@ -67,6 +70,7 @@ METHODS: dict[str, Method] = {
     "cart": Method(
         "every masked token, the more, the more visible tokens stand near it", "cart", own_weights=True, reads_row=True
     ),
+    "ppots": Method("every token that is masked, at times drawn where the loss varies", "sft", needs_density=True),
     "mirror": Method("every token that is masked, in two views that mirror each other", "mirror", num_views=2),
     "blockwise": Method(
         "one block of the response, behind clean tokens and before masks", "blockwise",
@@ -94,6 +98,18 @@ def modes_of(method: str) -> tuple[int, ...]:
         choices = ", ".join(name for name, entry in METHODS.items() if entry.selects_tokens)
         raise ValueError(f"method must be one of {choices}, got {method!r}.")
     return METHODS[method].modes
+
+
+def time_density_problem(method: str) -> str | None:
+    """Return what is wrong with drawing the times of `method` by a density, one sentence, or None.
+
+    The weight 1 / density corrects a sum of tokens over a number that does not depend on the times. That of gift does,
+    and the mean entropy of confidence is no such sum.
+    """
+    entry = METHODS[method]
+    if entry.reads_step or entry.adds_entropy:
+        return f"method={method!r} takes a mean that weights cannot correct for its times: leave time_density out."
+    return None
 
 
 def complementary_problem(method: str) -> str | None:

@@ -35,12 +35,13 @@ class Draws:
     order: Tensor | None = None
     """The mode, int64: EASY, MIDDLE or HARD; None for those methods."""
 
+    importance: Tensor | None = None
+    """One over the density that the time was drawn by; None where that is uniform."""
+
     def to(self, device: torch.device) -> Draws:
         """Return the same on `device`."""
-        return Draws(
-            self.u.to(device), self.timestep.to(device), None if self.rho is None else self.rho.to(device),
-            None if self.order is None else self.order.to(device),
-        )  # fmt: skip
+        moved: dict[str, Any] = {name: None if part is None else part.to(device) for name, part in vars(self).items()}
+        return Draws(**moved)
 
 
 class MaskDraw(TypedDict):
@@ -130,6 +131,22 @@ class TrainingBatch(NamedTuple):
         """The mask rate (B,) of each row, that at its diffusion time."""
         return self.draws.timestep
 
+    def weighted_by_importance(self) -> TrainingBatch:
+        """Return the same with the weights of each row, in all its views, times the importance of its time.
+
+        A sum of tokens over a number that does not depend on times is then in the mean what it is at uniform ones.
+        """
+        importance = self.draws.importance
+        if importance is None:
+            return self
+        views = self.batch.labels.shape[0] // max(importance.shape[0], 1)
+        weight = self.batch.token_weight * importance.repeat(views)[:, None]
+        return self._replace(
+            batch=self.batch._replace(token_weight=weight),
+            row_weight=None if self.row_weight is None else self.row_weight * importance,
+            one_forward=None if self.one_forward is None else self.one_forward._replace(row_weight=importance),
+        )
+
     def unfolded(self, blocks: Blocks) -> TrainingBatch:
         """Return the training forward of U blocks as that of B rows. What was drawn for the blocks stays theirs."""
         one_forward = self.one_forward
@@ -143,9 +160,14 @@ class TrainingBatch(NamedTuple):
 
 
 def build_training_batch(rows: MicroBatch) -> TrainingBatch:
-    """Make the training batch of `rows` by the `build` of the method that their options name; of blocks, unfolded."""
+    """Make the training batch of `rows` by the `build` of the method that their options name; of blocks, unfolded.
+
+    Its weights correct for the density that times were drawn by.
+    """
     build: Callable[[MicroBatch], TrainingBatch] = _module(rows.options).build
     prepared = build(rows)
+    if rows.draws.importance is not None:
+        prepared = prepared.weighted_by_importance()
     return prepared if rows.blocks is None else prepared.unfolded(rows.blocks)
 
 

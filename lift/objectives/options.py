@@ -18,12 +18,13 @@ from lift.objectives.choices import (
     ScoreSourceName,
     TimeDistribution,
 )
+from lift.objectives.density_options import DensityOptions
 from lift.objectives.methods import METHODS, complementary_problem
 
 
 @dataclass
-class LiftOptions(BlockOptions):
-    """LIFT's own choices, and those of blocks; the defaults are the published recipe's.
+class LiftOptions(DensityOptions, BlockOptions):
+    """LIFT's own choices, and those of blocks and of measured times; the defaults are the published recipe's.
 
     Whoever takes them calls `resolve_options`.
 
@@ -172,6 +173,7 @@ class LiftOptions(BlockOptions):
         selects_tokens = METHODS[self.method].selects_tokens
         if (self.fixed_timestep is not None) != (self.timestep_distribution == "fixed"):
             raise LiftError("fixed_timestep and timestep_distribution=fixed belong together: set both or neither.")
+        self.check_density(self.method, self.timestep_distribution, self.time_range or (self.time_epsilon, 1.0))
         if self.one_forward and not selects_tokens:
             raise LiftError(f"one_forward belongs to the methods that select tokens, got method={self.method!r}.")
         if self.learnability == "soft" and not self.one_forward:

@@ -29,6 +29,8 @@ from lift.objectives.blocks import Blocks
 from lift.objectives.complementary import maskable_of_views
 from lift.objectives.forward_process import draw_mode_words
 from lift.objectives.micro_batch import build_training_batch, whole_step
+from lift.objectives.time_density import TimeDensity
+from lift.objectives.time_density_file import read_time_density
 from lift.training.scorer import Scorer, ScoringCall
 from lift_kernels.models import ModelFamily
 
@@ -53,6 +55,9 @@ class BatchBuilder:
     ) -> None:  # fmt: skip
         self.options, self.scorer, self.mask_rate, self.block_size = options, scorer, mask_rate, block_size
         self.mask_token_id, self.pad_token_id = mask_token_id, pad_token_id
+        path = options.time_density
+        self.density_points = None if path is None else read_time_density(path)
+        self._density = None if self.density_points is None else TimeDensity(*self.density_points[:2])
 
     def draw(self, inputs: CollatedBatch, seed: int) -> Draws:
         """Draw time, over-mask rate and mode of each row, or of each block, on the host."""
@@ -68,19 +73,22 @@ class BatchBuilder:
         else:
             u = draw_block_times(options, seed, example_id, blocks, position=position, num_rows=num_rows)
             example_id = blocks.ids(example_id)
+        importance = None
+        if self._density is not None:
+            u, importance = self._density.draw(u, max_importance=options.max_importance)
         time = diffusion_time(u, epsilon=options.time_epsilon, time_range=options.time_range)
         timestep = self.mask_rate(time)
         if not METHODS[options.method].selects_tokens:
-            return Draws(u, timestep)
+            return Draws(u, timestep, importance=importance)
         uniform_rho = draw_uniforms(seed, example_id)[1]
         lowest = self.mask_rate(u if options.time_range is None else time)
         rho = overmask_rate(lowest, uniform_rho, min_rho=options.min_rho, max_rho=options.max_rho)
         if options.mode_policy == "time":
-            return Draws(u, timestep, rho, choose_order(timestep, options.method, scope=options.mode_scope))
-        shared = inputs.get("micro_batch", 0) if options.mode_scope == "batch" else None
-        return Draws(
-            u, timestep, rho, draw_order(draw_mode_words(seed, example_id, micro_batch=shared), options.method)
-        )
+            order = choose_order(timestep, options.method, scope=options.mode_scope)
+        else:
+            shared = inputs.get("micro_batch", 0) if options.mode_scope == "batch" else None
+            order = draw_order(draw_mode_words(seed, example_id, micro_batch=shared), options.method)
+        return Draws(u, timestep, rho, order, importance)
 
     def maskable(self, inputs: CollatedBatch, draws: Draws, seed: int) -> Tensor:
         """Return the `maskable` of the training batch, bool: what the loss may be divided by. It asks no model."""

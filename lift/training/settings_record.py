@@ -63,6 +63,7 @@ def settings_of(trainer: Any) -> dict[str, Any]:
         | {
             "mask_token_id": trainer.mask_token_id,
             "pad_token_id": getattr(trainer.data_collator, "pad_token_id", None),
+            "content of time_density": _density_digest(trainer),
         },
         "split": {
             "per_device_train_batch_size": args.per_device_train_batch_size,
@@ -75,6 +76,12 @@ def settings_of(trainer: Any) -> dict[str, Any]:
     }
     plain: dict[str, Any] = json.loads(json.dumps(record, default=str))
     return plain
+
+
+def _density_digest(trainer: Any) -> str | None:
+    """Return a digest of the density that times are drawn by: its file may have changed under the same name."""
+    points = trainer._batches.density_points
+    return None if points is None else hashlib.blake2b(repr(points).encode(), digest_size=8).hexdigest()
 
 
 def fingerprint(rows: Any) -> dict[str, Any]:

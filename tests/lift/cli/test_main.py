@@ -20,7 +20,7 @@ def test_help_lists_the_commands(capsys):
     assert main([]) == main(["--help"]) == main(["-h"]) == 0
     shown = capsys.readouterr().out
     assert shown.count("commands:") == 3
-    for command in ("train", "sample", "eval", "analyze", "compare", "merge", "presets", "methods", "doctor"):
+    for command in "train sample eval analyze measure-t compare merge presets methods doctor".split():
         assert f"\n  {command} " in shown
     assert max(map(len, shown.splitlines())) <= 80
 
@@ -104,7 +104,7 @@ def test_as_a_real_process(tmp_path):
     for flags, sentence in (
         (
             ["--method", "x"],
-            "method must be one of sft, lift2, lift3, gift, cart, mirror, blockwise, confidence, margin, easy, middle, hard, got 'x'.",
+            "method must be one of sft, lift2, lift3, gift, cart, ppots, mirror, blockwise, confidence, margin, easy, middle, hard, got 'x'.",
         ),
         (["--lerning-rate=1"], "unknown argument '--lerning-rate', did you mean '--learning-rate'?"),
         (["--optim", "x"], "--optim must be one of "),  # which only transformers itself knows

@@ -13,9 +13,11 @@ from transformers import DataCollatorForSeq2Seq
 from lift import LiftError
 from lift.integrations.dllm import LiftMDLMMixin
 from lift.integrations.labelled_rows import content_id
+from lift.objectives import diffusion_time
 from lift.objectives.options import LiftOptions
 from lift.tasks import sudoku
 from tests.lift.support import mdlm_stand_in as stand_in
+from tests.lift.support.clean_rows import DENSITY
 from tests.lift.support.labelled import RUN, Shifted, labelled_rows, split, tiny_dream, watch_logits, weights
 from tests.lift.support.oracle import loss_by_description
 from tests.lift.support.tiny import tiny_model
@@ -118,6 +120,18 @@ def test_the_loss_norm_sees_the_step_as_a_whole(tmp_path, norm, one_forward, tra
     assert any((a - b).abs().max() > 1e-3 for a, b in zip(ends[0], weights(tiny_model()), strict=True))
     for a, b in zip(*ends, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"method": "ppots"}, {"method": "lift3", "one_forward": True}], ids=str)
+def test_a_density_of_times_weighs_beside_the_schedule(tmp_path, options):
+    trainer = make_trainer(tmp_path, scheduler=stand_in.Cosine(), time_density=DENSITY, **options)
+    prepared = training_batch(trainer, whole_batch(trainer))
+    u, importance = prepared.draws.u, prepared.draws.importance
+    weight = trainer.scheduler.weight(diffusion_time(u)) * importance
+    assert importance.unique().numel() > 3
+    torch.testing.assert_close(prepared.batch.token_weight[:, 0], weight)
+    if prepared.row_weight is not None:
+        torch.testing.assert_close(prepared.row_weight, weight)
 
 
 def test_what_each_loss_norm_divides_by(tmp_path):

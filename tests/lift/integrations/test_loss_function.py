@@ -12,6 +12,7 @@ from lift import LiftError, LiftTrainer
 from lift.integrations.loss_function import LiftLoss
 from lift.objectives.options import LiftOptions
 from lift.tasks import sudoku
+from tests.lift.support.clean_rows import DENSITY
 from tests.lift.support.labelled import (
     RUN,
     SPLITS,
@@ -87,6 +88,8 @@ def test_padding_that_is_trained_needs_one_width_for_a_step_not_to_depend_on_its
         {"method": "lift3", "one_forward": True},
         {"method": "lift3", "one_forward": True, "learnability": "soft"},
         {"method": "cart"},
+        {"method": "ppots", "time_density": DENSITY},
+        {"method": "lift3", "one_forward": True, "time_density": DENSITY},
         {"method": "gift", "loss_denominator": 9.0},
         {"method": "sft", "loss_denominator": 9.0, "timestep_distribution": "discrete"},
     ],

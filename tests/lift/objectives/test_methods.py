@@ -7,7 +7,7 @@ from importlib import import_module
 import pytest
 
 from lift.objectives import EASY, HARD, METHODS, MIDDLE, MODES, complementary_problem
-from lift.objectives.methods import modes_of
+from lift.objectives.methods import modes_of, time_density_problem
 from lift.objectives.micro_batch import build_training_batch
 from tests.lift.support.clean_rows import clean_rows
 
@@ -28,7 +28,8 @@ def test_a_line_of_the_table_is_true_of_what_is_built(method):
     assert len(batch.labels) == entry.num_views * len(rows.clean_ids)
     assert batch.denominator == prepared.maskable.sum()
     assert (batch.denominator == entry.num_views * rows.maskable.sum()) != entry.own_denominator
-    timestep = rows.draws.timestep.repeat(entry.num_views)
+    importance = 1 if rows.draws.importance is None else rows.draws.importance
+    timestep = (rows.draws.timestep / importance).repeat(entry.num_views)
     is_weight_of_the_time = (batch.token_weight * timestep[:, None] - 1)[is_trained].abs().max() < 1e-5
     assert bool(is_weight_of_the_time) != entry.own_weights
 
@@ -61,6 +62,13 @@ def test_methods_without_modes_are_refused(method):
 def test_only_random_masks_have_complements(method):
     problem = complementary_problem(method)
     assert (problem is None) == (method not in ("lift2", "easy", "hard", "margin", "mirror", "blockwise"))
+    assert problem is None or repr(method) in problem
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_weights_correct_the_times_of_sums_alone(method):
+    problem = time_density_problem(method)
+    assert (problem is None) == (method not in ("gift", "confidence"))
     assert problem is None or repr(method) in problem
 
 

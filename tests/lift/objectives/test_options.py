@@ -12,6 +12,7 @@ import pytest
 from lift import objectives
 from lift.errors import LiftError
 from lift.objectives import METHODS, PUBLISHED, LiftOptions
+from tests.lift.support.clean_rows import DENSITY
 
 
 def test_every_published_choice_differs_from_the_default_and_is_one_of_the_field():
@@ -33,8 +34,8 @@ def test_reference_quirks_sets_what_the_published_code_does_and_the_help_says_so
 
 
 def test_the_defaults_go_together_with_every_method():
-    for method in METHODS:
-        LiftOptions(method=method).resolve_options()
+    for method, entry in METHODS.items():
+        LiftOptions(method=method, time_density=DENSITY if entry.needs_density else None).resolve_options()
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_the_defaults_go_together_with_every_method():
     [
         (
             {"method": "lift4"},
-            "method must be one of sft, lift2, lift3, gift, cart, mirror, blockwise, confidence, margin, easy, middle, hard, got 'lift4'",
+            "method must be one of sft, lift2, lift3, gift, cart, ppots, mirror, blockwise, confidence, margin, easy, middle, hard, got 'lift4'",
         ),
         ({"mode_policy": "best"}, "mode_policy must be one of time, random, got 'best'"),
         ({"time_epsilon": 0.0}, "time_epsilon must be between 0 and 1"),

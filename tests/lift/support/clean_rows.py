@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,8 +19,11 @@ from lift.objectives import (
     diffusion_time,
     overmask_rate,
 )
+from lift.objectives.time_density import TimeDensity
+from lift.objectives.time_density_file import read_time_density
 
 MASK, PAD = 9, 0
+DENSITY = str(Path(__file__).with_name("time_density.json"))
 NUM_ROWS, LENGTH, PROMPT = 24, 20, 4
 
 
@@ -39,9 +43,12 @@ def clean_rows(
 ) -> MicroBatch:  # fmt: skip
     """Rows of 6 to 20 tokens, padded to 20, at times spread over [0, 1], with every option else at its default.
 
-    Example ids are not row numbers, pads are `PAD` and no other token is.
+    Example ids are not row numbers, pads are `PAD` and no other token is. Of a method that draws times by a density it
+    is that of `DENSITY`, as with that for `time_density`.
     """
     generator = torch.Generator().manual_seed(0)
+    if METHODS[method].needs_density:
+        options.setdefault("time_density", DENSITY)
     chosen = LiftOptions(method=method, pad_in_loss=pad_in_loss, **options)
     chosen.resolve_options()
     clean = torch.randint(1, MASK, (NUM_ROWS, LENGTH), generator=generator)
@@ -49,12 +56,14 @@ def clean_rows(
     lengths = tuple(is_real.sum(1).tolist())
     clean = clean.where(is_real, PAD)
     is_response = (torch.arange(LENGTH) >= PROMPT).expand(clean.shape)
-    u = torch.linspace(0, 0.99, NUM_ROWS) if times is None else times
+    u, importance = torch.linspace(0, 0.99, NUM_ROWS) if times is None else times, None
+    if chosen.time_density is not None:
+        u, importance = TimeDensity(*read_time_density(chosen.time_density)[:2]).draw(u)
     timestep = diffusion_time(u)
-    draws = Draws(u, timestep)
+    draws = Draws(u, timestep, importance=importance)
     if METHODS[method].selects_tokens:
         rho = overmask_rate(u, torch.rand(NUM_ROWS, generator=generator))
-        draws = Draws(u, timestep, rho, choose_order(timestep, method))
+        draws = Draws(u, timestep, rho, choose_order(timestep, method), importance)
     return MicroBatch(
         clean, is_response if pad_in_loss else is_response & is_real, torch.arange(NUM_ROWS) * 7 + 3,
         None if pad_in_loss else is_real.long(), draws, 11, chosen, MASK, PAD, score, entropy, lengths,

@@ -20,7 +20,10 @@ from lift.objectives import (
     step_seed,
 )
 from lift.objectives.forward_process import draw_mode_words
+from lift.objectives.time_density import TimeDensity
+from lift.objectives.time_density_file import read_time_density
 from lift.training.batch_builder import BatchBuilder, label_arguments
+from tests.lift.support.clean_rows import DENSITY
 from tests.lift.support.tiny import tiny_model, uneven_rows
 from tests.lift.support.trainers import (
     logits_of,
@@ -178,6 +181,29 @@ def test_spread_times_go_by_the_place_in_the_step(distribution):
     )
     alone = draw_time(distribution, 7, IDS, position=torch.arange(40), num_rows=40)
     assert torch.equal(step.draw(ROWS, 7).u, alone)  # a micro-batch from elsewhere is a step of its own
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "ppots", "timestep_distribution": "antithetic"}], ids=str)
+def test_a_density_changes_the_uniform_draws_before_all_else(options):
+    plain = step_of(**options | {"method": "sft"}).draw(ROWS, 7).u
+    u, importance = TimeDensity(*read_time_density(DENSITY)[:2]).draw(plain)
+    draws = step_of(**options, time_density=DENSITY, max_importance=1.5).draw(ROWS, 7)
+    assert torch.equal(draws.u, u) and torch.equal(draws.timestep, diffusion_time(u))
+    assert torch.equal(draws.importance, importance.clamp(max=1.5)) and (draws.importance == 1.5).any()
+    if draws.order is not None:
+        assert torch.equal(draws.rho, overmask_rate(u, draw_uniforms(7, IDS)[1]))
+        assert torch.equal(draws.order, choose_order(draws.timestep, "lift3"))
+
+
+def test_each_block_draws_by_the_density():
+    inputs = ROWS | {"input_ids": torch.zeros(40, 24, dtype=torch.int64), "lengths": (24,) * 40}
+    draws = []
+    for options in ({"method": "sft"}, {"method": "ppots", "time_density": DENSITY}):
+        builder = step_of(**options)
+        builder.block_size = 4
+        draws.append(builder.draw(dict(inputs), 7))
+    u, importance = TimeDensity(*read_time_density(DENSITY)[:2]).draw(draws[0].u)
+    assert len(u) == 240 and torch.equal(draws[1].u, u) and torch.equal(draws[1].importance, importance)
 
 
 def test_what_may_be_masked_is_known_without_the_training_batch(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 
 from lift.cli import main
 from lift.objectives import METHODS
+from tests.lift.support.clean_rows import DENSITY
 
 
 @pytest.mark.slow
@@ -23,6 +24,8 @@ def test_gsm8k_becomes_more_likely(method, tmp_path, shared_dir):
         "--preset", "gsm8k-minilm", "--train_data", str(shared_dir / "data" / "gsm8k_train.jsonl"), "--method", method,
         "--max_steps", "25", "--max_length", "96", "--warmup_steps", "3", "--output_dir", str(out),
     ]  # fmt: skip
+    if METHODS[method].needs_density:
+        arguments += ["--time_density", DENSITY]
     assert main(["train", *arguments]) == 0
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["before"]["eval_loss"] > 9  # the head's transform is new: near log V = 10.3

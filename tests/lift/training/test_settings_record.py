@@ -74,6 +74,18 @@ def test_several_changes_make_one_sentence(caplog, tmp_path, run):
         assert words in sentence
 
 
+def test_a_density_that_changed_under_its_name_is_seen(caplog, tmp_path):
+    path, options = tmp_path / "density.json", {"method": "ppots", "save_steps": 3}
+    content = {"format": 1, "points": [0, 1], "density": [1, 2]}
+    path.write_text(json.dumps(content))
+    make(tmp_path, time_density=str(path), **options).train()
+    (tmp_path / "checkpoint-3").rename(tmp_path / "checkpoint-2")
+    assert not said(caplog, tmp_path, tmp_path, time_density=str(path), **options)
+    path.write_text(json.dumps(content | {"density": [2, 1]}))
+    (sentence,) = said(caplog, tmp_path, tmp_path, time_density=str(path), **options)
+    assert sentence.count(" -> ") == 1 and "content of time_density" in sentence
+
+
 def test_other_rows_are_seen(caplog, tmp_path, run):
     rows = uneven_rows()
     assert not said(caplog, tmp_path, run, Dataset.from_list(rows))  # the same, from elsewhere
