@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from lift.cli.parser import SentenceParser
 from lift.cli.sampling_flags import add_sampling_flags, given_settings, sampling_config
 from lift.cli.yaml_flags import read_options
+from lift.models.saved_record import record_in
 from lift.tasks.benchmarks.files import BENCHMARKS
 
 _DESCRIPTION = (
@@ -28,7 +30,8 @@ def run(arguments: Sequence[str]) -> None:
         LiftError: bad input, a model that cannot be loaded, or lm-eval is not installed.
     """
     options = read_options(_parser(), arguments)
-    sampling_config(options)  # says what does not fit together before anything is loaded
+    record = record_in(options.peft or options.model)
+    sampling_config(options, record)  # says what does not fit together before anything is loaded
 
     import transformers
 
@@ -37,14 +40,13 @@ def run(arguments: Sequence[str]) -> None:
     from lift.cli.evaluation_record import read_record, task_record, write_record
     from lift.cli.evaluation_table import table
     from lift.evaluation import LiftLM, register_model
-    from lift.models.training_record import record_in
 
     register_model()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     tasks = open_tasks(
-        task_names(options.tasks), options.data_files, trained_on=record_in(options.model).get("task"),
+        task_names(options.tasks), options.data_files, trained_on=record.get("task"),
         run_generated_code=options.run_generated_code,
     )  # fmt: skip
     for task in tasks if options.samples is not None else ():
@@ -58,6 +60,8 @@ def run(arguments: Sequence[str]) -> None:
         sampler=options.sampler, reference_quirks=options.reference_quirks, estimator=options.estimator,
         num_forwards=options.num_forwards, **given_settings(options),
     )  # fmt: skip
+    if model.remark is not None and model.rank == 0:
+        print(model.remark, file=sys.stderr)
     records = []
     for task in tasks:
         start = time.perf_counter()

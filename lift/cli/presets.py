@@ -13,5 +13,8 @@ def run(arguments: Sequence[str]) -> None:
     parser = SentenceParser(prog="lift presets", description="List the presets of lift train.")
     parser.parse_args(arguments)
     for name, summary in preset_summaries().items():
-        print(f"{name:<14}{summary}")
-    print("\nlift train --preset NAME --output_dir FOLDER runs one; any flag beside it changes it.")
+        print(f"{name:<18}{summary}")
+    print(
+        "\nlift train --preset NAME --output_dir FOLDER runs one; any flag beside it changes it. Those for your rows "
+        "need --train_data FILE, those for your model --model_name_or_path NAME."
+    )

@@ -11,6 +11,7 @@ from lift.cli.parser import SentenceParser
 from lift.cli.sampling_flags import add_sampling_flags, sampling_config
 from lift.cli.yaml_flags import read_options
 from lift.errors import LiftError
+from lift.models.saved_record import record_in
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def run(arguments: Sequence[str]) -> None:
         LiftError: bad input, or a model that cannot be loaded.
     """
     options = read_options(_parser(), arguments)
-    config = sampling_config(options)
+    sampling_config(options, record_in(options.model))  # says what does not fit together before anything is loaded
 
     from lift.cli.prompt_rows import read_prompts
 
@@ -44,7 +45,7 @@ def run(arguments: Sequence[str]) -> None:
     from lift.cli.sample_run import SampleRun
 
     try:
-        found = SampleRun(options, config, rows)
+        found = SampleRun(options, rows)
         if options.output is None:
             found.show()
         else:

@@ -16,11 +16,13 @@ from tqdm import tqdm
 from lift.cli.animation import Animation
 from lift.cli.answer_file import AnswerFile
 from lift.cli.decoding_speed import DecodingSpeed, together
+from lift.cli.sampling_flags import given_settings
 from lift.cli.wanted_answers import find_wanted
 from lift.data import PromptFrame
 from lift.errors import LiftError
 from lift.evaluation.answer_store import AnswerStore
 from lift.evaluation.answers import Answer, Writer
+from lift.evaluation.decoding import decoding_of
 from lift.evaluation.loaded_model import load
 from lift.evaluation.processes import Processes
 from lift.evaluation.weights_digest import weights_digest
@@ -38,14 +40,13 @@ class SampleRun:
 
     Args:
         options: the parsed flags.
-        config: the settings of the flags.
         rows: of `read_prompts`.
 
     Raises: ValueError if the model cannot be loaded, or a prompt not be encoded.
     """
 
-    def __init__(self, options: Any, config: SamplingConfig, rows: Sequence[dict[str, Any]]) -> None:
-        self._options, self._config, self._rows = options, config, rows
+    def __init__(self, options: Any, rows: Sequence[dict[str, Any]]) -> None:
+        self._options, self._rows = options, rows
         self._processes = Processes()
         if self._processes.world_size > 1 and options.output is None:
             raise LiftError("several processes answer into a file: pass --output.")
@@ -58,8 +59,9 @@ class SampleRun:
         self._writer = Writer(self._loaded, self._batch_size, AnswerStore(None), "")
         self._record = training_record(self._loaded.model)
         self._frame = self._find_frame()
-        self._wanted = list(find_wanted(rows, options.num_samples, self._loaded, self._frame, config))
-        if options.num_samples > 1 and not config.draws:
+        self._config = self._find_config()
+        self._wanted = list(find_wanted(rows, options.num_samples, self._loaded, self._frame, self._config))
+        if options.num_samples > 1 and not self._config.draws:
             logger.warning(
                 "%d answers to each prompt are wanted, and at temperature 0 all are one: set temperature",
                 options.num_samples,
@@ -117,6 +119,15 @@ class SampleRun:
                 markup=False,
             )
         return frame
+
+    def _find_config(self) -> SamplingConfig:
+        options = self._options
+        config, remark = decoding_of(
+            self._loaded, given_settings(options), sampler=options.sampler, reference_quirks=options.reference_quirks
+        )
+        if remark is not None and self._processes.rank == 0:
+            self._console.print(remark, markup=False)
+        return config
 
     def _settings(self) -> dict[str, Any]:
         """Return all that an answer depends on beside its prompt."""

@@ -58,7 +58,9 @@ class TaskScores(TrainerCallback):
         with _kept_random_state():
             trained_on = training_record(trainer.model).get("task")
             self._tasks = open_tasks(task_names(names), data_files, trained_on=trained_on)
-            self._model()  # says what does not fit before anything is trained
+            remark = self._model().remark  # and says what does not fit before anything is trained
+        if remark is not None:
+            logger.info("eval_tasks: %s", remark)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Score the model before training: also so that what does not fit is said before the first step."""

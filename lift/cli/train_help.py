@@ -128,7 +128,7 @@ def _values(kind: Any) -> str:
 
 def _entry(name: str, text: str, width: int, indent: int = 32) -> Iterable[str]:
     """Yield the lines of one flag: its name, and its help beside or below it."""
-    wrapped = textwrap.wrap(text, width - indent) or [""]
+    wrapped = textwrap.wrap(text, width - indent, break_on_hyphens=False) or [""]
     if len(name) > indent - 4:
         yield f"  {name}"
     else:

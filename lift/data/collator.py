@@ -32,7 +32,7 @@ class MaskedDiffusionCollator:
         max_length: Pad every batch to this many tokens; by default to its longest row.
         pad_to_multiple_of: Round the length up to a multiple of this, also above `max_length`.
         predicts_next: The model predicts position i from the hidden state of i - 1 (Dream): the first position of
-            each example, which nothing predicts, is never masked.
+            each example, which nothing predicts, is never masked. `keep_first` of `LiftConfig` asks for the same.
         block_size: The length is a multiple of this too, so that rows end with a whole block.
         more_pad_ids: Tokens that follow `pad_token_id` in turn, and over again, behind the end of each row.
         block_fill_id: Each row is filled with this token up to its next block, as part of its response; by default

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from lift.errors import LiftError
 from lift.evaluation.answer_store import AnswerStore
 from lift.evaluation.answers import Answer, Prompt, Writer
+from lift.evaluation.decoding import decoding_of
 from lift.evaluation.encoding import cut_at_stop, encode_context, encode_pair, windows
 from lift.evaluation.extra_answer import ExtraAnswer
 from lift.evaluation.likelihood_options import LikelihoodOptions
@@ -24,7 +25,10 @@ from lift.evaluation.loaded_model import load
 from lift.evaluation.processes import Processes
 from lift.evaluation.weights_digest import weights_digest
 from lift.models.batches import BatchSize
-from lift.sampling import SamplingConfig, preset
+from lift.models.saved_record import block_size_of, record_in
+from lift.models.training_record import training_record
+from lift.sampling import SamplingConfig
+from lift.sampling.as_trained import build_config
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +54,8 @@ class LiftLM(LM):  # type: ignore[misc, unused-ignore]  # without types where lm
         estimator, num_forwards, num_replicates, published_batch_size: of likelihoods, see `plan_masks`.
         greedy_check: also say whether the continuation is what decoding greedily would write, up to L forwards more.
         options: fields of `SamplingConfig`. What is not given comes from a task: `max_gen_toks` is the length (256
-            without one), and its temperature counts where it samples.
+            without one), and its temperature counts where it samples. A model that was trained in blocks is decoded in
+            them unless `attention` is given; `remark` is then a sentence about it.
 
     Raises: LiftError if the model cannot be loaded, or an option does not fit.
     """
@@ -66,11 +71,18 @@ class LiftLM(LM):  # type: ignore[misc, unused-ignore]  # without types where lm
         self._rank, self._world_size = self._processes.rank, self._processes.world_size
         self._shows_progress = show_progress and self.rank == 0
         likelihood, self._given = _split_options(options)
-        self._config = _sampling_config(sampler, reference_quirks, self._given)
+        trained = peft or pretrained
+        record = record_in(trained) if isinstance(trained, str) else training_record(trained)
+        _check_sampling(sampler, reference_quirks, self._given, record)  # before anything is loaded
         self.loaded = load(
             pretrained, tokenizer=tokenizer, peft=peft, dtype=dtype, trust_remote_code=trust_remote_code,
             mask_token_id=mask_token_id, device=device,
         )  # fmt: skip
+        self._config, self.remark = decoding_of(
+            self.loaded, self._given, sampler=sampler, reference_quirks=reference_quirks
+        )
+        if self.remark is not None and isinstance(pretrained, str):
+            logger.info(self.remark)
         self.tokenizer = self.loaded.tokenizer
         self._device = next(self.loaded.model.parameters()).device
         self._batches = BatchSize(batch_size, max_batch_size)
@@ -78,7 +90,13 @@ class LiftLM(LM):  # type: ignore[misc, unused-ignore]  # without types where lm
         store_of_answers = AnswerStore(store, self.rank)
         self.writer = Writer(self.loaded, self._batches, store_of_answers, self._digest)
         self._likelihoods = LikelihoodRequests(
-            self.loaded, self._batches, store_of_answers, self._digest, likelihood, self._config.seed
+            self.loaded,
+            self._batches,
+            store_of_answers,
+            self._digest,
+            likelihood,
+            self._config.seed,
+            block_size_of(training_record(self.loaded.model)) if self._config.attention == "block_causal" else None,
         )
         self._is_rendered = False
         self.written: dict[tuple[str, int], Answer] = {}
@@ -238,13 +256,12 @@ def _split_options(options: dict[str, Any]) -> tuple[LikelihoodOptions, dict[str
     return LikelihoodOptions(**{name: value for name, value in options.items() if name in of_likelihood}), sampling
 
 
-def _sampling_config(sampler: str | None, reference_quirks: bool, given: dict[str, Any]) -> SamplingConfig:
+def _check_sampling(sampler: str | None, reference_quirks: bool, given: dict[str, Any], record: dict[str, str]) -> None:
+    """Raise LiftError for settings that do not fit together, or no evaluation."""
     if sampler is None and reference_quirks:
         raise LiftError("reference_quirks are those of a published sampler: set sampler.")
-    config = SamplingConfig(**given) if sampler is None else preset(sampler, reference_quirks=reference_quirks, **given)
-    if config.infill:
+    if build_config(sampler, reference_quirks, given, record).infill:
         raise LiftError("infill fills the masks of a text, and the prompts of an evaluation have none: leave it out.")
-    return config
 
 
 def _device_name(device: torch.device) -> str:

@@ -10,7 +10,8 @@ import torch
 from tqdm import tqdm
 
 from lift.evaluation.answer_store import AnswerStore, key_of, number_of
-from lift.evaluation.likelihood import plan_masks
+from lift.evaluation.block_likelihood import plan_blocks
+from lift.evaluation.likelihood import MaskPlan, plan_masks
 from lift.evaluation.likelihood_options import LikelihoodOptions
 from lift.evaluation.loaded_model import LoadedModel
 from lift.evaluation.log_likelihood import LogLikelihood
@@ -34,15 +35,17 @@ class LikelihoodRequests:
         digest: stands for the weights in their keys.
         options: of the estimator.
         seed: of its draws.
+        block_size: of a model that is taken to see no later block; None for whole rows.
     """
 
     def __init__(
         self, loaded: LoadedModel, batch_size: BatchSize, store: AnswerStore, digest: str, options: LikelihoodOptions,
-        seed: int,
+        seed: int, block_size: int | None = None,
     ) -> None:  # fmt: skip
         self._loaded, self._store, self._digest = loaded, store, digest
         self._options, self._seed = options, seed
-        self._scorer = MaskedScorer(loaded.model, loaded.mask_token_id, batch_size)
+        self._block_size = block_size
+        self._scorer = MaskedScorer(loaded.model, loaded.mask_token_id, batch_size, block_size)
 
     def pairs(self, pairs: Sequence[Pair], *, show_progress: bool = False) -> list[tuple[float, bool]]:
         """Return the bound in nats of each continuation, and whether greedy decoding writes it."""
@@ -68,12 +71,19 @@ class LikelihoodRequests:
         nothing = LogLikelihood(0.0, 0.0, 1, 0)._asdict()  # of an empty text
         return [LogLikelihood(**(self._store.get(key) or nothing)) for key in keys]
 
-    def _plan(self, pair: Pair) -> Any:
+    def _plan(self, pair: Pair) -> MaskPlan:
+        if self._block_size is None:
+            return self._sets(len(pair[1]), number_of(self._seed, pair[0]))
+        return plan_blocks(
+            len(pair[0]), len(pair[1]), self._block_size,
+            lambda block, length: self._sets(length, number_of(self._seed, pair[0], block)),
+        )  # fmt: skip
+
+    def _sets(self, num_tokens: int, seed: int) -> MaskPlan:
         options = self._options
         return plan_masks(
-            len(pair[1]), seed=number_of(self._seed, pair[0]), num_forwards=options.num_forwards,
-            num_replicates=options.num_replicates, estimator=options.estimator,
-            published_batch_size=options.published_batch_size,
+            num_tokens, seed=seed, num_forwards=options.num_forwards, num_replicates=options.num_replicates,
+            estimator=options.estimator, published_batch_size=options.published_batch_size,
         )  # fmt: skip
 
     def _is_greedy(self, pair: Pair) -> bool:
@@ -84,6 +94,7 @@ class LikelihoodRequests:
         if (kept := self._store.get(key)) is not None:
             return bool(kept["is_greedy"])
         wanted = torch.tensor(pair[1])
+        attention: dict[str, Any] = {"attention": "full"} if self._block_size is None else {}  # else as trained
         prompt_ids = torch.tensor([pair[0]], dtype=torch.int64, device=next(self._loaded.model.parameters()).device)
 
         def look(_step: int, ids: torch.Tensor) -> None:
@@ -94,7 +105,7 @@ class LikelihoodRequests:
         try:
             generate(
                 self._loaded.model, prompt_ids, gen_length=len(wanted), mask_token_id=self._loaded.mask_token_id,
-                suppress_ids=self._loaded.unknown_ids, on_step=look,
+                suppress_ids=self._loaded.unknown_ids, on_step=look, **attention,
             )  # fmt: skip
             is_greedy = True
         except _Differs:
@@ -103,7 +114,8 @@ class LikelihoodRequests:
         return is_greedy
 
     def _key(self, kind: str, pair: Pair, *settings: Any) -> str:
-        return key_of(kind, self._digest, self._loaded.mask_token_id, self._seed, pair, *settings)
+        blocks = [] if self._block_size is None else [{"block_size": self._block_size}]
+        return key_of(kind, self._digest, self._loaded.mask_token_id, self._seed, pair, *settings, *blocks)
 
 
 class _Differs(Exception):

@@ -13,7 +13,9 @@ from lift.evaluation.likelihood import MaskPlan
 from lift.learnability import score_rows
 from lift.models.attention import attention_arguments
 from lift.models.batches import BatchSize
+from lift.models.block_attention import beside_clean
 from lift.models.evaluation_mode import evaluation_mode
+from lift.objectives.blocks import Blocks
 from lift_kernels.models import family_of, unwrap_model
 
 
@@ -38,10 +40,12 @@ class MaskedScorer:
         model: patched by `apply_lift_kernels`.
         mask_token_id: of [MASK].
         batch_size: rows a forward.
+        block_size: of a model that sees no later block; its rows go through it with the clean ones behind them.
     """
 
-    def __init__(self, model: Any, mask_token_id: int, batch_size: BatchSize) -> None:
+    def __init__(self, model: Any, mask_token_id: int, batch_size: BatchSize, block_size: int | None = None) -> None:
         self._model, self._mask_token_id, self._batch_size = model, mask_token_id, batch_size
+        self._block_size = block_size
         self._family = family_of(unwrap_model(model))
 
     def score(self, texts: Sequence[MaskedText]) -> Iterator[tuple[int, Tensor]]:
@@ -79,11 +83,17 @@ class MaskedScorer:
         ids, is_masked = ids.to(device), is_masked.to(device)
         corrupted = ids.masked_fill(is_masked, self._mask_token_id)
         labels = ids.masked_fill(~is_masked, -100)
-        inputs = {"input_ids": corrupted, "attention_mask": torch.ones_like(corrupted)}
+        inputs: dict[str, Any] = {"input_ids": corrupted}
+        forward = self._model
+        if self._block_size is None:
+            inputs["attention_mask"] = torch.ones_like(corrupted)
+        else:
+            inputs["blocks"] = Blocks.of_rows(ids.shape[0], ids.shape[1], self._block_size)
+            forward = beside_clean(forward, ids)
         every_row = torch.arange(len(ids), device=device)
         with evaluation_mode(self._model), torch.no_grad():
             stats = score_rows(
-                self._model, corrupted, labels, every_row,
+                forward, corrupted, labels, every_row,
                 **attention_arguments(self._family, self._model, inputs),
             )  # fmt: skip
         return stats.log_prob.float().cpu()

@@ -1,7 +1,8 @@
 """Keep what a sampler must know of a training with the model: in its configuration, and beside an adapter.
 
 The mask token is the configuration's `mask_token_id`, where samplers look for it. The rest is its field `lift`, a
-mapping of strings: `system` and `system_role`, the text in front of each prompt, and `task`, a built-in one.
+mapping of strings: `system` and `system_role`, the text in front of each prompt; `task`, a built-in one; and, of a
+training in blocks, `attention` ("block") and `block_size`. A model without these two was trained on whole rows.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ from typing import Any
 
 from lift.atomic_write import atomic_write
 from lift.errors import LiftError
+from lift.models.saved_record import ADAPTER_RECORD, FIELD
 from lift_kernels.models import unwrap_model
 
-# Beside an adapter, which is saved without the configuration of its base.
-ADAPTER_RECORD = "lift.json"
-_FIELD = "lift"
+_OF_BLOCKS = ("attention", "block_size")
 
 
 def record_mask_token(model: Any, mask_token_id: int) -> None:
@@ -31,26 +31,21 @@ def record_mask_token(model: Any, mask_token_id: int) -> None:
 def record_training(model: Any, record: Mapping[str, str]) -> None:
     """Write how the prompts of the training looked into the model's configuration, in place of what is there."""
     config = unwrap_model(model).config
-    if record or getattr(config, _FIELD, None):
-        setattr(config, _FIELD, dict(record))
+    if record or getattr(config, FIELD, None):
+        setattr(config, FIELD, dict(record))
+
+
+def record_blocks(model: Any, block_size: int | None) -> None:
+    """Write beside it that the training attends to blocks of `block_size` tokens; None: to whole rows."""
+    others = {name: value for name, value in training_record(model).items() if name not in _OF_BLOCKS}
+    own = {} if block_size is None else {"attention": "block", "block_size": str(block_size)}
+    record_training(model, others | own)
 
 
 def training_record(model: Any) -> dict[str, str]:
     """Return what `record_training` wrote, or what the model was saved with; empty where nothing is known."""
-    record = getattr(unwrap_model(model).config, _FIELD, None)
+    record = getattr(getattr(unwrap_model(model), "config", None), FIELD, None)
     return {str(k): v for k, v in record.items() if isinstance(v, str)} if isinstance(record, Mapping) else {}
-
-
-def record_in(folder: str | Path) -> dict[str, str]:
-    """Return what the model or the adapter in a local folder was saved with; empty where nothing is known."""
-    for name in (ADAPTER_RECORD, "config.json"):
-        try:
-            record = json.loads((Path(folder) / name).read_text("utf-8"))
-            record = record if name == ADAPTER_RECORD else record[_FIELD]
-            return {str(k): v for k, v in record.items() if isinstance(v, str)}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
-    return {}
 
 
 def restore_record(model: Any, folder: str | Path) -> None:

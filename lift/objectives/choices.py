@@ -9,7 +9,7 @@ ModeScope = Literal["row", "batch"]
 Learnability = Literal["hard", "soft"]
 ScoreSourceName = Literal["model", "cache", "frequency"]  # "model" is the scoring forward itself: exact
 TimeDistribution = Literal["uniform", "discrete", "fixed", "low_discrepancy", "antithetic"]
-Normalizer = Literal["token", "sequence", "batch", "micro_batch"]
+Normalizer = Literal["token", "sequence", "batch", "micro_batch", "trained"]
 EvaluationGrid = Literal["midpoints", "linspace"]
 
 MODE_POLICIES: tuple[ModePolicy, ...] = get_args(ModePolicy)

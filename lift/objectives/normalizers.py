@@ -4,11 +4,12 @@
     sequence     each row's own number of them, then the rows of the step: every row counts alike
     batch        the rows of the step: long rows count more, and the loss grows with their length
     micro_batch  each micro-batch by its own tokens, then the mean over micro-batches: the published code's
+    trained      the same with the tokens that are trained, in all views: of LLaDA 2.x's fine-tuning and Fast-dLLM v2
 
 The first three see the step as a whole: all micro-batches of all processes. However a step is split, the gradient is
-the same. With micro_batch it is not, unless all micro-batches have equally many tokens. A number divides by itself.
-gift and blockwise, whatever the first three, divide by the tokens that they drew, and by the rows with a response, in
-the whole step. The entropy of confidence is a mean over each micro-batch under all four.
+the same. With the last two it is not, unless all micro-batches have equally many tokens. A number divides by itself.
+gift and blockwise divide by the tokens that they drew, and by the rows with a response, in the whole step, unless it is
+micro_batch. The entropy of confidence is a mean over each micro-batch under all five.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def normalise(prepared: TrainingBatch, options: LiftOptions, counts: StepCounts,
     weight, denominator = token_weights_and_denominator(
         options.loss_normalizer, options.loss_denominator,
         batch.token_weight if row_weight is None else row_weight[:, None], maskable, counts,
-        batch.denominator, share,
+        batch.denominator, share, num_trained=(batch.labels != -100).sum(),
     )  # fmt: skip
     batch = batch._replace(denominator=denominator)
     if prepared.one_forward is None:
@@ -84,6 +85,8 @@ def token_weights_and_denominator(
     counts: StepCounts,
     own_denominator: Tensor,  # 0-d: what the micro-batch would be divided by on its own
     share: float,
+    *,
+    num_trained: Tensor,  # 0-d: the tokens that the micro-batch trains
 ) -> tuple[Tensor, Tensor]:
     """Return weights, shaped as token_weight, and denominator (0-d) of one micro-batch.
 
@@ -94,6 +97,8 @@ def token_weights_and_denominator(
         return token_weight, torch.full_like(own_denominator, explicit * share)
     if normalizer == "micro_batch":
         return token_weight, own_denominator
+    if normalizer == "trained":
+        return token_weight, num_trained.clamp(min=1).to(own_denominator)
     if normalizer == "token":
         return token_weight, counts.tokens.clamp(min=1) * share
     if normalizer == "sequence":

@@ -92,7 +92,8 @@ class LiftOptions(DensityOptions, BlockOptions):
     )
     loss_normalizer: Normalizer = option(
         "token",
-        "What the loss of a step is divided by: its tokens, its rows' own, its rows, or micro-batch by micro-batch.",
+        "What the loss of a step is divided by: its tokens, its rows' own, its rows, or micro-batch by micro-batch the "
+        "tokens that may be masked, or those that are trained.",
         published="micro_batch",
     )
     loss_denominator: float | None = option(
@@ -192,6 +193,11 @@ class LiftOptions(DensityOptions, BlockOptions):
             )
         if self.complementary and (problem := complementary_problem(self.method)):
             raise LiftError(problem)
+        if self.loss_normalizer == "trained" and self.one_forward:
+            raise LiftError(
+                "loss_normalizer=trained counts tokens before the forward, in which one_forward chooses them: use "
+                "loss_normalizer=micro_batch, or one_forward=False."
+            )
         if self.complementary and self.one_forward:
             raise LiftError("complementary masks need a forward of their own: set one_forward=False.")
 

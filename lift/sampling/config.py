@@ -54,7 +54,8 @@ class SamplingConfig:
     attention: Literal["full", "block_causal"] = option("full", "What a position sees: all, or no later block.")
     cache: Literal["prefix", "dual"] | None = option(
         None, "Keys and values kept within a block: those before it, or all others (approximate with full attention); "
-        "with block_causal attention 'prefix' keeps finished blocks, exactly.",
+        "with block_causal attention 'prefix' keeps finished blocks, exactly, and a model trained in blocks has it by "
+        "default in lift sample and lift eval, where its code can.",
     )  # fmt: skip
     editing_threshold: float | None = option(None, "Overwrite committed tokens above this score.", within="[0, 1]")
     max_post_steps: int = option(16, "Most editing steps of a block without masks.", within="[0, inf)")

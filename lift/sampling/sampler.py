@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from lift.errors import LiftError
 from lift.models.evaluation_mode import evaluation_mode
+from lift.models.training_record import training_record
+from lift.sampling.as_trained import build_config
 from lift.sampling.blocks import BlockDecoder
 from lift.sampling.config import SamplingConfig
 from lift.sampling.denoise import Denoiser
 from lift.sampling.layout import lay_out
 from lift.sampling.noise import CounterNoise, Noise
 from lift.sampling.plan import plan_steps
-from lift.sampling.presets import preset
 from lift.sampling.prompts import check_ids, check_prompts, check_row_ids, vocab_size_of_model
 
 
@@ -74,6 +75,9 @@ def generate(
     not, only the rows of the head that are asked about become logits, a few positions at a time; other models are
     asked for their logits.
 
+    A model that was trained in blocks (its configuration says so) is decoded in them: see
+    `lift.sampling.as_trained.settings_as_trained`. A `config` is taken as it is.
+
     A row decodes as it would alone: padding, wherever the attention mask has it, takes no position, and draws are named
     by row id and position. Models that ignore attention masks (LLaDA, LLaDA-MoE), and those with absolute positions
     that take no `position_ids` (DistilBERT before transformers 5), cannot do this, and are refused a batch with
@@ -100,7 +104,7 @@ def generate(
         and response go beyond the model's positions, or padding would change what the model writes.
     Source: LLaDA, arXiv 2502.09992, section 2.4; the others are named in `lift.sampling.presets`.
     """
-    config = _settings(config, sampler, reference_quirks, settings)
+    config = _settings(model, config, sampler, reference_quirks, settings)
     mask_token_id = _resolve_mask_token_id(model, mask_token_id)
     check_prompts(model, prompt_ids, attention_mask, _num_new_columns(config, prompt_ids))
     if config.eos != "keep" and not config.stop_ids:
@@ -139,15 +143,16 @@ def generate(
 
 
 def _settings(
-    config: SamplingConfig | None, sampler: str | None, reference_quirks: bool, settings: dict[str, Any]
-) -> SamplingConfig:
-    if sampler is not None:
-        if config is not None:
-            raise LiftError("generate: sampler and config both say how to decode: leave one out.")
-        return preset(sampler, reference_quirks=reference_quirks, **settings)
-    if reference_quirks:
+    model: nn.Module, config: SamplingConfig | None, sampler: str | None, reference_quirks: bool,
+    settings: dict[str, Any],
+) -> SamplingConfig:  # fmt: skip
+    if sampler is not None and config is not None:
+        raise LiftError("generate: sampler and config both say how to decode: leave one out.")
+    if sampler is None and reference_quirks:
         raise LiftError("generate: reference_quirks are those of a published sampler: set sampler.")
-    return (SamplingConfig() if config is None else config).changed(**settings)
+    if config is not None:
+        return config.changed(**settings)
+    return build_config(sampler, reference_quirks, settings, training_record(model))
 
 
 def _num_new_columns(config: SamplingConfig, prompt_ids: Any) -> int:

@@ -41,6 +41,11 @@ class BatchOptions:
         "padding teaches no second way to end (rainbow padding).",
     )
 
+    keep_first: bool = option(
+        False,
+        "Never mask the first token of an example; always so where the model predicts the next token.",
+    )
+
     def check_batch_options(self) -> None:
         """Check the fields of this class.
 

@@ -28,7 +28,7 @@ from lift.training.length_sampler import length_grouped_sampler
 from lift.training.progress import Speed, TrainingProgress, shows_progress
 from lift.training.score_source import load_scores
 from lift.training.scorer import Scorer
-from lift.training.settings_record import compare_settings, write_settings
+from lift.training.settings_record import check_attention, compare_settings, write_settings
 from lift.training.statistics import StepStatistics
 
 
@@ -46,6 +46,7 @@ class TrainingLoop(Trainer):
     _statistics: StepStatistics
     _evaluation: Evaluation
     _num_evaluations = 0
+    _is_attention_given: bool
     mask_token_id: int
 
     def create_accelerator_and_postprocess(self) -> None:
@@ -83,7 +84,8 @@ class TrainingLoop(Trainer):
             args, kwargs: the other arguments of `transformers.Trainer.train`.
 
         Raises:
-            LiftError: there is no such checkpoint, nothing to train on, or no evaluation gives what is compared.
+            LiftError: there is no such checkpoint, nothing to train on, no evaluation gives what is compared, or the
+                checkpoint's run attended to whole rows and this one, unasked, would to blocks.
         """
         if self.train_dataset is None:
             raise LiftError("training needs rows: pass train_dataset to the trainer.")
@@ -91,8 +93,10 @@ class TrainingLoop(Trainer):
         if resume_from_checkpoint is None:
             resume_from_checkpoint = self.args.resume_from_checkpoint
         checkpoint = find_checkpoint(Path(str(self.args.output_dir)), resume_from_checkpoint)
-        if checkpoint is not None and self.is_world_process_zero():
-            compare_settings(self, checkpoint)
+        if checkpoint is not None:
+            check_attention(self.args.attention, checkpoint, is_given=self._is_attention_given)
+            if self.is_world_process_zero():
+                compare_settings(self, checkpoint)
         self._speed.take()  # what came before is no training time
         if self.args.world_size > 1 and self.model_wrapped is self.model:
             # An evaluation before has prepared the model, which accelerate (1.15) would then leave out of DDP.

@@ -14,6 +14,7 @@ import numpy as np
 from transformers.trainer_utils import has_length
 
 from lift.atomic_write import atomic_write
+from lift.errors import LiftError
 from lift.objectives import LiftOptions
 from lift.training.batch_options import BatchOptions
 
@@ -108,9 +109,8 @@ def compare_settings(trainer: Any, checkpoint: Path) -> None:
     Another length, and another split of steps that are equal but for it, are only mentioned. A checkpoint without a
     record is taken as it is.
     """
-    try:
-        before = json.loads((checkpoint / FILE).read_text("utf-8"))
-    except (OSError, ValueError):
+    before = _record_in(checkpoint)
+    if before is None:
         return
     now = settings_of(trainer)
     changed = _changes(before, now, "settings")
@@ -128,6 +128,37 @@ def compare_settings(trainer: Any, checkpoint: Path) -> None:
         logger.info("going on from %s with %s.", checkpoint, "; ".join(silent))
 
 
+def check_attention(attention: str | None, checkpoint: Path, *, is_given: bool) -> None:
+    """Refuse to go on in blocks, which nobody asked for, where the run that wrote `checkpoint` attended to whole rows.
+
+    A record without attention, or none at all, is of a release that knew no blocks.
+
+    Args:
+        attention: of this run.
+        checkpoint: what it goes on from.
+        is_given: somebody chose it; else it is that of the model's family.
+
+    Raises:
+        LiftError: it does.
+    """
+    if is_given or attention != "block":
+        return
+    before = (_record_in(checkpoint) or {}).get("settings", {})
+    if before.get("attention") != "block":
+        raise LiftError(
+            f"the run that wrote {checkpoint} attended to whole rows, and by default its model is now trained in "
+            "blocks: set attention=full to go on as it began, or attention=block to go over to blocks."
+        )
+
+
+def _record_in(checkpoint: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads((checkpoint / FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
+
+
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any], key: str) -> list[str]:
     """Name what both records know and is not the same."""
     old, new = before.get(key, {}), now[key]
@@ -137,7 +168,10 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any], key: str) -> lis
 def _is_same_step(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Whether a step has as many rows as it had, and does not depend on how they are split into micro-batches."""
     settings = now["settings"]
-    of_micro_batch = (("loss_normalizer", "micro_batch"), ("mode_scope", "batch"), ("method", "confidence"))
+    of_micro_batch = (
+        ("loss_normalizer", "micro_batch"), ("loss_normalizer", "trained"), ("mode_scope", "batch"),
+        ("method", "confidence"),
+    )  # fmt: skip
     depends = any(settings.get(name) == value for name, value in of_micro_batch)
     sizes = [np.prod([record.get("split", {}).get(name, 1) for name in _SPLIT]) for record in (before, now)]
     return bool(sizes[0] == sizes[1]) and not depends

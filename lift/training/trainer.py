@@ -17,7 +17,7 @@ from lift.errors import LiftError
 from lift.models.attention import attention_arguments
 from lift.models.block_attention import beside_clean
 from lift.models.gradient_checkpointing import enable_gradient_checkpointing
-from lift.models.training_record import record_mask_token
+from lift.models.training_record import record_blocks, record_mask_token
 from lift.models.transformers_versions import keep_tensorboard_in_output_dir
 from lift.objectives import DenoisingBatch, Draws, StepCounts, TrainingBatch, normalise, step_seed
 from lift.training.batch_builder import BatchBuilder, label_arguments
@@ -89,6 +89,7 @@ class LiftTrainer(TrainingLoop):
         vocab_size = vocab_size_of(head)
         check_vocabulary(processing_class, vocab_size)
         check_pad_tokens(getattr(args, "pad_tokens", None), vocab_size)
+        self._is_attention_given = args.attention is not None
         resolve_attention(args, model, self._family)
         for sentence in warnings_for(model, self._family, args):
             logger.warning(sentence)
@@ -99,13 +100,15 @@ class LiftTrainer(TrainingLoop):
         if self._patch_options:
             _patch(model, **self._patch_options)
         record_mask_token(model, self.mask_token_id)  # for its samplers
+        record_blocks(model, args.block_size)
         pad_token_id = resolve_pad_token_id(
             processing_class, config=model.config, vocab_size=vocab_size, mask_token_id=self.mask_token_id
         )
         if kwargs.get("data_collator") is None:
             kwargs["data_collator"] = self.make_collator(
                 args, pad_token_id, pad_in_loss=args.pad_in_loss,
-                predicts_next=self._family.predicts_next and args.shift_first == "exclude",
+                predicts_next=(self._family.predicts_next and args.shift_first == "exclude")
+                or getattr(args, "keep_first", False),
                 **collator_options(args, processing_class),
             )  # fmt: skip
         if type(kwargs["data_collator"]) is MaskedDiffusionCollator:
@@ -149,6 +152,7 @@ class LiftTrainer(TrainingLoop):
         model: Any = super().call_model_init(trial)
         _patch(model, **self._patch_options)
         record_mask_token(model, self.mask_token_id)
+        record_blocks(model, self.args.block_size)
         self._checkpoint_gradients(model)
         if self._scorer.source is not None:
             vocab_size = vocab_size_of(model.get_output_embeddings())

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.doubles import dream, llada, llada2_moe, llada_moe
+from tests.doubles import a2d_qwen3, dream, llada, llada2_moe, llada_moe
 
 # name -> (module, configuration class, what auto_map names in the published config.json)
 FAMILIES = {
@@ -18,13 +18,15 @@ FAMILIES = {
         llada2_moe, "LLaDA2MoeConfig", {"AutoModelForCausalLM": "LLaDA2MoeModelLM", "AutoModel": "LLaDA2MoeModel"},
     ),
     "dream": (dream, "DreamConfig", {"AutoModel": "DreamModel"}),
+    "a2d_qwen3": (a2d_qwen3, "A2DQwen3Config", {"AutoModelForMaskedLM": "A2DQwen3LMHeadModel"}),
+    "sdar": (a2d_qwen3, "SDARConfig", {"AutoModelForCausalLM": "SDARForCausalLM", "AutoModel": "SDARForCausalLM"}),
 }  # fmt: skip
 
 
 def write_checkpoint(folder: Path, family: str, *, code: str = "", **fields: Any) -> Any:
     """Save a double with its code, followed by `code`, and return it; `fields` go to its configuration."""
     module, config_class, classes = FAMILIES[family]
-    model_class = classes.get("AutoModelForCausalLM", classes["AutoModel"])
+    model_class = next(iter(classes.values()))
     model = getattr(module, model_class)(getattr(module, config_class)(**fields)).eval()
     model.save_pretrained(folder)
     for name in ("layers", "moe"):

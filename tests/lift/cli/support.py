@@ -7,8 +7,10 @@ import subprocess
 import sys
 
 import torch
+import yaml
 from transformers import BertConfig, BertForMaskedLM
 
+from lift.recipes import PRESETS
 from tests.lift.support.tiny import prose_tokenizer
 
 TINY_MODEL = {
@@ -21,6 +23,15 @@ TINY_RUN = [
     "20", "--max_steps", "3", "--per_device_train_batch_size", "8", "--logging_steps", "1", "--warmup_steps", "1",
 ]  # fmt: skip
 HEAVY = {"torch", "transformers", "peft", "accelerate", "datasets", "numpy", "rich"}
+
+
+def preset_words(name: str) -> list[str]:
+    """The flags of a preset, with a model and rows where it leaves them to the user."""
+    keys = yaml.safe_load((PRESETS / f"{name}.yaml").read_text("utf-8")).keys()
+    words = ["--preset", name, "--use_cpu", "true"]
+    if not keys & {"model_name_or_path", "model_config"}:
+        words += ["--model_name_or_path", "model"]
+    return words if keys & {"task", "train_data"} else [*words, "--train_data", "rows.jsonl"]
 
 
 def heavy_imports(code: str) -> set[str]:

@@ -15,9 +15,10 @@ from lift.cli.run_config import PATHS, command_line, config_text
 from lift.cli.train_arguments import TrainArguments, check_quickly, parse
 from lift.errors import LiftError
 from lift.recipes import PRESETS, preset_names
+from tests.lift.cli.support import preset_words
 
 STARTS = [
-    *(["--preset", name, "--use_cpu", "true"] for name in preset_names()),
+    *(preset_words(name) for name in preset_names()),
     ["--task", "sudoku", "--model_config", '{"model_type": "bert"}'],
     ["--train_data", "none.jsonl", "--model_name_or_path", "none"],
 ]

@@ -8,8 +8,10 @@ import pytest
 from transformers import GenerationConfig
 
 from lift.cli import main
+from lift.models.training_record import record_blocks
 from tests.lift.cli.support import save_scripted
-from tests.lift.support.tiny import prose_tokenizer
+from tests.lift.support.tiny import prose_tokenizer, tiny_model
+from tests.transformers_version import needs_packing
 
 TEMPLATE = (
     "{% for m in messages %}{{ '<user>' if m.role == 'user' else '<assistant>' }}{{ m.content }}"
@@ -158,3 +160,26 @@ def test_a_model_of_a_task_shows_its_answer_beside_the_output(model_folder, caps
     set_record(model_folder)
     assert main(["sample", "--model", str(model_folder), "--prompt", "0204300000100003"]) == 0
     assert "1 answer, 16 tokens" in (err := capsys.readouterr().err) and "valid" not in err
+
+
+@needs_packing
+def test_a_model_trained_in_blocks_writes_in_them_and_says_so(model_folder, capsys):
+    model = tiny_model(3)
+    record_blocks(model, 4)
+    model.save_pretrained(model_folder)
+    call = ["sample", "--model", str(model_folder), "--prompt", "02043", "--prompt", "31", "--gen_length", "9"]
+
+    def said(*flags):
+        assert main([*call, *flags]) == 0
+        captured = capsys.readouterr()
+        return captured.out.splitlines()[-2:], captured.err.count(
+            "as in training, text is written in blocks of 4 tokens"
+        )
+
+    answers, times = said()
+    assert times == 1
+    assert said("--attention", "block_causal", "--block_origin", "start", "--block_length", "4") == (answers, 0)
+    assert said("--attention", "full")[1] == 0
+    record_blocks(model, None)
+    model.save_pretrained(model_folder)
+    assert said()[1] == 0

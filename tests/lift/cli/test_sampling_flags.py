@@ -12,10 +12,10 @@ from lift.cli.sampling_flags import add_sampling_flags, sampling_config
 from lift.sampling import SamplingConfig, preset
 
 
-def parsed(*words: str) -> SamplingConfig:
+def parsed(*words: str, record: dict[str, str] | None = None) -> SamplingConfig:
     parser = SentenceParser(prog="lift sample")
     add_sampling_flags(parser)
-    return sampling_config(parser.parse_args(words))
+    return sampling_config(parser.parse_args(words), record or {})
 
 
 def test_without_flags_the_defaults():
@@ -28,6 +28,16 @@ def test_flags_win_over_the_sampler():
     assert found == preset("sdar", temperature=0.5, block_length=8, early_stop=False)
     assert parsed("--sampler", "llada", "--reference_quirks") == preset("llada", reference_quirks=True)
     assert parsed("--stop_ids", "3", "4", "--infill").stop_ids == (3, 4)
+    found = parsed("--cache", "prefix", "--shift", "none", "--attention", "block_causal")
+    assert (found.cache, found.shift) == ("prefix", "none")
+
+
+def test_flags_win_over_the_training():
+    blocks = {"attention": "block", "block_size": "4"}
+    assert parsed("--gen_length", "6", record=blocks).block_length == 4  # blocks of a row need not divide its answer
+    found = parsed("--block_length", "3", "--cache", "none", record=blocks)
+    assert (found.attention, found.block_length, found.cache) == ("block_causal", 3, None)
+    assert parsed("--attention", "full", record=blocks) == SamplingConfig()
 
 
 def test_each_setting_has_a_flag_whose_help_fits_the_screen(monkeypatch):

@@ -22,7 +22,7 @@ from lift.tasks import task_arguments
 from lift.tasks.sudoku.arguments import Arguments
 from lift.training import LiftConfig
 from lift.training.batch_options import BatchOptions, TrainerDefaults
-from tests.lift.cli.support import heavy_imports
+from tests.lift.cli.support import heavy_imports, preset_words
 
 OWN = [ModelArguments, DataArguments, RunArguments, task_arguments("sudoku")]
 ONE_FLAG = [
@@ -105,7 +105,7 @@ def test_the_first_stage_refuses_no_command_line_that_the_second_takes(flags, st
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_passes_both_stages(name, tmp_path):
     # The large ones ask for bfloat16, which transformers refuses without a GPU unless the CPU is asked for.
-    words = ["--preset", name, "--output_dir", str(tmp_path), "--use_cpu", "true"]
+    words = [*preset_words(name), "--output_dir", str(tmp_path)]
     check_quickly(words)
     assert parse(words).config.output_dir == str(tmp_path)
 

@@ -9,9 +9,11 @@ import torch
 
 from lift.errors import LiftError
 from lift.evaluation.answer_store import AnswerStore
+from lift.models.training_record import record_blocks
 from lift.sampling import generate
 from lift.tasks.sudoku import build_tokenizer
 from tests.lift.support.tiny import prose_tokenizer, tiny_model
+from tests.transformers_version import needs_packing
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install 'lift-kernels[eval]'")
 
@@ -64,6 +66,20 @@ def test_answers_are_those_of_generate_under_any_preset():
         written = ids[0, 4:].tolist()
         written = written[: written.index(0)] if 0 in written else written
         assert text == tokenizer.decode([token for token in written if token > 1])
+
+
+@needs_packing
+def test_a_model_trained_in_blocks_answers_in_them_unless_told_otherwise():
+    blocks, tokenizer = {"attention": "block_causal", "block_origin": "start", "block_length": 4}, build_tokenizer()
+    models = [model_of(), model_of()]
+    record_blocks(models[0], 4)
+    by_default = LiftLM(models[0], tokenizer=tokenizer, gen_length=6, batch_size=4)
+    assert blocks.items() <= by_default.get_model_info()["sampling"].items() and "blocks of 4" in by_default.remark
+    asked_for = LiftLM(models[1], tokenizer=tokenizer, gen_length=6, batch_size=4, **blocks)
+    assert asked_for.remark is None
+    assert answers(by_default, repeats=1) == answers(asked_for, repeats=1)
+    told = LiftLM(models[0], tokenizer=tokenizer, attention="full")
+    assert told.get_model_info()["sampling"]["attention"] == "full" and told.remark is None
 
 
 def test_neither_batch_size_nor_order_changes_an_answer_and_copies_differ():

@@ -13,8 +13,8 @@ from peft import PeftModel
 from lift import LiftError, LiftOptions
 from lift.integrations import LiftLoss
 from lift.models.lora import LoraArguments, add_lora, load_adapter, merge_adapter
+from lift.models.saved_record import block_size_of, record_in
 from lift.models.training_record import (
-    record_in,
     record_mask_token,
     record_training,
     restore_record,
@@ -23,6 +23,7 @@ from lift.models.training_record import (
 from lift.tasks import sudoku
 from tests.lift.support.tiny import tiny_model
 from tests.lift.support.trainers import make_trainer
+from tests.transformers_version import needs_packing
 
 OTHER = 5  # than the tokenizer's, 1
 
@@ -109,6 +110,22 @@ def test_how_the_prompts_looked_is_saved_with_a_model_and_with_an_adapter(tmp_pa
     assert training_record(load_adapter(tiny_model(), tmp_path / "adapter")) == RECORD
     merge_adapter(tiny_model(), tmp_path / "adapter").save_pretrained(tmp_path / "merged")
     assert json.loads((tmp_path / "merged" / "config.json").read_text())["lift"] == RECORD
+
+
+@needs_packing
+@pytest.mark.parametrize("kind", ["whole", "adapter"])
+def test_a_training_in_blocks_is_saved_with_the_model(tmp_path, kind):
+    """Beside what is known of its prompts; a later training on whole rows takes it away."""
+    model = tiny_model() if kind == "whole" else adapter()
+    record_training(model, RECORD)
+    for options, expected in (({"attention": "block", "block_size": 4}, 4), ({}, None)):
+        make_trainer(tmp_path, model, **options).save_model(tmp_path / "out")
+        assert block_size_of(record_in(tmp_path / "out")) == expected
+        assert RECORD.items() <= record_in(tmp_path / "out").items()
+        loaded = (
+            model.from_pretrained(tmp_path / "out") if kind == "whole" else load_adapter(tiny_model(), tmp_path / "out")
+        )
+        assert block_size_of(training_record(loaded)) == expected
 
 
 def test_the_record_of_an_earlier_training_goes():

@@ -58,7 +58,7 @@ def test_a_loss_is_divided_in_as_many_ways():
     scales = []
     for name in choices.NORMALIZERS:
         weight, denominator = token_weights_and_denominator(
-            name, None, torch.ones(2, 2), maskable, counts, torch.tensor(3.0), 0.5
+            name, None, torch.ones(2, 2), maskable, counts, torch.tensor(3.0), 0.5, num_trained=torch.tensor(1)
         )
         scales.append(weight / denominator)
     assert_all_differ(scales)

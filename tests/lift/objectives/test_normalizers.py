@@ -58,14 +58,17 @@ def test_the_parts_of_a_step_add_up_to_its_loss_by_definition(normalizer, num_pa
         "sequence": sum(s / n for s, n in zip(sums, lengths, strict=True) if n) / 4,
         "batch": sum(sums) / 4,
         "micro_batch": sum(sum(sums[r] for r in part) / sum(lengths[r] for r in part) for part in parts) / num_parts,
+        "trained": sum(sum(sums[r] for r in part) / sum((lengths[r] + 1) // 2 for r in part) for part in parts)
+        / num_parts,
     }[normalizer]
     counts = plain_counts(*(maskable[list(part)] for part in parts))
     total = 0.0
     for part in parts:
         rows = list(part)
         own = torch.tensor(float(sum(lengths[row] for row in rows)))
+        trained = torch.tensor(sum((lengths[row] + 1) // 2 for row in rows))
         token_weight, denominator = token_weights_and_denominator(
-            normalizer, None, weight[rows], maskable[rows], counts, own, 1 / num_parts
+            normalizer, None, weight[rows], maskable[rows], counts, own, 1 / num_parts, num_trained=trained
         )
         total += ((terms[rows] * token_weight).sum() / denominator).item() / num_parts  # as the trainer averages
     assert total == pytest.approx(truth, rel=1e-6)
@@ -88,19 +91,46 @@ def test_gift_divides_by_what_it_drew_in_the_step_whatever_the_normaliser():
     assert by_number.denominator == 3
 
 
+@pytest.mark.parametrize("num_parts", [1, 2])
+@pytest.mark.parametrize("views", [1, 2])
+def test_trained_divides_each_micro_batch_by_its_own_labels(views, num_parts):
+    """Of rows that differ in how many tokens are trained, one part without any; with second views too."""
+    labels = torch.tensor([[3, -100, 3], [3, -100, -100], [-100] * 3, [-100] * 3]).repeat(1, views)
+    maskable = torch.ones_like(labels, dtype=torch.bool)
+    counts = plain_counts(*maskable.chunk(num_parts))
+    found = [
+        normalise(
+            TrainingBatch(
+                DenoisingBatch(part, part, torch.ones_like(part).float(), torch.tensor(9.0)), where, Draws(*torch.ones(2, 2))
+            ), LiftOptions(method="sft", loss_normalizer="trained"), counts, share=1 / num_parts,
+        ).batch
+        for part, where in zip(labels.chunk(num_parts), maskable.chunk(num_parts), strict=True)
+    ]  # fmt: skip
+    assert [batch.denominator.item() for batch in found] == [3.0 * views, 1.0][:num_parts]
+    assert all(torch.equal(batch.token_weight, torch.ones_like(batch.token_weight)) for batch in found)
+
+
 def test_a_number_divides_by_itself_whatever_the_normalizer():
     weight = torch.rand(3, 3)
     for normalizer in NORMALIZERS:
         same, denominator = token_weights_and_denominator(
-            normalizer, 7.0, weight, MASKABLE, plain_counts(MASKABLE), torch.tensor(4.0), 0.25
+            normalizer,
+            7.0,
+            weight,
+            MASKABLE,
+            plain_counts(MASKABLE),
+            torch.tensor(4.0),
+            0.25,
+            num_trained=torch.tensor(2),
         )
         assert same is weight and denominator == 7 * 0.25 and denominator.dtype == torch.float32
 
 
-@pytest.mark.parametrize("normalizer", ["token", "sequence", "batch"])
+@pytest.mark.parametrize("normalizer", ["token", "sequence", "batch", "trained"])
 def test_a_step_without_a_token_divides_by_one(normalizer):
     nothing = torch.zeros_like(MASKABLE)
     weight, denominator = token_weights_and_denominator(
-        normalizer, None, torch.ones(3, 3), nothing, plain_counts(nothing), torch.tensor(1.0), 1.0
-    )
+        normalizer, None, torch.ones(3, 3), nothing, plain_counts(nothing), torch.tensor(1.0), 1.0,
+        num_trained=torch.tensor(0),
+    )  # fmt: skip
     assert denominator == 1 and torch.equal(weight, torch.ones(3, 3))

@@ -48,7 +48,14 @@ def test_the_defaults_go_together_with_every_method():
         ({"mode_policy": "best"}, "mode_policy must be one of time, random, got 'best'"),
         ({"time_epsilon": 0.0}, "time_epsilon must be between 0 and 1"),
         ({"min_rho": 1.0}, "min_rho must be at least 0 and below 1"),
-        ({"loss_normalizer": "mean"}, "loss_normalizer must be one of token, sequence, batch, micro_batch, got"),
+        (
+            {"loss_normalizer": "mean"},
+            "loss_normalizer must be one of token, sequence, batch, micro_batch, trained, got",
+        ),
+        (
+            {"loss_normalizer": "trained", "one_forward": True},
+            "loss_normalizer=trained counts tokens before the forward",
+        ),
         ({"loss_denominator": 0.0}, "loss_denominator must be above 0, got 0.0"),
         ({"learnability": "soft"}, "learnability=soft belongs to one_forward"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,12 @@ import yaml
 from lift.cli import main
 from lift.cli.train_arguments import parse
 from lift.recipes import PRESETS, preset_names, preset_summaries
+from lift.sampling.blocks import BlockDecoder
 from lift.tasks import sudoku
 from tests.doubles.checkpoint import write_checkpoint
+from tests.lift.cli.support import TINY_MODEL
 from tests.lift.support.tiny import prose_tokenizer, tiny_model
+from tests.transformers_version import needs_packing
 
 # Training configuration of the LIFT paper's launcher and code.
 PAPER = {
@@ -33,7 +37,10 @@ def preset(name: str) -> dict:
 
 
 def test_these_presets_are_packaged():
-    assert preset_names() == ["countdown", "dream-7b", "gsm8k-minilm", "llada-8b", "sudoku"]
+    assert preset_names() == [
+        "bd3lms", "countdown", "dllm-bd3lm", "dream-7b", "fast-dllm-v2", "gsm8k-minilm", "llada-8b", "llada2-dfactory",
+        "llada2-mini-lora", "sdar", "sudoku",
+    ]  # fmt: skip
 
 
 def test_each_preset_begins_with_a_line_about_it():
@@ -124,6 +131,43 @@ def test_the_countdown_preset_fits_its_rows(tmp_path, capsys):
     shown = capsys.readouterr()
     assert "687,472 parameters" in shown.out and "cut" not in shown.err
     assert any(line.startswith(("right", "wrong: ")) for line in shown.err.splitlines())
+
+
+@needs_packing
+@pytest.mark.parametrize(
+    ("task", "size", "prompt", "length"), [("sudoku", 4, "0204300000100003", 16), ("countdown", 3, "100,93,30=23", 9)]
+)
+def test_a_puzzle_preset_in_blocks_is_scored_and_sampled_in_them(tmp_path, capsys, task, size, prompt, length):
+    """Puzzles solved in training, and by `lift sample` without a flag about attention, see no later block."""
+    out = tmp_path / "out"
+    asked: list[str] = []
+    with recorded_attention(asked):
+        assert main([
+            "train", "--preset", task, "--model_config", json.dumps(TINY_MODEL), "--attention", "block", "--block_size",
+            str(size), "--num_train_puzzles", "40", "--num_test_puzzles", "6", "--max_steps", "2", "--warmup_steps", "1",
+            "--output_dir", str(out),
+        ]) == 0  # fmt: skip
+        assert asked and set(asked) == {f"block_causal start {size}"}
+        asked.clear()
+        capsys.readouterr()
+        assert main(["sample", "--model", str(out), "--gen_length", str(length), "--prompt", prompt]) == 0
+    assert set(asked) == {f"block_causal start {size}"}
+    assert f"text is written in blocks of {size} tokens" in capsys.readouterr().err
+    assert "held_out" in json.loads((out / "metrics.json").read_text())["after"]
+
+
+@contextmanager
+def recorded_attention(asked: list[str]):
+    """Keep what each decoding attends to."""
+    original = BlockDecoder.run
+
+    def run(self):
+        asked.append(f"{self._config.attention} {self._config.block_origin} {self._block_length}")
+        original(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BlockDecoder, "run", run)
+        yield
 
 
 def test_an_adapter_of_a_new_model_is_refused(tmp_path, capsys):

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import BertConfig, BertForMaskedLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import BertConfig, BertForMaskedLM
 
 from lift import LiftError, generate
 from lift.sampling.cache import BlockCache, PairCache
 from tests.doubles.fast_dllm import FastDLLMModelLM
 from tests.doubles.llada import LLaDAConfig
+from tests.lift.support.caching_decoder import caching_decoder
 from tests.lift.support.stub_denoiser import StubDenoiser
 
 MASK = 62
-
-
-def decoder() -> Qwen2ForCausalLM:
-    """A model of transformers that takes pairs, and keys and values."""
-    torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=64, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, initializer_range=0.6, max_position_embeddings=64, tie_word_embeddings=False,
-    )  # fmt: skip
-    return Qwen2ForCausalLM(config).double().eval()
 
 
 def fed_lengths(model) -> list[int]:
@@ -38,7 +29,7 @@ def fed_lengths(model) -> list[int]:
     "options", [{}, {"guidance_scale": 1.0}, {"shift": "repeat"}], ids=["plain", "guided", "shifted"]
 )
 def test_finished_blocks_are_kept_exactly(origin, options):
-    model, prompts = decoder(), torch.arange(15).view(3, 5)
+    model, prompts = caching_decoder(), torch.arange(15).view(3, 5)
     mask = torch.tensor([[0, 0, 1, 1, 1], [1] * 5, [0, 1, 1, 1, 1]])
     options = {
         "gen_length": 12, "block_length": 4, "attention": "block_causal", "mask_token_id": MASK, "return_order": True,

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
+import torch
 from datasets import Dataset
 
-from lift import LiftTrainer
+from lift import LiftError, LiftTrainer
 from lift.tasks import sudoku
-from lift.training.settings_record import FILE, compare_settings, fingerprint, settings_of
+from lift.training.settings_record import FILE, check_attention, compare_settings, fingerprint, settings_of
 from tests.lift.support.tiny import GROUPED, tiny_config, tiny_model, uneven_rows
+from tests.lift_kernels.tiny_models import Sizes, build
+from tests.transformers_version import needs_packing
 
 OPTIONS = {"max_steps": 3, "save_strategy": "steps", "save_steps": 2, "per_device_train_batch_size": 4}
 
@@ -131,6 +135,47 @@ def test_training_says_it_and_goes_on(caplog, tmp_path, run):
     with caplog.at_level("WARNING", "lift"):
         make(tmp_path, max_steps=4, learning_rate=0.5).train(str(tmp_path))
     assert "optimizer: it starts anew, as save_only_model left its state out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("attention", "is_given", "settings", "is_refused"),
+    [
+        ("block", False, {"method": "sft"}, True),  # of a release without blocks
+        ("block", False, {"attention": "full"}, True),
+        ("block", False, None, True),
+        ("block", False, {"attention": "block"}, False),
+        ("block", True, {"attention": "full"}, False),  # which is warned of as any other change
+        ("full", False, {"method": "sft"}, False),
+        ("full", True, {"attention": "block"}, False),
+    ],
+)
+def test_a_run_on_whole_rows_does_not_go_on_in_blocks_unasked(tmp_path, attention, is_given, settings, is_refused):
+    if settings is not None:
+        (tmp_path / FILE).write_text(json.dumps({"settings": settings}))
+    sentence = "attended to whole rows, and by default its model is now trained in blocks: set attention=full to go on"
+    with pytest.raises(LiftError, match=sentence) if is_refused else nullcontext():
+        check_attention(attention, tmp_path, is_given=is_given)
+
+
+@needs_packing
+def test_an_older_run_of_a_block_model_is_refused_until_somebody_says_how_to_go_on(tmp_path):
+    def trainer(**options) -> LiftTrainer:
+        torch.manual_seed(0)
+        model = build("llada2", torch.float32, Sizes(vocab=8, length=24))
+        args = tiny_config(tmp_path, **(OPTIONS | options))
+        return LiftTrainer(
+            model=model, args=args, processing_class=sudoku.build_tokenizer(), train_dataset=uneven_rows()
+        )
+
+    trainer(attention="full", max_steps=2).train()
+    record = json.loads((tmp_path / "checkpoint-2" / FILE).read_text())
+    for name in ("attention", "block_size"):
+        del record["settings"][name]
+    (tmp_path / "checkpoint-2" / FILE).write_text(json.dumps(record))
+    with pytest.raises(LiftError, match="attended to whole rows"):
+        trainer().train(resume_from_checkpoint=True)
+    trainer(attention="full").train(resume_from_checkpoint=True)
+    assert json.loads((tmp_path / "checkpoint-3" / FILE).read_text())["settings"]["attention"] == "full"
 
 
 def test_a_fingerprint_reads_at_most_a_thousand_rows():

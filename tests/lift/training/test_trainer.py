@@ -95,7 +95,7 @@ def test_a_split_step_is_the_same_step_where_padding_is_trained_to_one_width(tmp
 def test_what_each_normalizer_divides_by(tmp_path):
     rows = uneven_rows(4)
     losses = {}
-    for normalizer in ("token", "sequence", "batch"):
+    for normalizer in ("token", "sequence", "batch", "trained"):
         trainer = make_trainer(tmp_path, method="sft", loss_normalizer=normalizer, pad_in_loss=False)
         inputs = trainer.data_collator(rows)
         losses[normalizer] = trainer.compute_loss(trainer.model, inputs).item()
@@ -108,6 +108,10 @@ def test_what_each_normalizer_divides_by(tmp_path):
     assert losses["token"] == pytest.approx((terms.sum() / lengths.sum()).item(), rel=1e-5)
     assert losses["sequence"] == pytest.approx((terms / lengths).mean().item(), rel=1e-5)
     assert losses["batch"] == pytest.approx((terms.sum() / 4).item(), rel=1e-5)
+    num_trained = (batch.labels != -100).sum()
+    assert (
+        losses["trained"] == pytest.approx((terms.sum() / num_trained).item(), rel=1e-5) and num_trained < lengths.sum()
+    )
     explicit = make_trainer(tmp_path, trainer.model, method="sft", loss_denominator=7.0, pad_in_loss=False)
     assert explicit.compute_loss(trainer.model, inputs).item() == pytest.approx((terms.sum() / 7).item(), rel=1e-5)
 
@@ -279,6 +283,13 @@ def test_a_number_divides_the_loss_of_a_method_that_has_a_denominator_of_its_own
         losses.append(trainer.compute_loss(trainer.model, inputs).item())
     num_drawn = training_batch(trainer, inputs).batch.denominator.item()
     assert losses[1] == pytest.approx(losses[0] * num_drawn / 7, rel=1e-5) and num_drawn != 7
+
+
+@pytest.mark.parametrize("keep_first", [False, True])
+def test_the_first_token_of_any_model_is_kept_where_asked(tmp_path, keep_first):
+    rows = [{"input_ids": list(range(2, 2 + n)), "prompt_length": 0, "example_id": n} for n in (3, 5)]
+    batch = make_trainer(tmp_path, keep_first=keep_first).data_collator(rows)
+    assert batch["maskable"].tolist() == [[not keep_first, *[True] * 4]] * 2
 
 
 @pytest.mark.parametrize("shift_first", ["exclude", "zeros"])
