@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-transformers4 test-triton test-slow lint format bench gpu build clean
+.PHONY: help setup demo test test-transformers4 test-triton test-slow lint format docs bench gpu build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -63,6 +63,10 @@ format: $(READY) ## format the code and repair what lint can repair
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
+docs: $(READY) ## build the documentation into build/site; a warning is an error, and nothing is fetched
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+	@echo "build/site/index.html is ready; $(BIN)/python -m http.server --directory build/site serves it with its search."
+
 bench: $(READY) ## measure the ops beside their rivals; BENCH_ARGS="--model llada-8b" chooses, see benchmarks/README.md
 	@$(BIN)/python -m pytest benchmarks -q --benchmark-autosave --benchmark-json=$(BENCH_JSON) \
 	  --benchmark-columns=median,iqr,rounds $(BENCH_ARGS)
@@ -71,12 +75,12 @@ bench: $(READY) ## measure the ops beside their rivals; BENCH_ARGS="--model llad
 gpu: ## on a CUDA machine with torch and triton: right or wrong, then every speed; GPU_ARGS reaches benchmarks.gpu
 	@PYTHONPATH=.$${PYTHONPATH:+:$$PYTHONPATH} $(PYTHON) -u -m benchmarks.gpu $(GPU_ARGS)
 
-build: $(READY) ## build the wheel into dist/
-	@$(BIN)/python -m hatchling build -t wheel
+build: $(READY) ## build wheel and sdist into dist/
+	@$(BIN)/python -m hatchling build -t sdist -t wheel
 
 clean: ## remove what the targets made, but not .venv, .venv-transformers4 and .triton-releases
 	@rm -rf dist build demo-output .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	@find lift lift_kernels tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find lift lift_kernels tests benchmarks docs examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # .unfinished outlives a set-up that was killed: such a .venv may hold half a package that pip would trust, so it goes.
 # A set-up that pip itself refused leaves a sound .venv, which the next try may reuse.

@@ -14,7 +14,7 @@ import lift.objectives
 import lift_kernels
 
 GUIDE = Path(__file__).resolve().parents[1] / "docs" / "own_loop.md"
-TWO_FORWARDS, ONE_FORWARD = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+PLAIN, TWO_FORWARDS, ONE_FORWARD = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
 MASK = 3
 
 
@@ -61,6 +61,20 @@ def run(block: str, batches, monkeypatch, *, module, name: str) -> list[tuple[di
     assert all(p.isfinite().all() for p in model.parameters())
     assert sum(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True)) > len(before) // 2
     return calls
+
+
+def test_plain_fine_tuning(monkeypatch):
+    calls = run(PLAIN, rows(), monkeypatch, module=lift.objectives, name="sft_batch")
+    assert len(calls) == 3
+    for (args, _), batch in calls:
+        clean, is_response, t = args
+        is_masked = batch.labels != -100
+        assert is_masked.any() and not (is_masked & ~is_response).any()
+        assert torch.equal(batch.input_ids, clean.masked_fill(is_masked, MASK))
+        weight = (1 / t)[:, None].expand(clean.shape)
+        assert torch.equal(batch.token_weight[is_masked], weight[is_masked])
+        assert batch.denominator == is_response.sum()
+    assert len({tuple((batch.labels != -100).flatten().tolist()) for _, batch in calls}) == 3  # a seed for each step
 
 
 def test_two_forwards(monkeypatch):

@@ -8,14 +8,17 @@ import re
 import subprocess
 import sys
 import sysconfig
-import tomllib
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+
+from lift_kernels import __version__
+from tests.docs.pages import blocks
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 HAS_TRITON_WHEELS = sys.platform == "linux" and os.uname().machine in ("x86_64", "aarch64")
 
 
@@ -30,6 +33,14 @@ def run(*command: str | Path, cwd: Path) -> str:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
+    (path,) = folder.iterdir()
+    return path
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sdist")
+    run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", folder, cwd=ROOT)
     (path,) = folder.iterdir()
     return path
 
@@ -54,7 +65,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_both_packages_whole_and_nothing_else(wheel):
-    assert wheel.name == f"lift_kernels-{PROJECT['version']}-py3-none-any.whl"
+    assert wheel.name == f"lift_kernels-{__version__}-py3-none-any.whl"
     files = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     sources = {
         path.relative_to(ROOT).as_posix()
@@ -66,9 +77,28 @@ def test_the_wheel_holds_both_packages_whole_and_nothing_else(wheel):
     assert files == sources
 
 
+def test_the_sdist_builds_the_same_wheel(wheel, sdist, tmp_path):
+    assert sdist.name == f"lift_kernels-{__version__}.tar.gz"
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (source,) = tmp_path.iterdir()
+    assert {"CHANGELOG.md", "CITATION.cff", "LICENSE", "README.md"} <= {path.name for path in source.iterdir()}
+    assert sum(path.stat().st_size for path in source.rglob("*")) < 5 << 20
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "built", cwd=source)
+    ours, again = (zipfile.ZipFile(path) for path in (wheel, tmp_path / "built" / wheel.name))
+    assert {name: ours.read(name) for name in ours.namelist()} == {name: again.read(name) for name in again.namelist()}
+
+
+def test_the_citation_is_whole():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors", "license", "repository-code"} <= citation.keys()
+    paper = citation["preferred-citation"]
+    assert paper["url"].endswith("/2605.22939") and len(paper["authors"]) == 8 and paper["year"] == 2026
+
+
 def test_the_metadata_name_the_licence_the_command_and_the_dependencies(wheel):
     archive = zipfile.ZipFile(wheel)
-    info = f"lift_kernels-{PROJECT['version']}.dist-info"
+    info = f"lift_kernels-{__version__}.dist-info"
     metadata = email.message_from_bytes(archive.read(f"{info}/METADATA"))
     assert archive.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
     assert metadata["License-Expression"] == "Apache-2.0"
@@ -81,7 +111,7 @@ def test_the_metadata_name_the_licence_the_command_and_the_dependencies(wheel):
 
 
 def test_the_metadata_say_where_the_project_lives_and_their_readme_links_there(wheel):
-    info = f"lift_kernels-{PROJECT['version']}.dist-info"
+    info = f"lift_kernels-{__version__}.dist-info"
     metadata = email.message_from_bytes(zipfile.ZipFile(wheel).read(f"{info}/METADATA"))
     urls = dict(line.split(", ") for line in metadata.get_all("Project-URL"))
     assert {"Homepage", "Documentation", "Changelog", "Issues"} <= urls.keys()
@@ -110,7 +140,7 @@ def test_a_package_imports_from_the_wheel(installed, package):
     python = installed / "bin" / "python"
     file, own_version, version = run(python, "-I", "-c", code, cwd=installed.parent).split()
     assert Path(file).is_relative_to(installed)
-    assert own_version == version == PROJECT["version"]
+    assert own_version == version == __version__
 
 
 def test_the_command_runs_from_the_wheel(installed):
@@ -119,7 +149,7 @@ def test_the_command_runs_from_the_wheel(installed):
 
 
 @pytest.mark.slow
-def test_pip_brings_torch_triton_and_einops_and_no_trainer_stack(wheel, tmp_path):
+def test_pip_brings_torch_triton_and_einops_and_no_trainer_stack_and_the_readme_runs(wheel, tmp_path):
     run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
     python = tmp_path / "venv" / "bin" / "python"
     run(
@@ -132,10 +162,6 @@ def test_pip_brings_torch_triton_and_einops_and_no_trainer_stack(wheel, tmp_path
     assert {"lift-kernels", "torch", "einops"} <= names
     assert ("triton" in names) == HAS_TRITON_WHEELS
     assert not {"transformers", "datasets", "accelerate", "matplotlib", "pytest"} & names
-    code = (
-        "import torch\n"
-        "from lift_kernels import linear_cross_entropy\n"
-        "print(linear_cross_entropy(torch.ones(2, 4), torch.zeros(8, 4), torch.tensor([0, 7])).item())"
-    )
-    # ln 8: all logits are 0. torch warns that there is no numpy, which it does not require.
-    assert float(run(python, "-I", "-c", code, cwd=tmp_path)) == pytest.approx(2.0794415, abs=1e-6)
+    # The README's first example prints the loss twice. torch warns that there is no numpy, which it does not require.
+    before, after = map(float, run(python, "-I", "-c", blocks("README.md", "python")[0], cwd=tmp_path).split())
+    assert after == pytest.approx(before, rel=1e-5)
