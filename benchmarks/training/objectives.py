@@ -14,6 +14,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "mirror": {"method": "mirror"},
     "blockwise": {"method": "blockwise"},
     "confidence": {"method": "confidence"},
+    "puma": {"method": "puma"},
     "margin": {"method": "margin"},
     "lift3, one forward": {"method": "lift3", "one_forward": True},
     "lift3, one forward, soft": {"method": "lift3", "one_forward": True, "learnability": "soft"},

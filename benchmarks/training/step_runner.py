@@ -8,6 +8,7 @@ import torch
 from transformers import AutoConfig, AutoModelForMaskedLM
 
 from lift import LiftConfig, LiftTrainer
+from lift.objectives import METHODS
 from lift.tasks import sudoku
 
 
@@ -31,6 +32,7 @@ class StepRunner:
             use_cpu=True, save_strategy="no", report_to="none", **options,
         )  # fmt: skip
         self.trainer = LiftTrainer(self.model, args, train_dataset=rows, processing_class=tokenizer)
+        self.trainer.current_gradient_accumulation_steps = 1  # as its own loop says
         self.batches = list(self.trainer.get_train_dataloader())
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=preset["learning_rate"])
 
@@ -38,6 +40,8 @@ class StepRunner:
         """Train on batch `number` of as many as there are, as global step `number`."""
         self.trainer.state.global_step = number
         inputs = self.batches[number % len(self.batches)]
+        if METHODS[self.trainer.args.method].keeps_pool:  # it chooses the rows by what the steps before have seen
+            (inputs,), _ = self.trainer.get_batch_samples(iter([inputs]), 1, self.trainer.args.device)
         self.trainer.compute_loss(self.model, inputs).backward()
         self.optimizer.step()
         self.optimizer.zero_grad()

@@ -77,6 +77,9 @@ class CollatedBatch(TypedDict, total=False):
     draws: Draws
     """Time, over-mask rate and mode of each row, on the host. The trainer adds them."""
 
+    is_masked: Tensor
+    """(B, L) bool: what is masked, where a pool says it. The trainer adds it."""
+
     blocks: Blocks
     """Where the blocks of its rows lie, on the host, where each is a sample of its own. The trainer adds it."""
 

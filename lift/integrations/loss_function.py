@@ -154,6 +154,10 @@ class LiftLoss(TrainerCallback):
 
 
 def _check_supported(options: LiftOptions) -> None:
+    if METHODS[options.method].keeps_pool:
+        raise LiftError(
+            f"method={options.method} keeps rows from step to step, which only a trainer can: take LiftTrainer."
+        )
     if METHODS[options.method].own_denominator and options.loss_denominator is None:
         raise LiftError(
             f"method={options.method} divides by the tokens that it draws, which a compute_loss_func cannot count."

@@ -1,9 +1,9 @@
 """What each method trains on: which masked tokens, and with which weight. Pure functions of tensors.
 
-`METHODS` lists the methods. All but gift and blockwise weight the cross-entropy of a trained token by 1/t (cart by a
-factor more) and divide by the number of tokens that could have been masked. gift weights by one over the token's own
-rate and divides by the number drawn, blockwise takes means over a row's tokens and over rows. Where times are drawn by
-a density (`TimeDensity`, ppots), one over it is a factor of the weights too. Where a method selects
+`METHODS` lists the methods. All but gift, blockwise and puma weight the cross-entropy of a trained token by 1/t (cart
+by a factor more) and divide by the number of tokens that could have been masked. gift weights by one over the token's
+own rate and divides by the number drawn, blockwise and puma take means over a row's tokens and over rows. Where times
+are drawn by a density (`TimeDensity`, ppots), one over it is a factor of the weights too. Where a method selects
 tokens, those that it rejects get their true token back (not in one-forward LIFT, which scores and trains in one pass).
 Each takes whole rows, or (but for blockwise) the blocks of rows, which are then samples of their own (`Blocks`).
 
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from lift.objectives.one_forward import OneForwardBatch, one_forward_batch
     from lift.objectives.options import PUBLISHED, LiftOptions
     from lift.objectives.published import random_orders, score_in_logits_dtype, select_unordered
+    from lift.objectives.puma import puma_batch
     from lift.objectives.sft import sft_batch
     from lift.objectives.time_density import TimeDensity
     from lift.objectives.time_density_file import read_time_density
@@ -108,6 +109,7 @@ __all__ = [
     "num_to_keep",
     "one_forward_batch",
     "overmask_rate",
+    "puma_batch",
     "random_orders",
     "read_time_density",
     "score_in_logits_dtype",

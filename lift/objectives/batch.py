@@ -42,6 +42,11 @@ def denoising_batch(
     )
 
 
+def first_of_each_row(response: Tensor) -> Tensor:
+    """Return the first token (B, L) bool of each row's `response` (B, L) bool: by it rows are counted."""
+    return response & (response.cumsum(1) == 1)
+
+
 def without_first_token(maskable: Tensor) -> Tensor:
     """Return `maskable` (B, L) bool with position 0 protected.
 

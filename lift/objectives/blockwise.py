@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lift.objectives.batch import DenoisingBatch
+from lift.objectives.batch import DenoisingBatch, first_of_each_row
 from lift.objectives.forward_process import draw_block_words
 from lift.objectives.micro_batch import MicroBatch, TrainingBatch
 from lift_kernels import corrupt_tokens
@@ -16,7 +16,7 @@ def build(rows: MicroBatch) -> TrainingBatch:
     batch = blockwise_batch(
         rows.clean_ids, response, rows.draws.timestep, block_size=rows.options.answer_block, **rows.mask_draw
     )
-    return TrainingBatch(batch, response & (response.cumsum(1) == 1), rows.draws)
+    return TrainingBatch(batch, first_of_each_row(response), rows.draws)
 
 
 def blockwise_batch(

@@ -18,8 +18,8 @@ from lift_kernels.philox import random_words, uniforms
 DISCRETE_TIMES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 2**-0.5, 2**-0.25)
 
 # Counter word c3; lift_kernels uses 0 and 1 for masks and random subsets. Stream 2 names rows by their example, stream
-# 3 by a place in the batch.
-_TIME_STREAM, _PLACE_STREAM = 2, 3
+# 3 by a place in the batch, stream 4 by a visit to a pool.
+_TIME_STREAM, _PLACE_STREAM, _PHASE_STREAM = 2, 3, 4
 _GOLDEN_RATIO = 0x9E3779B97F4A7C15
 _MASK_64 = (1 << 64) - 1
 _MASK_32 = (1 << 32) - 1
@@ -59,6 +59,11 @@ def draw_strata_words(seed: int, block_id: Tensor) -> Tensor:
 def draw_block_words(seed: int, example_id: Tensor) -> Tensor:
     """Return one random word in [0, 2^32) for each row of example_id (B,): the block that it trains."""
     return random_words(seed, example_id, 6, _TIME_STREAM)[:, 5]
+
+
+def draw_phase_words(seed: int, visit: Tensor, num_phases: int) -> Tensor:
+    """Return one random word (B, K) in [0, 2^32) for each phase of a row's visit (B,) to a pool."""
+    return random_words(seed, visit, num_phases, _PHASE_STREAM)
 
 
 def draw_keep_uniforms(seed: int, example_id: Tensor) -> Tensor:

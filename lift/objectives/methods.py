@@ -51,6 +51,9 @@ class Method:
     needs_density: bool = False
     """Its times are drawn by a measured density, which `time_density` must name."""
 
+    keeps_pool: bool = False
+    """Its rows stay for several steps in a pool, which a trainer keeps, and each step decides on the next masks."""
+
     @property
     def selects_tokens(self) -> bool:
         """Whether it masks more than it trains: at t + rho, of which it keeps what the row's mode asks for."""
@@ -78,6 +81,10 @@ METHODS: dict[str, Method] = {
     ),
     "confidence": Method(
         "every token that is masked, and certainty where the model is right", "confidence", adds_entropy=True
+    ),
+    "puma": Method(
+        "rows that stay for several steps, in which the tokens that the model is surest of are put back", "puma",
+        own_denominator=True, own_weights=True, reads_row=True, keeps_pool=True,
     ),
     "margin": Method(
         "the masked tokens whose two likeliest predictions lie closest", "lift", (HARD,), ranks_by_margin=True
@@ -109,6 +116,8 @@ def time_density_problem(method: str) -> str | None:
     entry = METHODS[method]
     if entry.reads_step or entry.adds_entropy:
         return f"method={method!r} takes a mean that weights cannot correct for its times: leave time_density out."
+    if entry.keeps_pool:
+        return f"method={method!r} goes by phases, not by times: leave time_density out."
     return None
 
 
@@ -118,7 +127,7 @@ def complementary_problem(method: str) -> str | None:
     Only a random mask has a random complement: the complement of the easiest tokens holds every harder one.
     """
     entry = METHODS.get(method)
-    if entry is not None and (entry.num_views > 1 or entry.whole_rows):
+    if entry is not None and (entry.num_views > 1 or entry.whole_rows or entry.keeps_pool):
         return f"method={method!r} masks what it does by itself: leave complementary out."
     if entry is not None and (not entry.selects_tokens or MIDDLE in entry.modes):
         return None

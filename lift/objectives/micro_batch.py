@@ -69,6 +69,7 @@ class MicroBatch:
     entropy: EntropyFunction
     lengths: Sequence[int] | Tensor | None = None  # (B,): each row's tokens before its padding; None where none has any
     mean_of_step: Tensor | None = None  # 0-d, what the rows of a method that `reads_step` are compared with
+    is_masked: Tensor | None = None  # (B, L) bool, of a method that `keeps_pool`: what its pool has masked
     blocks: Blocks | None = None  # where the rows here are the blocks of other rows, those: see `folded`
 
     @property
@@ -110,6 +111,7 @@ class MicroBatch:
             self, clean_ids=blocks.fold(self.clean_ids, 0), maskable=blocks.fold(self.maskable, False),
             example_id=blocks.ids(self.example_id), attention_mask=blocks.fold(is_token, 0), score=score,
             entropy=entropy, lengths=blocks.fold(~self.is_padding, False).sum(1), blocks=blocks,
+            is_masked=None if self.is_masked is None else blocks.fold(self.is_masked, False),
         )  # fmt: skip
 
 

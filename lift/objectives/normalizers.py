@@ -8,7 +8,7 @@
 
 The first three see the step as a whole: all micro-batches of all processes. However a step is split, the gradient is
 the same. With the last two it is not, unless all micro-batches have equally many tokens. A number divides by itself.
-gift and blockwise divide by the tokens that they drew, and by the rows with a response, in the whole step, unless it is
+gift divides by the tokens that it drew, blockwise and puma by the rows with a response, in the whole step, unless it is
 micro_batch. The entropy of confidence is a mean over each micro-batch under all five.
 """
 
@@ -29,7 +29,7 @@ from lift.objectives.options import LiftOptions
 class StepCounts(NamedTuple):
     """Of all micro-batches of all processes in one optimiser step; 0-d float32 tensors."""
 
-    tokens: Tensor  # that could be masked; of gift those that it drew, of blockwise one a row
+    tokens: Tensor  # that could be masked; of gift those that it drew, of blockwise and puma one a row
     rows: Tensor  # with at least one of those
 
     @classmethod

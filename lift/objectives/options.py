@@ -64,7 +64,7 @@ class LiftOptions(DensityOptions, BlockOptions):
         0.5, "Weight of the old value in the running score of score_source=cache, in [0, 1).", within="[0, 1)"
     )
     time_scaling: bool = option(
-        True, "Weight each trained token by 1/t; cart, gift and blockwise have weights of their own."
+        True, "Weight each trained token by 1/t; cart, gift, blockwise and puma have weights of their own."
     )
     timestep_distribution: TimeDistribution = option(
         "uniform",
@@ -85,6 +85,15 @@ class LiftOptions(DensityOptions, BlockOptions):
         2.0, "Weight of the entropy of the tokens that the model has right, of method=confidence.", within="[0, inf)"
     )
     answer_block: int = option(32, "Tokens of a block of the answer, of method=blockwise.", within="[1, inf)")
+    puma_phases: int = option(
+        8, "Steps for which method=puma trains a row before another takes its place.", within="[1, inf)"
+    )
+    puma_threshold: float | None = option(
+        None,
+        "With method=puma, also put back every token that the model predicts with a probability above this, such as "
+        "0.9: rows then leave sooner.",
+        within="(0, 1)",
+    )
     pad_in_loss: bool = option(
         True,
         "Mask, attend to and train pad tokens, as LLaDA does, so that the model learns to stop. If False, LLaDA still "
@@ -175,6 +184,12 @@ class LiftOptions(DensityOptions, BlockOptions):
         if (self.fixed_timestep is not None) != (self.timestep_distribution == "fixed"):
             raise LiftError("fixed_timestep and timestep_distribution=fixed belong together: set both or neither.")
         self.check_density(self.method, self.timestep_distribution, self.time_range or (self.time_epsilon, 1.0))
+        if METHODS[self.method].keeps_pool:
+            for name, none in (("timestep_distribution", "uniform"), ("time_range", None), ("time_scope", "block")):
+                if (value := getattr(self, name)) != none:
+                    raise LiftError(
+                        f"{name}={value} draws times, and method={self.method!r} goes by phases: leave it out."
+                    )
         if self.one_forward and not selects_tokens:
             raise LiftError(f"one_forward belongs to the methods that select tokens, got method={self.method!r}.")
         if self.learnability == "soft" and not self.one_forward:

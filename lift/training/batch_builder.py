@@ -96,9 +96,7 @@ class BatchBuilder:
         if "rows" in inputs:
             return build_training_batch(inputs["rows"]).maskable
         if method.own_denominator and not method.reads_step:
-            nobody = nn.Module()
-            call = ScoringCall(self.scorer, nobody, nobody, inputs, draws)
-            return build_training_batch(self._rows(inputs, draws, seed, call)).maskable
+            return build_training_batch(self.clean_rows(inputs, draws, seed)).maskable
         maskable = inputs["maskable"]
         if method.num_views > 1:
             return maskable_of_views(maskable)
@@ -111,6 +109,11 @@ class BatchBuilder:
             return maskable_of_views(maskable, draws.order.to(maskable.device))
         blocks = blocks.to(maskable.device)
         return blocks.unfold(maskable_of_views(blocks.fold(maskable, False), draws.order.to(maskable.device)))
+
+    def clean_rows(self, inputs: CollatedBatch, draws: Draws, seed: int) -> MicroBatch:
+        """Return the rows, or their blocks, as the method takes them, with no model to ask."""
+        nobody = nn.Module()
+        return self._rows(inputs, draws, seed, ScoringCall(self.scorer, nobody, nobody, inputs, draws))
 
     def build(
         self, inputs: CollatedBatch, draws: Draws, seed: int, module: nn.Module, *,
@@ -164,6 +167,7 @@ class BatchBuilder:
             score=call.log_prob,
             entropy=call.entropy,
             lengths=inputs.get("lengths"),
+            is_masked=inputs.get("is_masked"),
         )
         return rows if blocks is None else rows.folded(blocks.to(rows.clean_ids.device))
 

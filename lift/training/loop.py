@@ -19,13 +19,17 @@ from lift.errors import LiftError
 from lift.models.fsdp import choose_units, shard_on_cpu
 from lift.models.lora import check_resumable
 from lift.models.transformers_versions import fsdp_plugin_arguments
+from lift.objectives import METHODS
 from lift.training.best_metric import check_best_metric
 from lift.training.checkpoints import check_unfinished, find_checkpoint
 from lift.training.config import LiftConfig
 from lift.training.evaluation import Evaluation
 from lift.training.finite_loss import FiniteLoss
 from lift.training.length_sampler import length_grouped_sampler
+from lift.training.pool_file import gather_state, read_pool, write_pool
+from lift.training.pool_of_run import open_pool, steps_loader
 from lift.training.progress import Speed, TrainingProgress, shows_progress
+from lift.training.row_pool import RowPool
 from lift.training.score_source import load_scores
 from lift.training.scorer import Scorer
 from lift.training.settings_record import check_attention, compare_settings, write_settings
@@ -45,6 +49,8 @@ class TrainingLoop(Trainer):
     _speed: Speed
     _statistics: StepStatistics
     _evaluation: Evaluation
+    _pool: RowPool | None = None
+    """Of a method that keeps one, from its first step or the checkpoint that it goes on from."""
     _num_evaluations = 0
     _is_attention_given: bool
     mask_token_id: int
@@ -97,6 +103,7 @@ class TrainingLoop(Trainer):
             check_attention(self.args.attention, checkpoint, is_given=self._is_attention_given)
             if self.is_world_process_zero():
                 compare_settings(self, checkpoint)
+        self._pool = None
         self._speed.take()  # what came before is no training time
         if self.args.world_size > 1 and self.model_wrapped is self.model:
             # An evaluation before has prepared the model, which accelerate (1.15) would then leave out of DDP.
@@ -144,6 +151,10 @@ class TrainingLoop(Trainer):
             if self._scorer.source is not None:
                 self._scorer.learn()
                 self._scorer.source.save(folder)
+            if self._pool is not None:
+                state = gather_state(self._pool, self._gather, self._max_over_processes)
+                if self.args.should_save:
+                    write_pool(folder, state)
             if self.args.should_save:
                 write_settings(self, folder)
             super()._save_checkpoint(model, trial)
@@ -154,10 +165,26 @@ class TrainingLoop(Trainer):
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None and self._scorer.source is not None:
             self._scorer.source = load_scores(self._scorer.source, checkpoint)
+        if checkpoint is not None and self._keeps_pool:
+            self._pool = open_pool(self.args, self.train_dataset)
+            self._pool.restore(read_pool(Path(checkpoint), self._pool.slots, self._pool.num_slots))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         check_resumable(self.model if model is None else model, resume_from_checkpoint)
         super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    @property
+    def _keeps_pool(self) -> bool:
+        return METHODS[self.args.method].keeps_pool
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Return the loader of the training rows; of a method that keeps a pool, one that counts its steps."""
+        if not self._keeps_pool or self.train_dataset is None:
+            return super().get_train_dataloader()
+        loader: DataLoader[Any] = self.accelerator.prepare(
+            steps_loader(self.args, self.train_dataset, self._train_batch_size)
+        )
+        return loader
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
         rows = self.train_dataset if train_dataset is None else train_dataset
@@ -182,10 +209,16 @@ class TrainingLoop(Trainer):
             if given is not None:
                 check_example_ids(given, name, show_progress=shows_progress(self.args))
 
+    def _gather(self, values: Tensor) -> Tensor:
+        if self.args.world_size == 1:
+            return values
+        gathered: Tensor = self.accelerator.gather(values.to(self.args.device))
+        return gathered
+
     def _max_over_processes(self, number: int) -> int:
         if self.args.world_size == 1:
             return number
-        return int(self.accelerator.gather(torch.tensor([number], device=self.args.device)).max())
+        return int(self._gather(torch.tensor([number])).max())
 
     def _sum_over_processes(self, values: Tensor) -> Tensor:
         return values if self.args.world_size == 1 else self.accelerator.reduce(values.to(self.args.device), "sum")

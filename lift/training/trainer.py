@@ -34,6 +34,7 @@ from lift.training.loop import TrainingLoop
 from lift.training.new_model import model_to_start_with
 from lift.training.packing import packed_as_asked
 from lift.training.place_in_step import place_in_step
+from lift.training.pool_of_run import check_pool, mask_batches, open_pool
 from lift.training.progress import Speed, TrainingProgress
 from lift.training.row_lengths import check_rows_fit
 from lift.training.score_source import score_source_for
@@ -52,8 +53,9 @@ class LiftTrainer(TrainingLoop):
     """Fine-tune a masked language model with one of `lift.METHODS`, without ever building logits.
 
     The model is patched in place by `lift_kernels.apply_lift_kernels`. Masks, times and random subsets are pure
-    functions of (args.seed, optimiser step, example_id), so a resumed run is the same run. The evaluation loss is the
-    plain SFT loss at fixed times (i + 1/2) / n with fixed masks: two evaluations of one model agree to the bit.
+    functions of (args.seed, optimiser step, example_id), so a resumed run is the same run. (The masks of `puma` follow
+    from the steps before, too: its checkpoints hold its pool of rows.) The evaluation loss is the plain SFT loss at
+    fixed times (i + 1/2) / n with fixed masks: two evaluations of one model agree to the bit.
 
     A subclass that brings its own rows, weights or meters overrides these, each of which says what it is for:
     `make_collator`, `clean_inputs`, `mask_rate`, `prepare_training_batch`, `prepare_evaluation_batch`,
@@ -122,6 +124,7 @@ class LiftTrainer(TrainingLoop):
         check_rows_fit(model, args, kwargs["train_dataset"], kwargs.get("eval_dataset"))
         super().__init__(model, args, processing_class=processing_class, **kwargs)
         self.model_init = model_init
+        check_pool(self.args, self.train_dataset)
         self._check_example_ids()
         self._checkpoint_gradients(self.model)
         # The Trainer then divides each micro-batch's loss by the number of accumulation steps (`_normalised`).
@@ -169,6 +172,8 @@ class LiftTrainer(TrainingLoop):
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list[Any], None]:
         """Return the micro-batches of one step, with places, width and draws; count what the loss is divided by."""
         batches, _ = super().get_batch_samples(*args, **kwargs)
+        if batches and self._keeps_pool:
+            batches = self._rows_of_pool()
         batches = [self.clean_inputs(batch) for batch in batches]
         self._scorer.learn()
         if batches:
@@ -179,6 +184,8 @@ class LiftTrainer(TrainingLoop):
             pad_to_longest(batches, self._max_over_processes)
             for batch in batches:
                 batch["draws"] = self._batches.draw(batch, self._seed())
+            if self._pool is not None:
+                mask_batches(self._pool, batches, self._batches, self._seed())
             if self._batches.reads_step:
                 self.model_wrapped.train()  # both as in `training_step`
                 with self.compute_loss_context_manager():
@@ -208,6 +215,8 @@ class LiftTrainer(TrainingLoop):
         # 5. Log what was trained, and let the score source learn from it before the next step.
         self.log_micro_batch(prepared, outputs)
         self._scorer.observe(inputs, prepared, outputs)
+        if self._pool is not None and "is_masked" in inputs:
+            self._pool.observe(inputs["micro_batch"], outputs.token_stats.max_log_prob)
         self._finite_loss.watch(outputs.loss, self.state.global_step + 1)
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
@@ -296,6 +305,12 @@ class LiftTrainer(TrainingLoop):
     def _evaluation_seed(self) -> int:
         step = _EVALUATION_STEP if self.args.eval_reseed else _EVALUATION_STEP - self._num_evaluations
         return step_seed(self.args.seed, step)
+
+    def _rows_of_pool(self) -> list[Any]:
+        if self._pool is None:
+            self._pool = open_pool(self.args, self.train_dataset)
+        collate = self._get_collator_with_removed_columns(self.data_collator, "training")
+        return [self._prepare_inputs(collate(rows)) for rows in self._pool.next_rows()]
 
     def _check(self, inputs: CollatedBatch) -> None:
         if inputs["input_ids"].device.type == "cpu":

@@ -44,3 +44,10 @@ def test_steps_go_through_the_batches_and_tell_the_trainer_their_number(tmp_path
     for number in range(3):
         runner.step(number)
     assert seen == [(0, 0), (1, 1), (2, 0)]
+
+
+def test_steps_of_a_pool_follow_one_another(tmp_path, preset, rows):
+    runner = StepRunner(OBJECTIVES["puma"], preset, rows, str(tmp_path))
+    for number in range(9):
+        runner.step(number)
+    assert runner.trainer._pool.state().turn.min() == 1

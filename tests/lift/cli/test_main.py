@@ -104,7 +104,7 @@ def test_as_a_real_process(tmp_path):
     for flags, sentence in (
         (
             ["--method", "x"],
-            "method must be one of sft, lift2, lift3, gift, cart, ppots, mirror, blockwise, confidence, margin, easy, middle, hard, got 'x'.",
+            "method must be one of sft, lift2, lift3, gift, cart, ppots, mirror, blockwise, confidence, puma, margin, easy, middle, hard, got 'x'.",
         ),
         (["--lerning-rate=1"], "unknown argument '--lerning-rate', did you mean '--learning-rate'?"),
         (["--optim", "x"], "--optim must be one of "),  # which only transformers itself knows

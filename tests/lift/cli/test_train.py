@@ -63,7 +63,7 @@ FAILING = {
     "mask id outside": (lambda f: [*f.own, "--mask_token_id", "500"], "500"),
     "unknown method": (
         lambda f: [*f.own, "--method", "lift4"],
-        "method must be one of sft, lift2, lift3, gift, cart, ppots, mirror, blockwise, confidence, margin, easy, middle, hard, got 'lift4'",
+        "method must be one of sft, lift2, lift3, gift, cart, ppots, mirror, blockwise, confidence, puma, margin, easy, middle, hard, got 'lift4'",
     ),
     "label smoothing": (lambda f: [*f.own, "--label_smoothing_factor", "0.1"], "fused loss has no label smoothing"),
     "unknown metric": (

@@ -165,6 +165,13 @@ def test_weights_of_a_subclass_are_taken(tmp_path):
     assert losses[1] == pytest.approx(2 * losses[0], rel=1e-5)
 
 
+def test_a_pool_reads_rows_as_the_loader_would(tmp_path):
+    """Without the column that dLLM leaves to the Trainer to drop."""
+    trainer = make_trainer(tmp_path, method="puma", max_steps=9)
+    trainer.train()
+    assert trainer._pool.state().turn.min() == 1
+
+
 @pytest.mark.parametrize("scheduler", [stand_in.Linear(), stand_in.Cosine()], ids=["linear", "cosine"])
 def test_training_and_evaluation_without_logits(tmp_path, scheduler):
     trainer = make_trainer(tmp_path, scheduler=scheduler)

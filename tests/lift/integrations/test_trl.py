@@ -83,7 +83,13 @@ def test_a_run_is_that_of_lift_trainer_however_its_steps_are_split(tmp_path, siz
 
 @pytest.mark.parametrize(
     "options",
-    [{"score_source": "cache"}, {"score_source": "frequency"}, {"complementary": True}, {"method": "gift"}],
+    [
+        {"score_source": "cache"},
+        {"score_source": "frequency"},
+        {"complementary": True},
+        {"method": "gift"},
+        {"method": "puma"},
+    ],
     ids=str,
 )
 def test_what_needs_the_whole_step_or_data_set_works_too(tmp_path, options):

@@ -42,7 +42,7 @@ def test_a_method_has_a_line_and_a_file(method):
 
 
 def test_examples_cannot_share_a_row_where_a_token_counts_by_its_row():
-    assert [name for name, entry in METHODS.items() if entry.reads_row] == ["cart", "blockwise"]
+    assert [name for name, entry in METHODS.items() if entry.reads_row] == ["cart", "blockwise", "puma"]
 
 
 def test_modes_have_the_signs_that_selection_ranks_by():
@@ -61,14 +61,14 @@ def test_methods_without_modes_are_refused(method):
 @pytest.mark.parametrize("method", METHODS)
 def test_only_random_masks_have_complements(method):
     problem = complementary_problem(method)
-    assert (problem is None) == (method not in ("lift2", "easy", "hard", "margin", "mirror", "blockwise"))
+    assert (problem is None) == (method not in ("lift2", "easy", "hard", "margin", "mirror", "blockwise", "puma"))
     assert problem is None or repr(method) in problem
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_weights_correct_the_times_of_sums_alone(method):
     problem = time_density_problem(method)
-    assert (problem is None) == (method not in ("gift", "confidence"))
+    assert (problem is None) == (method not in ("gift", "confidence", "puma"))
     assert problem is None or repr(method) in problem
 
 

@@ -7,7 +7,7 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from lift import objectives
-from lift.objectives import forward_process
+from lift.objectives import forward_process, puma
 
 B, L = 4, 12
 DRAW = {"mask_token_id": 9, "seed": 3}
@@ -41,6 +41,15 @@ def gift(clean, maskable, time, ids):
     return objectives.gift_batch(clean, maskable, time, zeros, **names, **DRAW)
 
 
+def puma_visit(clean, maskable, time, ids):
+    names = {"num_phases": 4, "seed": 3}
+    visit = puma.visit_id(ids, ids)
+    masked = puma.mask_entering(maskable, ids * 0, visit, **names)
+    masked = puma.reveal(masked, maskable, zeros(clean), ids * 0 + 1, visit, threshold=0.9, **names)
+    batch = puma.puma_batch(clean, maskable, masked, mask_token_id=9)
+    return batch, puma.phase_of(masked, maskable, num_phases=4)
+
+
 CALLS = {
     "batch scope": lambda clean, maskable, time, ids: objectives.choose_order(time, "lift3", scope="batch"),
     "sft": lambda clean, maskable, time, ids: objectives.sft_batch(clean, maskable, time, example_id=ids, **DRAW),
@@ -53,6 +62,7 @@ CALLS = {
     "blockwise": lambda clean, maskable, time, ids: objectives.blockwise_batch(
         clean, maskable, time, block_size=3, example_id=ids, **DRAW
     ),
+    "puma": puma_visit,
     "blocks": blocks,
     "unordered": lambda clean, maskable, time, ids: objectives.select_unordered(clean, maskable, ids),
     "first": lambda clean, maskable, time, ids: objectives.without_first_token(maskable),

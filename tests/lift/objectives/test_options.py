@@ -43,7 +43,7 @@ def test_the_defaults_go_together_with_every_method():
     [
         (
             {"method": "lift4"},
-            "method must be one of sft, lift2, lift3, gift, cart, ppots, mirror, blockwise, confidence, margin, easy, middle, hard, got 'lift4'",
+            "method must be one of sft, lift2, lift3, gift, cart, ppots, mirror, blockwise, confidence, puma, margin, easy, middle, hard, got 'lift4'",
         ),
         ({"mode_policy": "best"}, "mode_policy must be one of time, random, got 'best'"),
         ({"time_epsilon": 0.0}, "time_epsilon must be between 0 and 1"),
@@ -68,6 +68,13 @@ def test_the_defaults_go_together_with_every_method():
         ({"score_source": "memory"}, "score_source must be one of model, cache, frequency, got 'memory'"),
         ({"timestep_distribution": "fixed"}, "fixed_timestep and timestep_distribution=fixed belong together"),
         ({"fixed_timestep": 0.5}, "fixed_timestep and timestep_distribution=fixed belong together"),
+        ({"puma_phases": 0}, "puma_phases must be at least 1, got 0"),
+        ({"puma_threshold": 1.0}, "puma_threshold must be between 0 and 1, both excluded, got 1.0"),
+        (
+            {"method": "puma", "timestep_distribution": "discrete"},
+            "timestep_distribution=discrete draws times, and method='puma' goes by phases: leave it out",
+        ),
+        ({"method": "puma", "time_range": [0.3, 0.8]}, "time_range=.* draws times, and method='puma' goes by phases"),
         ({"cart_p": 1.0}, "cart_p must be between 0 and 1"),
         ({"max_rho": 0.0}, "max_rho must be above 0"),
         ({"min_keep": -1}, "min_keep must be at least 0"),

@@ -44,6 +44,10 @@ SCENARIOS = {
     "cache": {"method": "lift2", "score_source": "cache"},
     "padded": {"gradient_accumulation_steps": 2, "max_steps": -1, "num_train_epochs": 2, "pad_in_loss": True},
     "gift": {"gradient_accumulation_steps": 2, "method": "gift", "pad_in_loss": True},
+    "puma": {
+        "gradient_accumulation_steps": 2, "method": "puma", "timestep_distribution": "uniform", "save_strategy": "steps",
+        "save_steps": 3,
+    },
     "resumable": {
         "max_steps": 6, "save_strategy": "steps", "save_steps": 3, "optim": "adamw_torch", "learning_rate": 1e-2,
         "weight_decay": 0.1, "max_grad_norm": 0.5,

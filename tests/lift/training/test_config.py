@@ -30,7 +30,7 @@ def test_bad_widths(tmp_path, options, error):
     [
         (
             {"method": "lift4"},
-            "method must be one of sft, lift2, lift3, gift, cart, ppots, mirror, blockwise, confidence, margin, easy, middle, hard, got 'lift4'",
+            "method must be one of sft, lift2, lift3, gift, cart, ppots, mirror, blockwise, confidence, puma, margin, easy, middle, hard, got 'lift4'",
         ),
         ({"remove_unused_columns": True}, "remove_unused_columns must be False"),
         ({"seed": -1}, "seed must be at least 0, got -1"),

@@ -11,9 +11,11 @@ import torch
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils import FullyShardedDataParallelPlugin
 from accelerate.utils.launch import prepare_multi_gpu_env
+from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM
 
 from lift.errors import LiftError
+from lift.training.pool_file import FILE
 from tests.lift.support import distributed_runs
 from tests.lift.support.distributed_runs import SCENARIOS, weights
 from tests.lift.support.launchers import accelerate, alone_under_fsdp2, config_file, seen, torchrun
@@ -70,6 +72,12 @@ def test_two_processes_evaluate_as_one(runs, wrapper):
     """7 rows by 2 processes: one of them gets a row again, and each its own longest row."""
     (truth,) = json.loads((runs / "one" / "padded" / "seen-0.json").read_text())["eval_loss"]
     assert seen(runs / wrapper / "padded", "eval_loss") == [[pytest.approx(truth, rel=1e-6)]] * 2
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_a_checkpoint_has_the_pool_of_all_processes(runs, wrapper):
+    ours, truth = (load_file(runs / name / "puma" / "checkpoint-3" / FILE) for name in (wrapper, "one"))
+    assert len(truth["turn"]) == 8 and all(torch.equal(ours[name], truth[name]) for name in truth)
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)

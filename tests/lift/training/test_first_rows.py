@@ -31,6 +31,7 @@ class Watched(LiftTrainer):
         {"method": "hard"},
         {"method": "sft"},
         {"method": "gift"},
+        {"method": "puma"},
         {"one_forward": True},
         {"pad_in_loss": False},
         pytest.param({"method": "hard", "attention": "block", "block_size": 4}, marks=needs_packing),
