@@ -13,7 +13,7 @@ _COMMANDS = {
     "eval": "score: lift eval --model out --tasks countdown --output_dir scores",
     "analyze": "see what it knows of masked tokens, by mask ratio and frequency",
     "measure-t": "measure at which times a model is best trained, for --method ppots",
-    "compare": "compare evaluations: lift compare scores other-scores",
+    "compare": "compare methods or scores: lift compare --methods sft,lift3 a.yaml",
     "merge": "merge a LoRA adapter: lift merge --model out --output_dir merged",
     "presets": "list the presets of lift train",
     "methods": "list the methods of lift train",

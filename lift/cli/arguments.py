@@ -12,6 +12,7 @@ from lift.data.named_formats import check_data_format
 from lift.errors import LiftError
 from lift.fields import check_fields, option
 from lift.models.lora import LoraArguments
+from lift.report.figure import FORMATS, check_formats
 from lift.tasks import TASKS
 
 
@@ -150,6 +151,10 @@ class RunArguments:
         within="[1, inf)",
     )
 
+    figure_formats: list[str] | None = option(
+        None, f"Formats of the run's pictures, some of {', '.join(FORMATS)}; by default png."
+    )
+
     eval_tasks: str | None = option(
         None,
         "Tasks of lift eval, with commas between, to score the model on as it trains; the scores, with n and 95 % "
@@ -170,6 +175,7 @@ class RunArguments:
 
     def __post_init__(self) -> None:
         check_fields(self, RunArguments)
+        check_formats(self.figure_formats or ())
         for name in ("eval_task_every", "eval_task_files", "eval_task_sampling"):
             if getattr(self, name) is not None and not self.eval_tasks:
                 raise LiftError(f"{name} belongs to eval_tasks: name the tasks too, or leave it out.")

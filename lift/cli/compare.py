@@ -1,4 +1,4 @@
-"""`lift compare`: runs of `lift eval` on the same problems, beside the first of them."""
+"""`lift compare`: runs of `lift eval` on the same problems, beside the first of them; or methods, which it trains."""
 
 from __future__ import annotations
 
@@ -21,16 +21,33 @@ _HEADER = ("task", "metric", "n", "run", "first", "this", "difference", "95 % in
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Print one table; draw it and write a page where that is asked for.
+    """Print one table; draw it and write a page where that is asked for. With --methods, see `compare_methods`.
 
     Raises:
         LiftError: a folder holds no run, the runs have no task in common, or a picture has no such format.
     """
-    parser = SentenceParser(prog="lift compare", description=_DESCRIPTION)
+    if any(word in ("-h", "--help") for word in arguments):
+        from lift.cli.comparison.options import options_parser
+
+        print(f"{_parser().format_help()}\nOr compare methods:\n\n{options_parser().format_help()}", end="")
+        return
+    if any(word.partition("=")[0] == "--methods" for word in arguments):
+        from lift.cli.comparison.command import compare_methods
+
+        return compare_methods(arguments)
+    _compare_evaluations(arguments)
+
+
+def _parser() -> SentenceParser:
+    parser = SentenceParser(prog="lift compare", description=_DESCRIPTION, add_help=False)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="output_dir of a lift eval, at least two")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw scores and differences: .png, .svg or .pdf")
     parser.add_argument("--page", type=Path, metavar="FILE", help="write an HTML page of the answers side by side")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def _compare_evaluations(arguments: Sequence[str]) -> None:
+    options = _parser().parse_args(arguments)
     if len(options.runs) < 2:
         raise LiftError("a comparison needs at least two runs: name another output_dir of lift eval.")
     records = [read_record(path) for path in options.runs]

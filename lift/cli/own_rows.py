@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,9 @@ class OwnRows:
     def report(self, console: Console, model: Any, output: Path) -> None:
         """Show nothing: no example speaks for all."""
 
-    def draw(self, before: Metrics, after: Metrics, output: Path) -> None:
+    def draw(
+        self, before: Metrics, after: Metrics, output: Path, *, subtitle: str = "", formats: Sequence[str] = ("png",)
+    ) -> None:
         """Draw nothing beyond the loss curve of every run."""
 
 

@@ -37,6 +37,18 @@ def config_text(settings: Mapping[str, Any], command: Sequence[str]) -> str:
         command: the words after `lift train`.
     """
     output = Path(settings["output_dir"]).expanduser().absolute()
+    head = (
+        f"# What this run was told. lift-kernels {__version__} wrote it when the run started:\n"
+        f"#   {command_line(command)}\n"
+        "# Again, from any folder:\n"
+        f"#   {command_line([str(output / FILE), '--output_dir', 'NEW'])}\n"
+    )
+    return head + settings_text(settings)
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """Return the lines of `config_text`, without its comment."""
+    output = Path(settings["output_dir"]).expanduser().absolute()
     kept: dict[str, Any] = {}
     for name, value in settings.items():
         if name in _LEFT_OUT or value is None:
@@ -50,13 +62,7 @@ def config_text(settings: Mapping[str, Any], command: Sequence[str]) -> str:
             kept[name] = [f"{task}={_absolute(file)}" for task, _, file in (pair.partition("=") for pair in value)]
         else:
             kept[name] = _absolute(value) if name in PATHS else _readable(value)
-    head = (
-        f"# What this run was told. lift-kernels {__version__} wrote it when the run started:\n"
-        f"#   {command_line(command)}\n"
-        "# Again, from any folder:\n"
-        f"#   {command_line([str(output / FILE), '--output_dir', 'NEW'])}\n"
-    )
-    return head + yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=120)
+    return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=120)
 
 
 def command_line(words: Sequence[str]) -> str:

@@ -98,9 +98,20 @@ def parse(arguments: Sequence[str]) -> TrainArguments:
     model, data, run = _make(ModelArguments, values), _make(DataArguments, values), _make(RunArguments, values)
     task = _make_task(read)
     _check_the_rest(read)
-    defaults = read.parser.parse([], [])
-    settings = {name: copy(value) for name, value in values.items() if name in read.given or value != defaults[name]}
+    settings = _settings(read)
     return TrainArguments(model, data, run, task, _make(LiftConfig, values), settings, tuple(arguments))
+
+
+def read_settings(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the value of every flag, and of those that are set or not at their default: `TrainArguments.settings`.
+
+    Raises:
+        LiftError: an unknown flag, key, preset or task, a value that does not fit, or no output_dir.
+    """
+    from lift.training import LiftConfig  # the outline holds some values otherwise than they are
+
+    read = _read(arguments, LiftConfig)
+    return read.values, _settings(read)
 
 
 def config_outline() -> type[Any] | None:
@@ -138,6 +149,11 @@ def _read(arguments: Sequence[str], config: type[Any]) -> _Read:
     given = frozenset(flags | {setting.key for setting in settings if setting.value is not None})
     plan_evaluations(values, given)
     return _Read(values, given, task, parser)
+
+
+def _settings(read: _Read) -> dict[str, Any]:
+    defaults = read.parser.parse([], [])
+    return {n: copy(value) for n, value in read.values.items() if n in read.given or value != defaults[n]}
 
 
 def _check_the_rest(read: _Read) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import sys
@@ -19,6 +18,7 @@ from lift.cli.arguments import ModelArguments
 from lift.cli.loading import build_model, keep_generation_config
 from lift.cli.output_folder import where_to_start
 from lift.cli.own_rows import open_rows
+from lift.cli.run_pictures import draw_run
 from lift.cli.run_records import RunRecords
 from lift.cli.train_arguments import TrainArguments
 from lift.errors import LiftError
@@ -28,10 +28,9 @@ from lift.tasks import Metrics, Task, open_task
 from lift.training import LiftConfig, LiftTrainer
 from lift.training.best_metric import check_comparison
 from lift.training.early_stopping import EarlyStopping
-from lift.training.loss_curve import loss_curve
 from lift.training.stopping import StopOnSignal
 
-_SHOWN = (".jinja", ".json", ".jsonl", ".png", ".safetensors", ".yaml")
+_SHOWN = (".jinja", ".json", ".jsonl", ".pdf", ".png", ".safetensors", ".svg", ".yaml")
 
 
 def train(
@@ -106,11 +105,8 @@ def train(
     }
     with atomic_write(output / "metrics.json") as file:
         file.write(json.dumps(metrics, indent=2).encode() + b"\n")
-    if importlib.util.find_spec("matplotlib") is None:
+    if not draw_run(arguments, task, trainer.model, records.history.lines, before, after, output):
         console.print("no pictures, as matplotlib is not installed: pip install 'lift-kernels[plot]'")
-    else:
-        loss_curve(trainer.state.log_history, output / "loss_curve.png")
-        task.draw(before, after, output)
     names = sorted(p.name for p in output.iterdir() if p.is_file() and p.suffix in _SHOWN)
     console.print(f"[bold]wrote {output}/[/bold]: {', '.join(names)}")
     return metrics

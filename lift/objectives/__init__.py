@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         TIME_DISTRIBUTIONS,
     )
     from lift.objectives.complementary import complementary_batch
+    from lift.objectives.cost import relative_cost
     from lift.objectives.forward_process import (
         DISCRETE_TIMES,
         diffusion_time,
@@ -112,6 +113,7 @@ __all__ = [
     "puma_batch",
     "random_orders",
     "read_time_density",
+    "relative_cost",
     "score_in_logits_dtype",
     "select_unordered",
     "sft_batch",

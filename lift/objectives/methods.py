@@ -54,6 +54,9 @@ class Method:
     keeps_pool: bool = False
     """Its rows stay for several steps in a pool, which a trainer keeps, and each step decides on the next masks."""
 
+    asks_entropy: bool = False
+    """It asks the model, in a forward without gradient, how uncertain it is of every row's tokens."""
+
     @property
     def selects_tokens(self) -> bool:
         """Whether it masks more than it trains: at t + rho, of which it keeps what the row's mode asks for."""
@@ -68,7 +71,7 @@ METHODS: dict[str, Method] = {
     ),
     "gift": Method(
         "tokens masked the more often, the less certain the model is of them", "gift",
-        own_denominator=True, own_weights=True, reads_step=True,
+        own_denominator=True, own_weights=True, reads_step=True, asks_entropy=True,
     ),
     "cart": Method(
         "every masked token, the more, the more visible tokens stand near it", "cart", own_weights=True, reads_row=True

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lift.tasks.judging import JUDGES, judge, score_as_published
     from lift.tasks.programs import PROGRAM_TASKS, judge_program, score_program_as_published
     from lift.tasks.protocol import Metrics, Task
-    from lift.tasks.registry import TASKS, open_task, show_answer, task_arguments, tasks_with_flag
+    from lift.tasks.registry import TASKS, open_task, share_solved, show_answer, task_arguments, tasks_with_flag
     from lift.tasks.verdict import Verdict
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "run_program",
     "score_as_published",
     "score_program_as_published",
+    "share_solved",
     "show_answer",
     "task_arguments",
     "tasks_with_flag",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -44,5 +44,14 @@ class Task(Protocol):
     def report(self, console: Console, model: Any, output: Path) -> None:
         """Print an example of what the trained model does, and how to try it on the model saved in `output`."""
 
-    def draw(self, before: Metrics, after: Metrics, output: Path) -> None:
-        """Write pictures of the metrics before and after training into the folder `output`; needs matplotlib."""
+    def draw(
+        self, before: Metrics, after: Metrics, output: Path, *, subtitle: str = "", formats: Sequence[str] = ("png",)
+    ) -> None:
+        """Write pictures of the metrics before and after training into the folder `output`; needs matplotlib.
+
+        Args:
+            before, after: of the run.
+            output: the folder.
+            subtitle: a line on the run, for each picture.
+            formats: some of png, svg and pdf; a file in each.
+        """

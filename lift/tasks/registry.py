@@ -1,6 +1,7 @@
 """The built-in tasks by name, and the modules that the folder of each must hold:
 
-arguments.py    `Arguments`, a dataclass of the flags that only this task has; it imports no torch, for the help
+arguments.py    `Arguments`, a dataclass of the flags that only this task has; it imports no torch, for the help. Its
+                class variable `solved` names the share of puzzles solved within a score
 run.py          `open_task(arguments, config)`, which returns a `Task`
 answer.py       `show_answer(console, prompt, answer)`, which shows and checks what a trained model wrote
 """
@@ -8,6 +9,7 @@ answer.py       `show_answer(console, prompt, answer)`, which shows and checks w
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +47,11 @@ def open_task(name: str, arguments: Any, config: LiftConfig) -> Task:
     """
     _check(name)
     return import_module(f"lift.tasks.{name}.run").open_task(arguments, config)
+
+
+def share_solved(name: str, score: Mapping[str, Any]) -> float:
+    """Return the share of held-out puzzles solved, in [0, 1], of what `Task.score` returned or JSON kept of it."""
+    return float(score["held_out"][task_arguments(name).solved])
 
 
 def show_answer(name: str | None, console: Console, prompt: str, answer: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
@@ -46,8 +47,26 @@ def find_checkpoint(output: Path, resume_from: str | PathLike[str] | bool | None
 
 def newest_checkpoint(run: Path) -> Path | None:
     """Return the folder `checkpoint-N` of the highest N in `run` that was written to its end, or None."""
+    return next(_whole_checkpoints(run), None)
+
+
+def newest_unfinished(run: Path) -> Path | None:
+    """Return the newest whole checkpoint in `run` that leaves its run steps to take, or None.
+
+    One after the last step, as a run leaves that was killed in its last evaluation, is none to go on from.
+    """
+    return next((path for path in _whole_checkpoints(run) if not _is_last(path)), None)
+
+
+def _whole_checkpoints(run: Path) -> Iterator[Path]:
+    """Yield the checkpoints that were written to their end, the newest first."""
     steps = {int(number): path for path in run.glob("checkpoint-*") if (number := path.name.split("-")[1]).isdigit()}
-    return next((steps[number] for number in sorted(steps, reverse=True) if _is_whole(steps[number])), None)
+    return (steps[number] for number in sorted(steps, reverse=True) if _is_whole(steps[number]))
+
+
+def _is_last(checkpoint: Path) -> bool:
+    state = json.loads((checkpoint / STATE).read_text("utf-8"))
+    return bool(0 < state.get("max_steps", 0) <= state.get("global_step", 0))
 
 
 def check_unfinished(checkpoint: Path, max_steps: int) -> None:

@@ -37,6 +37,11 @@ class RunHistory(TrainerCallback):
         self._start: float | None = None  # of training
         self.earlier_seconds: float = max((line.get("seconds") or 0.0 for line in self._earlier), default=0.0)
 
+    @property
+    def lines(self) -> Sequence[Mapping[str, Any]]:
+        """What the file holds, from the evaluation before training on; in the main process alone."""
+        return self._lines
+
     def first_metrics(self) -> dict[str, Any]:
         """Return what the run that is gone on from scored before its training; empty where that is not known."""
         first = [line for line in self._earlier if line["step"] == 0]

@@ -85,12 +85,14 @@ class CountdownTask(PuzzleTask[CountdownPuzzle]):
             console.print(f"  step {number}: {prompt} {written}", markup=False)
         console.print(f"ask your own: lift sample --model {output} --gen_length {ANSWER_LENGTH} --prompt {prompt}")
 
-    def draw(self, before: Metrics, after: Metrics, output: Path) -> None:
+    def draw(
+        self, before: Metrics, after: Metrics, output: Path, *, subtitle: str = "", formats: Sequence[str] = ("png",)
+    ) -> None:
         """Draw the share of puzzles solved, those that + and - solve apart from the others."""
         accuracy_by_difficulty(
             before["held_out"]["by_operations"], after["held_out"]["by_operations"],
             output / "accuracy_by_difficulty.png", title="Countdown with three numbers",
-            levels_label="What a puzzle asks for", solved_label="Targets reached",
+            levels_label="What a puzzle asks for", solved_label="Targets reached", subtitle=subtitle, formats=formats,
         )  # fmt: skip
 
 

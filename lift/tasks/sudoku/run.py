@@ -79,7 +79,9 @@ class SudokuTask(PuzzleTask[Puzzle]):
         console.print(render_steps(puzzle, [decode_grids(self.tokenizer, ids)[0] for ids in steps]))
         console.print(f"solve your own: lift sample --model {output} --prompt {puzzle.clues}")
 
-    def draw(self, before: Metrics, after: Metrics, output: Path) -> None:
+    def draw(
+        self, before: Metrics, after: Metrics, output: Path, *, subtitle: str = "", formats: Sequence[str] = ("png",)
+    ) -> None:
         """Draw the share of valid grids by number of blank cells."""
 
         def by_blanks(metrics: Metrics) -> dict[int, tuple[int, int]]:
@@ -89,5 +91,5 @@ class SudokuTask(PuzzleTask[Puzzle]):
         accuracy_by_difficulty(
             by_blanks(before), by_blanks(after), output / "accuracy_by_difficulty.png",
             title="4x4 Sudoku solved, by difficulty", levels_label="Blank cells in the puzzle",
-            solved_label="Valid grids",
+            solved_label="Valid grids", subtitle=subtitle, formats=formats,
         )  # fmt: skip

@@ -81,3 +81,20 @@ def test_what_cannot_be_compared_is_one_sentence(tmp_path, capsys):
     ):
         assert main(["compare", *words]) == 2
         assert sentence in capsys.readouterr().err
+
+
+def test_the_help_shows_both_comparisons(capsys):
+    assert main(["compare", "--help"]) == 0
+    shown = capsys.readouterr().out
+    for words in ("RUN", "--plot FILE", "--methods METHOD,...", "--start_steps N", "--steps_only"):
+        assert words in shown
+
+
+def test_methods_are_compared_where_they_are_named(monkeypatch):
+    from lift.cli.comparison import command
+
+    called = []
+    monkeypatch.setattr(command, "compare_methods", called.append)
+    for words in (["--methods", "sft,lift3", "a.yaml"], ["a.yaml", "--methods=sft,lift3"]):
+        assert main(["compare", *words]) == 0
+        assert called.pop() == words

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lift.cli.arguments import DataArguments, ModelArguments, RunArguments
 from lift.cli.field_parser import FieldParser
-from lift.cli.train_arguments import check_quickly, config_outline, parse
+from lift.cli.train_arguments import check_quickly, config_outline, parse, read_settings
 from lift.errors import LiftError
 from lift.objectives import METHODS, LiftOptions
 from lift.recipes import preset_names
@@ -116,6 +116,14 @@ def test_a_flag_wins_over_the_file_and_the_file_over_the_preset(tmp_path):
     arguments = parse([str(path), "--preset", "sudoku", "--max_steps", "9"])
     config = arguments.config
     assert (config.learning_rate, config.max_steps, config.method, arguments.data.task) == (0.5, 9, "lift3", "sudoku")
+
+
+def test_settings_are_read_without_making_a_configuration(tmp_path, monkeypatch):
+    words = ["--preset", "sudoku", "--seed", "3", "--output_dir", str(tmp_path / "out")]
+    truth = parse(words)
+    monkeypatch.setattr(LiftConfig, "__post_init__", lambda self: pytest.fail("it would choose a device"))
+    values, settings = read_settings(words)
+    assert settings == truth.settings and values["num_train_epochs"] == truth.config.num_train_epochs
 
 
 def test_a_task_brings_its_own_flags(tmp_path):

@@ -43,7 +43,11 @@ def test_a_task_run_leaves_model_metrics_and_pictures(tmp_path, capsys):
 
     assert main(["train", *TINY_RUN, "--output_dir", str(out)]) == 2
     assert "is not empty: choose another, continue with --resume_from_checkpoint true" in capsys.readouterr().err
-    assert main(["train", *TINY_RUN, "--output_dir", str(out), "--overwrite_output_dir", "true"]) == 0
+    again = ["--output_dir", str(out), "--overwrite_output_dir", "true", "--figure_formats", "svg"]
+    assert main(["train", *TINY_RUN, *again]) == 0
+    drawn = {path.name: path.read_text("utf-8") for path in out.glob("*.svg")}
+    assert drawn.keys() == {"loss_curve.svg", "accuracy_by_difficulty.svg"} and not list(out.glob("*.png"))
+    assert all("lift3, new modernbert" in text and "seed 42" in text for text in drawn.values())
 
     capsys.readouterr()
     assert main(["sample", "--model", str(out), "--prompt", "0204300000100003"]) == 0

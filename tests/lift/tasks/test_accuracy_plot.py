@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.container import BarContainer
 from matplotlib.image import imread
 
 from lift.errors import LiftError
 from lift.report.figure import BLUE, GREY
+from lift.statistics import wilson_interval
 from lift.tasks import accuracy_plot
 from lift.tasks.accuracy_plot import accuracy_by_difficulty
 
@@ -18,13 +20,25 @@ WORDS = {"title": "Solved", "levels_label": "Blank cells", "solved_label": "Vali
 def test_accuracy_is_drawn_before_and_after(tmp_path, drawn):
     accuracy_by_difficulty({4: (1, 50), 8: (0, 40)}, {4: (50, 50), 8: (1999, 2000)}, tmp_path / "accuracy.png", **WORDS)
     (axes,) = drawn[0].axes
-    before, after = axes.containers
+    before, after = [container for container in axes.containers if isinstance(container, BarContainer)]
     assert [bar.get_height() for bar in before] == [2, 0]
     assert [bar.get_height() for bar in after] == [100, 99.95]
     # Nothing but a full score reads as 100.
     assert [text.get_text() for text in axes.texts] == ["2", "0", "100", "99.9"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["4\nn = 50", "8\nn = 2000"]
     assert axes.get_ylabel() == "Valid grids (%)" and axes.get_xlabel() == "Blank cells"
+
+
+def test_every_accuracy_has_its_interval(tmp_path, drawn):
+    counts = {"before": {4: (1, 50), 8: (0, 40)}, "after": {4: (50, 50), 8: (1999, 2000)}}
+    accuracy_by_difficulty(*counts.values(), tmp_path / "accuracy.png", subtitle="run", formats=["png", "svg"], **WORDS)
+    bars = [container for container in drawn[0].axes[0].containers if isinstance(container, BarContainer)]
+    for container, levels in zip(bars, counts.values(), strict=True):
+        (lines,) = container.errorbar.lines[2]
+        for segment, (solved, total) in zip(lines.get_segments(), levels.values(), strict=True):
+            np.testing.assert_allclose(segment[:, 1], np.multiply(100, wilson_interval(solved, total)), atol=1e-9)
+    assert {path.name for path in tmp_path.iterdir()} == {"accuracy.png", "accuracy.svg"}
+    assert "run" in [text.get_text() for text in drawn[0].axes[0].texts]
 
 
 def test_accuracy_without_a_before_is_drawn(tmp_path, drawn):

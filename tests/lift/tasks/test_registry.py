@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import subprocess
 import sys
 
@@ -11,7 +12,10 @@ import pytest
 from rich.console import Console
 
 from lift.errors import LiftError
-from lift.tasks import TASKS, Task, open_task, show_answer, task_arguments, tasks_with_flag
+from lift.statistics import Interval
+from lift.tasks import TASKS, Task, open_task, share_solved, show_answer, task_arguments, tasks_with_flag
+from lift.tasks.countdown.model import CountdownScore
+from lift.tasks.sudoku.model import SudokuScore
 from tests.lift.support.tiny import tiny_config
 
 MEMBERS = {name for name in {*vars(Task), *Task.__annotations__} if not name.startswith("_")}
@@ -40,6 +44,14 @@ def test_each_task_opens_as_the_protocol_says(name, tmp_path):
     assert task.record["task"] == name
     trained_on = {tuple(ids) for ids in task.train["input_ids"]}
     assert not trained_on & {tuple(ids) for ids in task.eval["input_ids"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "score"), [("sudoku", SudokuScore(0.25, 0.5, {})), ("countdown", CountdownScore(0.25, Interval(0, 1), {}))]
+)
+def test_each_task_knows_its_share_of_puzzles_solved(name, score):
+    kept = {"held_out": dataclasses.asdict(score), "published": {}}
+    assert share_solved(name, kept) == share_solved(name, json.loads(json.dumps(kept))) == 0.25
 
 
 def test_an_unknown_task_is_refused(tmp_path):

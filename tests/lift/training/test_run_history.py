@@ -43,6 +43,7 @@ def test_nothing_is_written_before_training_begins_and_all_of_it_then(path):
     history.on_train_begin(None, state(0), None)
     (first,) = lines(path)
     assert first == {"step": 0, "epoch": 0.0, "eval_loss": 4.0, "seconds": 0.0}
+    assert list(history.lines) == [first]
     for step in (1, 2):
         log(history, step, loss=3.0)
         assert lines(path)[-1]["step"] == step and lines(path)[-1]["epoch"] == step / 10  # at once
