@@ -16,6 +16,7 @@ from lift.data import prepare_dataset
 from tests.lift.support import mdlm_stand_in
 from tests.lift.support.labelled import RUN
 from tests.lift.support.tokenizers import bert_like, byte_level
+from tests.transformers_version import needs_packing
 
 GUIDE = Path(__file__).resolve().parents[1] / "docs" / "integrations.md"
 SECTIONS = dict(re.findall(r"^## ([^\n]*)\n.*?```python\n(.*?)```", GUIDE.read_text(), re.DOTALL | re.MULTILINE))
@@ -85,10 +86,11 @@ def test_a_loss_function(names):
     run("Any trainer with a `compute_loss_func`", names)
 
 
-def test_dllm(names, monkeypatch):
+@pytest.mark.parametrize("section", ["dLLM", pytest.param("dLLM's block diffusion", marks=needs_packing)])
+def test_dllm(names, monkeypatch, section):
     for package in ("dllm", "dllm.core"):
         monkeypatch.setitem(sys.modules, package, types.ModuleType(package))
     monkeypatch.setitem(sys.modules, "dllm.core.trainers", mdlm_stand_in)
     names["__name__"] = mdlm_stand_in.__name__  # a dataclass looks its module up
-    run("dLLM", names)
-    assert len(SECTIONS) == 5
+    run(section, names)
+    assert len(SECTIONS) == 6

@@ -30,6 +30,7 @@ from lift.models.batches import BatchSize
 from lift.models.training_record import training_record
 from lift.report import save_unmasking
 from lift.sampling import SamplingConfig
+from lift.sampling.renoised import writes_by_renoising
 from lift.tasks import show_answer
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class SampleRun:
         self._frame = self._find_frame()
         self._config = self._find_config()
         self._wanted = list(find_wanted(rows, options.num_samples, self._loaded, self._frame, self._config))
-        if options.num_samples > 1 and not self._config.draws:
+        if options.num_samples > 1 and not self._config.draws and not writes_by_renoising(self._loaded.model):
             logger.warning(
                 "%d answers to each prompt are wanted, and at temperature 0 all are one: set temperature",
                 options.num_samples,

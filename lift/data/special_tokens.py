@@ -71,7 +71,7 @@ def resolve_mask_token_id(
         return published.mask
     raise LiftError(
         "neither the tokenizer nor the model's configuration has a mask token; pass --mask_token_id with the id that "
-        "the model fills in."
+        "the model fills in, or train with --corruption uniform, which needs none."
     )
 
 

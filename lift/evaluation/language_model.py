@@ -89,6 +89,7 @@ class LiftLM(LM):  # type: ignore[misc, unused-ignore]  # without types where lm
         self._digest = weights_digest(self.loaded.model)
         store_of_answers = AnswerStore(store, self.rank)
         self.writer = Writer(self.loaded, self._batches, store_of_answers, self._digest)
+        own = training_record(self.loaded.model)
         self._likelihoods = LikelihoodRequests(
             self.loaded,
             self._batches,
@@ -96,7 +97,8 @@ class LiftLM(LM):  # type: ignore[misc, unused-ignore]  # without types where lm
             self._digest,
             likelihood,
             self._config.seed,
-            block_size_of(training_record(self.loaded.model)) if self._config.attention == "block_causal" else None,
+            block_size_of(own) if self._config.attention == "block_causal" else None,
+            from_answer=own.get("block_origin") == "answer",
         )
         self._is_rendered = False
         self.written: dict[tuple[str, int], Answer] = {}

@@ -36,16 +36,17 @@ class LikelihoodRequests:
         options: of the estimator.
         seed: of its draws.
         block_size: of a model that is taken to see no later block; None for whole rows.
+        from_answer: blocks are counted from the continuation, not from the context.
     """
 
     def __init__(
         self, loaded: LoadedModel, batch_size: BatchSize, store: AnswerStore, digest: str, options: LikelihoodOptions,
-        seed: int, block_size: int | None = None,
+        seed: int, block_size: int | None = None, *, from_answer: bool = False,
     ) -> None:  # fmt: skip
         self._loaded, self._store, self._digest = loaded, store, digest
         self._options, self._seed = options, seed
-        self._block_size = block_size
-        self._scorer = MaskedScorer(loaded.model, loaded.mask_token_id, batch_size, block_size)
+        self._block_size, self._from_answer = block_size, from_answer
+        self._scorer = MaskedScorer(loaded.model, loaded.mask_token_id, batch_size, block_size, from_answer=from_answer)
 
     def pairs(self, pairs: Sequence[Pair], *, show_progress: bool = False) -> list[tuple[float, bool]]:
         """Return the bound in nats of each continuation, and whether greedy decoding writes it."""
@@ -75,7 +76,7 @@ class LikelihoodRequests:
         if self._block_size is None:
             return self._sets(len(pair[1]), number_of(self._seed, pair[0]))
         return plan_blocks(
-            len(pair[0]), len(pair[1]), self._block_size,
+            0 if self._from_answer else len(pair[0]), len(pair[1]), self._block_size,
             lambda block, length: self._sets(length, number_of(self._seed, pair[0], block)),
         )  # fmt: skip
 
@@ -114,7 +115,9 @@ class LikelihoodRequests:
         return is_greedy
 
     def _key(self, kind: str, pair: Pair, *settings: Any) -> str:
-        blocks = [] if self._block_size is None else [{"block_size": self._block_size}]
+        blocks: list[dict[str, Any]] = [] if self._block_size is None else [{"block_size": self._block_size}]
+        if blocks and self._from_answer:
+            blocks[0]["block_origin"] = "answer"
         return key_of(kind, self._digest, self._loaded.mask_token_id, self._seed, pair, *settings, *blocks)
 
 

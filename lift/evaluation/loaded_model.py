@@ -15,6 +15,7 @@ from lift.fields import check_choice
 from lift.models import loading
 from lift.models.attention import why_padding_counts
 from lift.models.lora import base_of_adapter, generation_config_of, is_adapter, load_adapter
+from lift.sampling.renoised import writes_by_renoising
 from lift_kernels import apply_lift_kernels
 from lift_kernels.models import family_of, positions_of, unwrap_model, vocab_size_of
 
@@ -30,6 +31,8 @@ class LoadedModel:
     model: Any
     tokenizer: Any
     mask_token_id: int
+    """Of a model without one the size of its vocabulary, which is no token's id."""
+
     end_ids: frozenset[int]
     unknown_ids: tuple[int, ...]
     """Ids that no token has, which are never written."""
@@ -93,9 +96,12 @@ def load(
     apply_lift_kernels(model)
     inner = unwrap_model(model)
     vocab_size = vocab_size_of(inner.get_output_embeddings())
+    if writes_by_renoising(model):
+        mask_token_id = vocab_size
+    else:
+        mask_token_id = resolve_mask_token_id(tokenizer, mask_token_id, config=inner.config, vocab_size=vocab_size)
     return LoadedModel(
-        model, tokenizer,
-        resolve_mask_token_id(tokenizer, mask_token_id, config=inner.config, vocab_size=vocab_size),
+        model, tokenizer, mask_token_id,
         end_token_ids(tokenizer, generation_config),
         tuple(unknown_token_ids(tokenizer, vocab_size)),
     )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lift.errors import LiftError
 from lift.evaluation.likelihood import MaskPlan
 from lift.learnability import score_rows
 from lift.models.attention import attention_arguments
@@ -16,6 +17,7 @@ from lift.models.batches import BatchSize
 from lift.models.block_attention import beside_clean
 from lift.models.evaluation_mode import evaluation_mode
 from lift.objectives.blocks import Blocks
+from lift.sampling.renoised import writes_by_renoising
 from lift_kernels.models import family_of, unwrap_model
 
 
@@ -41,11 +43,15 @@ class MaskedScorer:
         mask_token_id: of [MASK].
         batch_size: rows a forward.
         block_size: of a model that sees no later block; its rows go through it with the clean ones behind them.
+        from_answer: blocks are counted from the continuation, not from the context.
     """
 
-    def __init__(self, model: Any, mask_token_id: int, batch_size: BatchSize, block_size: int | None = None) -> None:
+    def __init__(
+        self, model: Any, mask_token_id: int, batch_size: BatchSize, block_size: int | None = None, *,
+        from_answer: bool = False,
+    ) -> None:  # fmt: skip
         self._model, self._mask_token_id, self._batch_size = model, mask_token_id, batch_size
-        self._block_size = block_size
+        self._block_size, self._from_answer = block_size, from_answer
         self._family = family_of(unwrap_model(model))
 
     def score(self, texts: Sequence[MaskedText]) -> Iterator[tuple[int, Tensor]]:
@@ -53,7 +59,14 @@ class MaskedScorer:
 
         Rows of several texts share a forward where they have the same number of tokens, so that none is padded: a model
         that looks at padding says the same.
+
+        Raises: LiftError if the model fills in no masks.
         """
+        if writes_by_renoising(self._model):
+            raise LiftError(
+                f"{type(unwrap_model(self._model)).__name__} rewrites random tokens and fills in no masks, by which "
+                "likelihoods are estimated: choose tasks that score what is generated."
+            )
         by_length: dict[int, list[int]] = {}
         for number, text in enumerate(texts):
             by_length.setdefault(text.length, []).append(number)
@@ -88,7 +101,8 @@ class MaskedScorer:
         if self._block_size is None:
             inputs["attention_mask"] = torch.ones_like(corrupted)
         else:
-            inputs["blocks"] = Blocks.of_rows(ids.shape[0], ids.shape[1], self._block_size)
+            origin = torch.tensor([len(text.context_ids) for text in texts]) if self._from_answer else None
+            inputs["blocks"] = Blocks.of_rows(ids.shape[0], ids.shape[1], self._block_size, origin=origin)
             forward = beside_clean(forward, ids)
         every_row = torch.arange(len(ids), device=device)
         with evaluation_mode(self._model), torch.no_grad():

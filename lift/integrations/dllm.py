@@ -1,4 +1,4 @@
-"""LIFT in dLLM's `MDLMTrainer` (github.com/ZHZisZZ/dllm, 0.1.0), with its configuration, schedule and collators.
+"""LIFT in dLLM's trainers (github.com/ZHZisZZ/dllm, 0.1.0), with their configuration, schedule and collators.
 
 It imports nothing of dLLM, which is not on a package index: mix it in yourself.
 
@@ -6,25 +6,29 @@ It imports nothing of dLLM, which is not on a package index: mix it in yourself.
     class Config(LiftOptions, dllm.core.trainers.MDLMConfig): ...
 
     class Trainer(LiftMDLMMixin, dllm.core.trainers.MDLMTrainer): ...
+
+`LiftBD3LMMixin` does the same before `BD3LMTrainer`, with a `BD3LMConfig`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import Trainer
 
-from lift.data.collated_batch import CollatedBatch, Padding
+from lift.data.collated_batch import CollatedBatch
 from lift.data.row_columns import is_stream
 from lift.errors import LiftError
-from lift.integrations.labelled_rows import content_id
+from lift.integrations.named_rows import NamedRows, padding_of
 from lift.objectives import METHODS, DenoisingBatch, Draws, LiftOptions, TrainingBatch, diffusion_time
+from lift.objectives.blocks import ROW_ID_BITS, Blocks
 from lift.training import LiftTrainer
+from lift.training.block_mode import size_of_block
 
 _COLUMNS = ("input_ids", "attention_mask", "labels")
+_BLOCK_SIZE = 32  # of dLLM's BD3LMConfig
 
 
 class _KeywordArguments(Trainer):
@@ -44,6 +48,9 @@ class LiftMDLMMixin(LiftTrainer, _KeywordArguments):
     In force: dLLM's `time_epsilon`, `loss_weight_type` (by `_compute_loss_weights`, so Dream's cart too) and
     `loss_norm_type`, over the whole optimiser step. A row's mask rate, and LIFT's time, is 1 - alpha(t). A token may be
     masked where the collator's labels are not -100. Noise is a function of (seed, step, the row's tokens).
+
+    With `attention="block"`, the default of families that generate text block by block, all of this is each block's.
+    What completes a row's last block is the collator's choice, as with dLLM's own `AppendEOSBlockWrapper`.
 
     Args:
         args: a `MDLMConfig` with `LiftOptions` before it among its bases.
@@ -71,9 +78,8 @@ class LiftMDLMMixin(LiftTrainer, _KeywordArguments):
             raise LiftError(f"{type(args).__name__} lacks LIFT's fields: put LiftOptions first among its bases.")
         args.resolve_options()
         args.loss_normalizer = args.loss_norm_type
-        if args.attention == "block":
-            raise LiftError("dLLM's MDLMTrainer attends to whole rows: set attention=full, or take LiftTrainer.")
-        args.attention = "full"
+        if args.block_padding != "pad":
+            raise LiftError("dLLM's collator completes blocks, by AppendEOSBlockWrapper: leave block_padding out.")
         if (
             args.complementary
             or METHODS[args.method].num_views > 1
@@ -82,16 +88,31 @@ class LiftMDLMMixin(LiftTrainer, _KeywordArguments):
             raise LiftError(
                 "complementary masks, mirror, and one_forward with weights for each token, cannot take dLLM's weights."
             )
-        named = _NamedRows(data_collator)
+        if args.loss_positions == "all" and args.loss_weight_type != "uniform":
+            raise LiftError(
+                f"loss_positions=all weighs all tokens alike, and loss_weight_type={args.loss_weight_type} does not: "
+                "set loss_weight_type=uniform."
+            )
+        named = NamedRows(data_collator)
         super().__init__(
             model, args, data_collator=named, processing_class=processing_class or tokenizer,
             **kwargs,
         )  # fmt: skip
+        if args.attention == "block":
+            args.pad_in_loss = False  # unless the collator is seen to train it: times are spread over what is trained
+            if args.loss_weight_type not in ("scheduler", "uniform"):
+                raise LiftError(
+                    f"loss_weight_type={args.loss_weight_type} weighs a token by its whole row: set attention=full, or "
+                    "loss_weight_type=scheduler."
+                )
+            named.id_bits = ROW_ID_BITS
         rows: Any = self.train_dataset
         if not is_stream(rows) and len(rows) > 0:
             # Every process looks at the same row, as all must know the same.
             row = {name: rows[0][name] for name in rows[0] if name in _COLUMNS or not args.remove_unused_columns}
-            named.padding = _padding_of(data_collator, row)
+            named.padding = padding_of(data_collator, row, args.block_size or 1)
+            if args.attention == "block":
+                args.pad_in_loss = named.padding is not None and named.padding.is_maskable
         if args.right_shift_logits != self._family.predicts_next:
             raise LiftError(
                 f"right_shift_logits={args.right_shift_logits} is not how lift_kernels knows {type(model).__name__}: "
@@ -129,9 +150,10 @@ class LiftMDLMMixin(LiftTrainer, _KeywordArguments):
         prepared = super().prepare_training_batch(model, inputs, draws, seed, is_evaluation=is_evaluation)
         if METHODS[self.args.method].own_weights:
             return prepared
-        batch = self._weighted(prepared.batch, draws.u)
-        row_weight = None if prepared.row_weight is None else batch.token_weight[:, 0]  # alike within a row
-        return prepared._replace(batch=batch, row_weight=row_weight).weighted_by_importance()
+        batch = self._weighted(prepared.batch, draws.u, prepared.blocks, draws.importance)
+        weight = batch.token_weight if prepared.blocks is None else prepared.blocks.fold(batch.token_weight, 0)
+        row_weight = None if prepared.row_weight is None else weight[:, 0]  # alike within a row, or a block
+        return prepared._replace(batch=batch, row_weight=row_weight)
 
     def prepare_evaluation_batch(self, inputs: CollatedBatch, u: Tensor) -> DenoisingBatch:
         """Return the SFT forward with dLLM's weights."""
@@ -149,63 +171,40 @@ class LiftMDLMMixin(LiftTrainer, _KeywordArguments):
         """Take note of the loss in dLLM's meter."""
         self.meter.update(split="eval", value=loss, weight=inputs["maskable"].sum())
 
-    def _weighted(self, batch: DenoisingBatch, u: Tensor) -> DenoisingBatch:
-        """Return `batch` with dLLM's weights at the times u (B,), before their floor."""
-        time = diffusion_time(u, epsilon=self.args.time_epsilon, time_range=self.args.time_range).to(
-            batch.input_ids.device
-        )
-        weights = self._compute_loss_weights(
-            t=time, inputs={"input_ids": batch.input_ids}, masked_mask=batch.labels != -100
-        )
+    def _weighted(
+        self, batch: DenoisingBatch, u: Tensor, blocks: Blocks | None = None, importance: Tensor | None = None
+    ) -> DenoisingBatch:
+        """Return `batch` with dLLM's weights at times before their floor, times their importance.
+
+        Times and importance are those of its rows, (B,), or of its blocks, (U,).
+        """
+        device, ids, labels = batch.input_ids.device, batch.input_ids, batch.labels
+        time = diffusion_time(u, epsilon=self.args.time_epsilon, time_range=self.args.time_range).to(device)
+        if blocks is not None:
+            ids, labels = blocks.fold(ids, 0), blocks.fold(labels, -100)
+        weights = self._compute_loss_weights(t=time, inputs={"input_ids": ids}, masked_mask=labels != -100)
+        if importance is not None:
+            weights = weights * importance.to(device)[:, None]
+        if blocks is not None:
+            weights = blocks.unfold(weights)
         return batch._replace(token_weight=weights.to(batch.token_weight.dtype))
 
 
-class _NamedRows:
-    """Another collator, whose batches also name their rows and say how long these are: on the host, with the tokens.
+class LiftBD3LMMixin(LiftMDLMMixin):
+    """`LiftMDLMMixin` for dLLM's trainer of block diffusion; put it before `BD3LMTrainer`.
 
-    Args:
-        collate: the collator.
-        padding: how it pads, where that matters to what other rows train.
+    It trains in blocks unless told otherwise, of the family's size, else of dLLM's 32 tokens. The mask of dLLM drops
+    the batch's attention mask; here padding that has one is hidden. dLLM draws one time for all blocks of a row, which
+    is `time_scope="row"`.
+
+    Args, Raises: see `LiftMDLMMixin`; the configuration is a `BD3LMConfig` with `LiftOptions` before it.
     """
 
-    def __init__(self, collate: Callable[[Any], Any]) -> None:
-        self.collate = collate
-        self.padding: Padding | None = None
-
-    def __call__(self, rows: Any) -> dict[str, Any]:
-        names = tuple(content_id(row["input_ids"]) for row in rows)
-        batch = dict(self.collate(rows))
-        is_trained = batch["labels"] != -100
-        if not torch.equal(batch["input_ids"][is_trained], batch["labels"][is_trained]):
-            raise LiftError("labels must be the row's own input_ids, or -100, not shifted and not corrupted.")
-        batch |= {"example_id": torch.tensor(names), "host_example_id": names}
-        if all(map(_starts_with, batch["input_ids"], rows)):
-            batch["lengths"] = tuple(len(row["input_ids"]) for row in rows)
-        if self.padding is not None:
-            batch["padding"] = self.padding
-        return batch
-
-
-def _padding_of(collate: Callable[[Any], Any], row: Mapping[str, Any]) -> Padding | None:
-    """How a collator pads on the right to the longest row: seen on a row beside a longer copy of itself.
-
-    None if it pads otherwise, or neither trains nor attends to padding, whose number then changes nothing.
-    """
-    length = len(row["input_ids"])
-    num_more = 1 + length % 2  # to an odd number, so that a multiple shows
-    longer = {
-        name: [*cells, *[cells[-1]] * num_more] if isinstance(cells, list) else cells for name, cells in row.items()
-    }
-    seen = collate([dict(row), longer])
-    if seen["input_ids"].shape[1] != length + num_more or not _starts_with(seen["input_ids"][0], row):
-        return None
-    mask = seen.get("attention_mask")
-    padding = Padding(
-        int(seen["input_ids"][0, length]), is_maskable=bool(seen["labels"][0, length] != -100),
-        attention=1 if mask is None else int(mask[0, length]),
-    )  # fmt: skip
-    return padding if padding.is_maskable or padding.attention else None
-
-
-def _starts_with(input_ids: Tensor, row: Mapping[str, Any]) -> bool:
-    return input_ids[: len(row["input_ids"])].tolist() == list(row["input_ids"])
+    def __init__(self, model: Any, args: Any, **kwargs: Any) -> None:
+        if issubclass(type(args), LiftOptions):
+            if args.attention == "full":
+                raise LiftError("dLLM's BD3LMTrainer trains in blocks: leave attention out, or take its MDLMTrainer.")
+            args.attention = "block"
+            own_size = size_of_block(model) if isinstance(model, nn.Module) else None
+            args.block_size = args.block_size or own_size or _BLOCK_SIZE
+        super().__init__(model, args, **kwargs)

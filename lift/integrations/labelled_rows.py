@@ -14,6 +14,8 @@ from lift.data.collated_batch import CollatedBatch
 from lift.data.collator import MaskedDiffusionCollator
 from lift.errors import LiftError
 
+ID_BITS = 63
+
 
 class LabelledBatch(CollatedBatch, total=False):
     """A `CollatedBatch` that may also hold its labels."""
@@ -29,15 +31,16 @@ class LabelledRowsCollator(MaskedDiffusionCollator):
 
     Args:
         pad_token_id, kwargs: see `MaskedDiffusionCollator`.
+        id_bits: of `content_id`; `lift.objectives.blocks.ROW_ID_BITS` for rows that are cut into blocks.
         keep_labels: also return `labels` (B, L), the clean token where `maskable` and else -100, and always an
             `attention_mask`, for trainers that count the ones and look for the other.
 
     Raises (of a call): LiftError if a row has no labels, or one that is not its token.
     """
 
-    def __init__(self, pad_token_id: int, *, keep_labels: bool = False, **kwargs: Any) -> None:
+    def __init__(self, pad_token_id: int, *, keep_labels: bool = False, id_bits: int = ID_BITS, **kwargs: Any) -> None:
         super().__init__(pad_token_id, **kwargs)
-        self.keep_labels = keep_labels
+        self.keep_labels, self.id_bits = keep_labels, id_bits
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> LabelledBatch:
         # With the whole row as prompt, what may be masked beyond it is padding alone.
@@ -45,7 +48,7 @@ class LabelledRowsCollator(MaskedDiffusionCollator):
             {
                 "input_ids": row["input_ids"],
                 "prompt_length": len(row["input_ids"]),
-                "example_id": row["example_id"] if "example_id" in row else content_id(row["input_ids"]),
+                "example_id": row["example_id"] if "example_id" in row else content_id(row["input_ids"], self.id_bits),
             }
             for row in rows
         ]
@@ -68,7 +71,10 @@ class LabelledRowsCollator(MaskedDiffusionCollator):
         return batch
 
 
-def content_id(input_ids: Sequence[int]) -> int:
-    """A number in [0, 2^63) for a row of token ids, the same on every machine: equal rows share their noise."""
+def content_id(input_ids: Sequence[int], num_bits: int = ID_BITS) -> int:
+    """A number in [0, 2^num_bits) for a row of token ids, the same on every machine: equal rows share their noise.
+
+    With 32 bits a pair of different rows shares it too once in four thousand million pairs, which does no harm.
+    """
     tokens = array("q", torch.as_tensor(input_ids).tolist()).tobytes()
-    return int.from_bytes(hashlib.blake2b(tokens, digest_size=8).digest(), "little") >> 1
+    return int.from_bytes(hashlib.blake2b(tokens, digest_size=8).digest(), "little") >> (64 - num_bits)

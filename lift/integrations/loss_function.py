@@ -15,19 +15,22 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase, TrainerCallback
 
-from lift.data import resolve_mask_token_id, resolve_pad_token_id
+from lift.data import resolve_pad_token_id
 from lift.data.special_tokens import check_padding_is_no_mask
 from lift.errors import LiftError
-from lift.integrations.labelled_rows import LabelledRowsCollator
+from lift.integrations.labelled_rows import ID_BITS, LabelledRowsCollator
 from lift.models.attention import attention_arguments
-from lift.models.training_record import record_mask_token
+from lift.models.block_attention import in_blocks
 from lift.objectives import METHODS, LiftOptions, step_seed
+from lift.objectives.blocks import ROW_ID_BITS
 from lift.training.batch_builder import BatchBuilder, label_arguments
+from lift.training.block_mode import collator_options, resolve_attention
 from lift.training.checks import check_one_gpu
+from lift.training.noise_token import noise_token_id, record_noise_token
 from lift.training.scorer import Scorer
 from lift.training.unsupported import check_supported
 from lift_kernels import apply_lift_kernels
-from lift_kernels.models import find_model_family, replace_forward, unwrap_model, vocab_size_of
+from lift_kernels.models import Uncast, find_model_family, replace_forward, unwrap_model, vocab_size_of
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +43,6 @@ _SUPPORTED = {
     "mode_scope": ("row",),
     "score_source": ("model",),
     "complementary": (False,),
-    "attention": (None, "full"),
     "exclude_mask_token": (False,),
     "shift_first": ("exclude",),
     "lift_ignores_shift": (False,),
@@ -58,9 +60,10 @@ class LiftLoss(TrainerCallback):
     The loss is that of `LiftTrainer` with loss_normalizer=token, however a step is split: it is divided by the tokens
     that may be masked in the whole of it, `num_items_in_batch`. But a collator sees one micro-batch: how much padding
     is trained, as it is by default, depends on the split unless `max_length` gives all rows one width, and so does what
-    `gift` compares a token with. Evaluation takes the same loss on masks that never change, batch by batch.
-    `trl.SFTTrainer` adds a forward for metrics that mean nothing here, which
-    `lift.integrations.trl` does without.
+    `gift` compares a token with. With attention=block, or a family that generates text block by block, a row's clean
+    tokens stand beside its noisy ones, as in `LiftTrainer`. Evaluation takes the same loss on masks that never change,
+    batch by batch. `trl.SFTTrainer` adds a forward for metrics that mean nothing here, which `lift.integrations.trl`
+    does without.
 
     Args:
         model: as for `LiftTrainer`, patched in place.
@@ -86,18 +89,24 @@ class LiftLoss(TrainerCallback):
         inner = unwrap_model(model)
         head = inner.get_output_embeddings()
         known: dict[str, Any] = {"config": inner.config, "vocab_size": vocab_size_of(head)}
-        mask_token_id = resolve_mask_token_id(tokenizer, self.options.mask_token_id, **known)
-        record_mask_token(model, mask_token_id)  # for its samplers
+        mask_token_id = noise_token_id(self.options, tokenizer, **known)
+        record_noise_token(self.options, model, mask_token_id)
         pad_token_id = resolve_pad_token_id(tokenizer, **known, mask_token_id=mask_token_id)
         self._family = find_model_family(inner)
+        resolve_attention(self.options, model, self._family)
         if self.options.pad_in_loss or self._family.attention_mask == "ignored":
             check_padding_is_no_mask(pad_token_id, mask_token_id)
         self.collator = LabelledRowsCollator(
             pad_token_id, pad_in_loss=self.options.pad_in_loss, keep_labels=True, max_length=max_length,
             predicts_next=self._family.predicts_next,
+            id_bits=ID_BITS if self.options.block_size is None else ROW_ID_BITS,
+            **collator_options(self.options, tokenizer),
         )  # fmt: skip
         scorer = Scorer(self.options, self._family, label_arguments(self._family, self.options), head.weight.dtype)
-        self._batches = BatchBuilder(self.options, scorer, mask_token_id=mask_token_id, pad_token_id=pad_token_id)
+        self._batches = BatchBuilder(
+            self.options, scorer, mask_token_id=mask_token_id, pad_token_id=pad_token_id,
+            block_size=self.options.block_size,
+        )  # fmt: skip
         self._seed: int | None = None
         self._global_step = 0
         replace_forward(inner, _OWNER, self._forward)
@@ -141,13 +150,20 @@ class LiftLoss(TrainerCallback):
         if self._seed is None:
             raise LiftError("LiftLoss does not know the trainer's seed and step: pass callbacks=[loss] to the trainer.")
         given: Any = inputs | {name: others.pop(name, None) for name in ("attention_mask", "position_ids")}
+        given = {name: value for name, value in given.items() if value is not None}
+        if self.options.attention == "block" and self.options.pad_in_loss:
+            given.pop("attention_mask", None)  # all ones: then one mask of pairs of tokens does for all rows
         seed = step_seed(self._seed, self._global_step if model.training else _EVALUATION_STEP)
         draws = self._batches.draw(given, seed)
         prepared = self._batches.build(given, draws, seed, model, forward=forward)
         arguments: dict[str, Any] = prepared.batch._asdict() | {"denominator": 1.0}
-        if prepared.one_forward is not None:
+        if prepared.one_forward is None:
+            arguments["token_weight"] = Uncast(prepared.batch.token_weight)
+        else:
             del arguments["token_weight"]  # formed inside the loss
-            arguments["lift"] = prepared.one_forward
+            arguments["lift"] = Uncast(prepared.one_forward)
+        if "blocks" in given:
+            forward = in_blocks(self._family, forward, given["input_ids"])
         views = prepared.batch.input_ids.shape[0] // inputs["input_ids"].shape[0]
         attention = attention_arguments(self._family, model, given, views=views)
         return forward(**arguments, **attention, **others | {"return_dict": True})

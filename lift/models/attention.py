@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lift.errors import LiftError
 from lift.models.block_attention import flex_mask, noisy_and_clean_pairs
+from lift.models.canvas import canvas_pairs
 from lift.models.positions import check_length, position_ids_for
 from lift.models.transformers_versions import PACKING_SINCE, keeps_packed_examples_apart, version_name
 from lift.objectives.blocks import Blocks
@@ -94,8 +95,9 @@ def _block_arguments(model: Any, inputs: Mapping[str, Any], rows: Tensor | None,
     check_length(
         positions, length, "a batch has rows of", "prepare its rows with max_length={limit}, and pad no further"
     )
-    # Rows that are not packed and have no padding to hide are alike: one mask does for all.
-    is_alike = position_ids is None and is_token is None
+    # Rows whose blocks begin alike, and that have no padding to hide, are alike: one mask does for all.
+    number = inputs["blocks"].number
+    is_alike = position_ids is None and is_token is None and bool((number == number[:1]).all())
     if position_ids is None:
         position_ids = torch.arange(length, device=input_ids.device).expand(num_rows, length)
     else:  # padding of packed rows is a document of its own
@@ -104,6 +106,15 @@ def _block_arguments(model: Any, inputs: Mapping[str, Any], rows: Tensor | None,
     wanted = wanted.repeat(views)
     which = wanted[:1] if is_alike else wanted
     pairs = noisy_and_clean_pairs(blocks.take(which), None if is_token is None else is_token[which])
+    family, config = family_of(unwrap_model(model)), unwrap_model(model).config
+    if family is not None and family.takes_canvas:
+        config = config.get_text_config()
+        encoder, canvas = (
+            {kind: _expanded(_for_implementation(config, mask), len(wanted)) for kind, mask in masks.items()}
+            for masks in canvas_pairs(pairs, blocks.take(which), config.sliding_window)
+        )
+        own = {"position_ids": position_ids[wanted], "decoder_position_ids": position_ids[wanted]}
+        return own | {"attention_mask": encoder, "decoder_attention_mask": canvas}
     both = position_ids[wanted].repeat(1, 2)
     taken = pairs_as_taken(model, pairs, position_ids=both[: len(which)])
     return {"attention_mask": _expanded(taken, len(wanted)), "position_ids": both + positions.first}

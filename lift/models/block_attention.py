@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from lift.errors import LiftError
+from lift.models.canvas import canvas_behind
 from lift.objectives.blocks import Blocks
-from lift_kernels.models import Uncast
+from lift_kernels.models import ModelFamily, Uncast
 
 
 def noisy_and_clean_pairs(blocks: Blocks, is_token: Tensor | None = None) -> Tensor:
@@ -44,6 +45,15 @@ def noisy_and_clean_pairs(blocks: Blocks, is_token: Tensor | None = None) -> Ten
         itself = torch.eye(pairs.shape[1], dtype=torch.bool, device=pairs.device)
         pairs &= is_token.bool().repeat(1, 2)[:, None, :] | itself
     return pairs[:, None]
+
+
+def in_blocks(family: ModelFamily | None, forward: Callable[..., Any], clean_ids: Tensor) -> Callable[..., Any]:
+    """Return a patched `forward` that takes noisy rows and sees the clean ones too, as models of `family` do.
+
+    Args: see `beside_clean`.
+    """
+    takes_canvas = family is not None and family.takes_canvas
+    return (canvas_behind if takes_canvas else beside_clean)(forward, clean_ids)
 
 
 def beside_clean(forward: Callable[..., Any], clean_ids: Tensor) -> Callable[..., Any]:

@@ -21,6 +21,9 @@ _PACKAGE_PREFIX = "package:"
 # The entries of auto_map in which published masked-diffusion models list themselves. LLaDA2's AutoModel has no head.
 _AUTO_CLASSES = ("AutoModelForMaskedLM", "AutoModelForCausalLM", "AutoModel")
 
+# By config.model_type; a release that lacks the class knows no such configuration either.
+_OTHER_DENOISERS = {"diffusion_gemma": "DiffusionGemmaForBlockDiffusion"}
+
 
 def resolve_package_path(name: str) -> str:
     """Return the folder behind `package:NAME/FOLDER`; any other name as it is.
@@ -78,7 +81,7 @@ def load_model(
 ) -> Any:
     """Return a masked language model with its pretrained weights.
 
-    It is a masked LM of transformers, or what the checkpoint's own code offers as one: that code's
+    It is a masked LM of transformers, its DiffusionGemma, or what the checkpoint's own code offers as one: that code's
     AutoModelForMaskedLM, else AutoModelForCausalLM, else AutoModel. Weights must be safetensors.
 
     Args:
@@ -97,8 +100,8 @@ def load_model(
     try:
         if trust_remote_code and auto_class is not None:
             return load_remote_model(resolve_package_path(name_or_path), config, auto_class, **options)
-        _check_masked_lm(config, name_or_path)
-        return AutoModelForMaskedLM.from_pretrained(resolve_package_path(name_or_path), config=config, **options)
+        own_class = _denoiser_class(config, name_or_path) or AutoModelForMaskedLM
+        return own_class.from_pretrained(resolve_package_path(name_or_path), config=config, **options)
     except OSError as error:
         if "safetensors" in str(error):
             raise LiftError(
@@ -127,8 +130,8 @@ def load_skeleton(name_or_path: str, *, trust_remote_code: bool = False) -> Any:
     with torch.device("meta"), names_of_transformers_4():
         if trust_remote_code and auto_class is not None:
             return getattr(transformers, auto_class).from_config(config, trust_remote_code=True)
-        _check_masked_lm(config, name_or_path)
-        return AutoModelForMaskedLM.from_config(config)
+        own_class = _denoiser_class(config, name_or_path)
+        return AutoModelForMaskedLM.from_config(config) if own_class is None else own_class._from_config(config)
 
 
 def new_model(options: dict[str, Any], tokenizer: Any, *, dtype: torch.dtype = torch.float32) -> Any:
@@ -144,7 +147,9 @@ def new_model(options: dict[str, Any], tokenizer: Any, *, dtype: torch.dtype = t
         LiftError: the options describe no masked language model.
     """
     config = new_config(options, tokenizer)
-    _check_masked_lm(config, "model_config")
+    own_class = _denoiser_class(config, "model_config")
+    if own_class is not None:
+        return own_class._from_config(config, dtype=dtype)
     return AutoModelForMaskedLM.from_config(config, dtype=dtype)
 
 
@@ -181,12 +186,15 @@ def _load(what: str, auto_class: Any, name: str, *, trust_remote_code: bool) -> 
         raise LiftError(_sentence(what, name, error)) from error
 
 
-def _check_masked_lm(config: Any, name: str) -> None:
-    if type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
+def _denoiser_class(config: Any, name: str) -> Any:
+    """Return the class of transformers that denoises text and is no masked language model; None for one that is."""
+    own_class = getattr(transformers, _OTHER_DENOISERS.get(config.model_type, ""), None)
+    if own_class is None and type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
         raise LiftError(
             f"{name} is of type {config.model_type!r}, of which transformers {transformers.__version__} has no masked "
             "language model: fine-tune a BERT, a ModernBERT, or a checkpoint that brings its own code."
         )
+    return own_class
 
 
 def _sentence(what: str, name: str, error: Exception) -> str:

@@ -28,3 +28,8 @@ def block_size_of(record: Mapping[str, str]) -> int | None:
     """Return the size of the blocks that a record tells of; None where it tells of none."""
     size = record.get("block_size", "")
     return int(size) if record.get("attention") == "block" and size.isdecimal() and int(size) > 0 else None
+
+
+def has_random_tokens(record: Mapping[str, str]) -> bool:
+    """Return whether a record tells of a training without a mask token, on corruption by random tokens."""
+    return record.get("corruption") == "uniform"

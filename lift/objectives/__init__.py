@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from lift.objectives.micro_batch import Draws, MicroBatch, TrainingBatch
     from lift.objectives.mirror import mirror_batch
     from lift.objectives.modes import choose_order, draw_order, num_to_keep
+    from lift.objectives.noise_options import NoiseOptions
     from lift.objectives.normalizers import StepCounts, normalise, token_weights_and_denominator
     from lift.objectives.one_forward import OneForwardBatch, one_forward_batch
     from lift.objectives.options import PUBLISHED, LiftOptions
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from lift.objectives.sft import sft_batch
     from lift.objectives.time_density import TimeDensity
     from lift.objectives.time_density_file import read_time_density
+    from lift.objectives.uniform_noise import UniformNoise
 
 __all__ = [
     "DISCRETE_TIMES",
@@ -82,11 +84,13 @@ __all__ = [
     "LiftOptions",
     "Method",
     "MicroBatch",
+    "NoiseOptions",
     "OneForwardBatch",
     "ScoreFunction",
     "StepCounts",
     "TimeDensity",
     "TrainingBatch",
+    "UniformNoise",
     "blockwise_batch",
     "cart_batch",
     "cart_weights",

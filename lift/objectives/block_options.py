@@ -24,6 +24,11 @@ class BlockOptions:
     block_size: int | None = option(
         None, "Tokens of a block, with attention=block; by default the model's own.", within="[1, inf)"
     )
+    block_origin: Literal["start", "answer"] | None = option(
+        None,
+        "With attention=block: count blocks from a row's start, or anew from its first trained token (answer), as text "
+        "is generated behind a prompt. By default start, of DiffusionGemma answer.",
+    )
     time_scope: Literal["block", "row", "document"] = option(
         "block",
         "With attention=block: draw a time t for each block, for each row, or for each example of a packed row.",
@@ -51,6 +56,8 @@ class BlockOptions:
         """
         if self.attention is not None:
             check_choice("attention", self.attention, ("full", "block"))
+        if self.block_origin is not None:
+            check_choice("block_origin", self.block_origin, ("start", "answer"))
         if self.keep_rounding is not None:
             check_choice("keep_rounding", self.keep_rounding, ("nearest", "stochastic"))
         if self.attention == "full" and self.block_size is not None:

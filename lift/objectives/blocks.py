@@ -16,7 +16,8 @@ from torch import Tensor
 from lift.errors import LiftError
 from lift.objectives.batch import DenoisingBatch
 
-_ROW_ID_BITS = 32
+ROW_ID_BITS = 32
+"""Of an example's id, where blocks are named: the number of the block lies above."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,25 @@ class Blocks:
     """(B,) int64: the blocks of each row before its padding. Times are spread over these."""
 
     @classmethod
-    def of_rows(cls, num_rows: int, length: int, size: int, *, lengths: Tensor | None = None) -> Blocks:
-        """Return the blocks of rows of one document each, of `lengths` (B,) int64 tokens before their padding."""
-        position = torch.arange(length).expand(num_rows, length)
+    def of_rows(
+        cls, num_rows: int, length: int, size: int, *, lengths: Tensor | None = None, origin: Tensor | None = None
+    ) -> Blocks:
+        """Return the blocks of rows of one document each, of `lengths` (B,) int64 tokens before their padding.
+
+        Given `origin` (B,) int64, they are counted anew from there, so that the block before it may be short.
+        """
         if lengths is None:
             lengths = torch.full((num_rows,), length)
-        return cls(
-            size, -(-length // size), position // size, position % size, torch.zeros_like(position),
-            (lengths + size - 1) // size,
-        )  # fmt: skip
+        column = torch.arange(length).expand(num_rows, length)
+        if origin is None:
+            number, offset, used = column // size, column % size, (lengths + size - 1) // size
+            return cls(size, -(-length // size), number, offset, torch.zeros_like(column), used)
+        is_behind = column >= origin[:, None]
+        place = column - origin[:, None] * is_behind
+        before = (origin + size - 1) // size  # the blocks of each row that lie before its origin
+        number = place // size + before[:, None] * is_behind
+        used = number.masked_fill(column >= lengths[:, None], -1).amax(1) + 1
+        return cls(size, int(number.max()) + 1, number, place % size, torch.zeros_like(column), used)
 
     @classmethod
     def of_documents(cls, position_ids: Tensor, lengths: Tensor, size: int) -> Blocks:
@@ -89,10 +100,10 @@ class Blocks:
 
         `row_ids` (B,) int64 must lie in [0, 2^32); where they do not, on the host, LiftError says so.
         """
-        if row_ids.device.type == "cpu" and ((row_ids < 0) | (row_ids >> _ROW_ID_BITS > 0)).any():
+        if row_ids.device.type == "cpu" and ((row_ids < 0) | (row_ids >> ROW_ID_BITS > 0)).any():
             raise LiftError("blocks need an example_id from 0 to 2^32 - 1 for each row: number the rows anew.")
         block = torch.arange(self.per_row, device=row_ids.device)
-        return (row_ids[:, None] + (block << _ROW_ID_BITS)).flatten()
+        return (row_ids[:, None] + (block << ROW_ID_BITS)).flatten()
 
     def fold(self, values: Tensor, fill: float) -> Tensor:
         """Return values (B, L) as (U, size), `fill` where a block has no position."""
@@ -114,8 +125,9 @@ class Blocks:
 
     def num_before(self) -> Tensor:
         """Return how many tokens (U,) int64 of its document lie before each block: those that it sees clean."""
-        own = torch.arange(self.per_row, device=self.number.device)
-        return ((own - self.first_of_document()) * self.size).flatten()
+        column = torch.arange(self.number.shape[1], device=self.number.device).expand_as(self.number)
+        start = self.fold(column, 0)[:, 0].view(-1, self.per_row)
+        return (start - start.gather(1, self.first_of_document())).clamp(min=0).flatten()
 
     def index(self) -> Tensor:
         """Return where each place (U, size) of the blocks lies in the flattened rows (B L); -1 where nowhere."""

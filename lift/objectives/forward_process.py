@@ -18,7 +18,7 @@ from lift_kernels.philox import random_words, uniforms
 DISCRETE_TIMES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 2**-0.5, 2**-0.25)
 
 # Counter word c3; lift_kernels uses 0 and 1 for masks and random subsets. Stream 2 names rows by their example, stream
-# 3 by a place in the batch, stream 4 by a visit to a pool.
+# 3 by a place in the batch, stream 4 by a visit to a pool; stream 5 is `uniform_noise`'s.
 _TIME_STREAM, _PLACE_STREAM, _PHASE_STREAM = 2, 3, 4
 _GOLDEN_RATIO = 0x9E3779B97F4A7C15
 _MASK_64 = (1 << 64) - 1

@@ -16,6 +16,7 @@ from lift.objectives.blocks import Blocks
 from lift.objectives.forward_process import draw_keep_uniforms
 from lift.objectives.methods import METHODS
 from lift.objectives.options import LiftOptions
+from lift.objectives.uniform_noise import UniformNoise, train_all_positions
 from lift_kernels.models import OneForward
 
 
@@ -63,7 +64,7 @@ class MicroBatch:
     draws: Draws
     seed: int
     options: LiftOptions
-    mask_token_id: int
+    mask_token_id: int  # with corruption=uniform the size of the vocabulary, see `uniform_noise`
     pad_token_id: int
     score: ScoreFunction
     entropy: EntropyFunction
@@ -76,6 +77,20 @@ class MicroBatch:
     def mask_draw(self) -> MaskDraw:
         """The common arguments of the objectives."""
         return {"mask_token_id": self.mask_token_id, "seed": self.seed, "example_id": self.example_id}
+
+    @property
+    def uniform_noise(self) -> UniformNoise | None:
+        """What becomes of corrupted tokens, for which `mask_token_id` then stands; None where they are masked."""
+        if self.options.corruption == "mask":
+            return None
+        return UniformNoise(self.mask_token_id, self.seed, self.example_id)
+
+    def asking_about_noise(self) -> MicroBatch:
+        """Return the same, but that the model is asked about rows whose corrupted tokens are what they become."""
+        noise = self.uniform_noise
+        if noise is None:
+            return self
+        return replace(self, score=noise.before(self.score), entropy=noise.before(self.entropy))
 
     @property
     def keep_uniform(self) -> Tensor | None:
@@ -167,7 +182,12 @@ def build_training_batch(rows: MicroBatch) -> TrainingBatch:
     Its weights correct for the density that times were drawn by.
     """
     build: Callable[[MicroBatch], TrainingBatch] = _module(rows.options).build
-    prepared = build(rows)
+    prepared, noise = build(rows), rows.uniform_noise
+    if noise is not None:
+        batch = prepared.batch._replace(input_ids=noise.fill(prepared.batch.input_ids))
+        if rows.options.loss_positions == "all":
+            batch = train_all_positions(batch, rows.clean_ids, prepared.maskable)
+        prepared = prepared._replace(batch=batch)
     if rows.draws.importance is not None:
         prepared = prepared.weighted_by_importance()
     return prepared if rows.blocks is None else prepared.unfolded(rows.blocks)

@@ -20,11 +20,12 @@ from lift.objectives.choices import (
 )
 from lift.objectives.density_options import DensityOptions
 from lift.objectives.methods import METHODS, complementary_problem
+from lift.objectives.noise_options import NoiseOptions, check_noise_options
 
 
 @dataclass
-class LiftOptions(DensityOptions, BlockOptions):
-    """LIFT's own choices, and those of blocks and of measured times; the defaults are the published recipe's.
+class LiftOptions(NoiseOptions, DensityOptions, BlockOptions):
+    """LIFT's own choices, and those of noise, measured times and blocks; the defaults are the published recipe's.
 
     Whoever takes them calls `resolve_options`.
 
@@ -167,7 +168,9 @@ class LiftOptions(DensityOptions, BlockOptions):
                 setattr(self, name, value)
         check_choice("method", self.method, METHODS)
         check_fields(self, LiftOptions)
+        check_fields(self, NoiseOptions)
         self.check_block_options()
+        check_noise_options(self)
         self._check_combinations()
 
     def _check_combinations(self) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from lift.models.saved_record import block_size_of
+from lift.models.saved_record import block_size_of, has_random_tokens
 from lift.sampling.config import SamplingConfig
 from lift.sampling.presets import PRESETS, preset
 
@@ -18,9 +18,10 @@ def settings_as_trained(
 ) -> dict[str, Any]:
     """Return the settings that the training of a model asks for and nobody has given; empty where there are none.
 
-    A model trained in blocks sees no later block, and its blocks are counted from the start of a row. Whoever gives
-    `attention`, fills masks in (`infill`), or takes a sampler that sees whole rows, has decided otherwise. Of a sampler
-    that decodes in blocks the length alone gives way, and its steps where they are one a token.
+    A model trained in blocks sees no later block, and its blocks are counted from the start of a row, or from its
+    answer where the training did so. Whoever gives `attention`, fills masks in (`infill`), or takes a sampler that sees
+    whole rows, has decided otherwise. Of a sampler that decodes in blocks the length alone gives way, and its steps
+    where they are one a token. Of a model without a mask token a block is a canvas, and only its length is asked for.
 
     Args:
         record: of `training_record`.
@@ -32,8 +33,13 @@ def settings_as_trained(
     attention = given.get("attention", "block_causal" if sampler is None else own.get("attention", "full"))
     if size is None or attention != "block_causal" or given.get("infill"):
         return {}
-    if sampler is None:
+    wanted: dict[str, Any]
+    if has_random_tokens(record):
+        wanted = {"block_length": size}
+    elif sampler is None:
         wanted = {"attention": "block_causal", "block_origin": "start", "block_length": size}
+        if record.get("block_origin") == "answer":
+            wanted |= {"block_origin": "answer", "uneven": "ceil"}  # the last block may be short
     else:
         wanted = {"block_length": size}
         if "block_length" not in given and own.get("steps_per_block") == own.get("block_length"):
@@ -65,7 +71,7 @@ def how_decoded(config: SamplingConfig, record: Mapping[str, str], given: Mappin
     Warns where a sampler sees whole rows of a model that was trained in blocks.
     """
     size = block_size_of(record)
-    if size is None or "attention" in given or config.infill:
+    if size is None or "attention" in given or config.infill or has_random_tokens(record):
         return None
     if config.attention == "full":
         logger.warning(

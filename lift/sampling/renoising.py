@@ -77,6 +77,12 @@ class Step(NamedTuple):
     has_ended: Tensor
     """(B,) bool, rows that are stable and confident."""
 
+    first: int
+    """Tokens of the response before the canvas."""
+
+    confidence: Tensor
+    """(B, C) float32, the probability of the draft."""
+
 
 def generate_by_renoising(
     denoise: Denoise, prompt_ids: Tensor, config: RenoisingConfig, *, vocab_size: int, pad_token_id: int,
@@ -142,7 +148,8 @@ def generate_by_renoising(
             drafts.append(draft)
             has_ended = has_ended | (is_stable & (entropy_of(logits).mean(1) < config.confidence_threshold))
             if on_step is not None:
-                on_step(Step(canvas, following, draft, has_ended.clone()))
+                confidence = logits.float().softmax(-1).gather(-1, draft[..., None])[..., 0]
+                on_step(Step(canvas, following, draft, has_ended.clone(), index * size, confidence))
             canvas, previous = following, logits
             if has_ended.all():
                 break

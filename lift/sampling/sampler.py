@@ -20,6 +20,7 @@ from lift.sampling.layout import lay_out
 from lift.sampling.noise import CounterNoise, Noise
 from lift.sampling.plan import plan_steps
 from lift.sampling.prompts import check_ids, check_prompts, check_row_ids, vocab_size_of_model
+from lift.sampling.renoised import Renoised, generate_renoised, writes_by_renoising
 
 
 class Generation(NamedTuple):
@@ -78,6 +79,10 @@ def generate(
     A model that was trained in blocks (its configuration says so) is decoded in them: see
     `lift.sampling.as_trained.settings_as_trained`. A `config` is taken as it is.
 
+    A model without a mask token (DiffusionGemma, or one trained with corruption=uniform) writes a canvas of random
+    tokens and rewrites it: see `lift.sampling.renoising`. Of the settings gen_length, block_length (of a canvas),
+    steps, stop_ids, suppress_ids and seed are then in force, and others are refused.
+
     A row decodes as it would alone: padding, wherever the attention mask has it, takes no position, and draws are named
     by row id and position. Models that ignore attention masks (LLaDA, LLaDA-MoE), and those with absolute positions
     that take no `position_ids` (DistilBERT before transformers 5), cannot do this, and are refused a batch with
@@ -105,6 +110,10 @@ def generate(
     Source: LLaDA, arXiv 2502.09992, section 2.4; the others are named in `lift.sampling.presets`.
     """
     config = _settings(model, config, sampler, reference_quirks, settings)
+    if writes_by_renoising(model):
+        return _renoised(
+            model, prompt_ids, config, attention_mask, pad_token_id, row_ids, on_step, on_progress, return_order, noise
+        )
     mask_token_id = _resolve_mask_token_id(model, mask_token_id)
     check_prompts(model, prompt_ids, attention_mask, _num_new_columns(config, prompt_ids))
     if config.eos != "keep" and not config.stop_ids:
@@ -140,6 +149,27 @@ def generate(
         )  # fmt: skip
         decoder.run()
     return written() if return_order else canvas.text()
+
+
+def _renoised(
+    model: nn.Module, prompt_ids: Tensor, config: SamplingConfig, attention_mask: Tensor | None,
+    pad_token_id: int | None, row_ids: Tensor | None, on_step: Callable[[int, Tensor], None] | None,
+    on_progress: Callable[[Generation], None] | None, return_order: bool, noise: Noise | None,
+) -> Tensor | Generation:  # fmt: skip
+    if noise is not None:
+        raise LiftError("generate: noise of another source is for models that fill in masks: leave it out.")
+
+    def tell(step: int, written: Renoised) -> None:
+        if on_step is not None:
+            on_step(step, written.ids)
+        if on_progress is not None:
+            on_progress(Generation(*written))
+
+    written = generate_renoised(
+        model, prompt_ids, config, attention_mask=attention_mask,
+        pad_token_id=_resolve_pad_token_id(model, pad_token_id, config), row_ids=row_ids, on_progress=tell,
+    )  # fmt: skip
+    return Generation(*written) if return_order else written.ids
 
 
 def _settings(

@@ -31,6 +31,7 @@ from lift.objectives.forward_process import draw_mode_words
 from lift.objectives.micro_batch import build_training_batch, whole_step
 from lift.objectives.time_density import TimeDensity
 from lift.objectives.time_density_file import read_time_density
+from lift.objectives.uniform_noise import UniformNoise
 from lift.training.scorer import Scorer, ScoringCall
 from lift_kernels.models import ModelFamily
 
@@ -43,7 +44,9 @@ class BatchBuilder:
     Args:
         options: resolved.
         scorer: whom the methods that select tokens ask.
-        mask_token_id, pad_token_id: of the model.
+        mask_token_id: of the model; with corruption=uniform the size of its vocabulary, see
+            `lift.objectives.uniform_noise`.
+        pad_token_id: of the model.
         mask_rate: the mask rate at a diffusion time, each (B,) in [0, 1]: LIFT's schedule is the identity. The
             objectives know the rate only.
         block_size: of attention to blocks, each of which is then a sample in the place of a row; None without.
@@ -169,7 +172,8 @@ class BatchBuilder:
             lengths=inputs.get("lengths"),
             is_masked=inputs.get("is_masked"),
         )
-        return rows if blocks is None else rows.folded(blocks.to(rows.clean_ids.device))
+        folded = rows if blocks is None else rows.folded(blocks.to(rows.clean_ids.device))
+        return folded.asking_about_noise()
 
     def evaluation_batch(self, inputs: CollatedBatch, u: Tensor, seed: int) -> DenoisingBatch:
         """Mask the rows for plain SFT at the times u (B,), before their floor: all blocks of a row at its time.
@@ -184,6 +188,9 @@ class BatchBuilder:
             rows, maskable, example_id = blocks.fold(rows, 0), blocks.fold(maskable, False), blocks.ids(example_id)
             timestep = timestep[blocks.row]
         batch = sft_batch(rows, maskable, timestep, mask_token_id=self.mask_token_id, seed=seed, example_id=example_id)
+        if self.options.corruption == "uniform":
+            noise = UniformNoise(self.mask_token_id, seed, example_id)
+            batch = batch._replace(input_ids=noise.fill(batch.input_ids))
         return batch if blocks is None else blocks.unfold_batch(batch)
 
     def _blocks(self, inputs: CollatedBatch) -> Blocks | None:
@@ -197,7 +204,10 @@ class BatchBuilder:
                 inputs["blocks"] = Blocks.of_documents(inputs["position_ids"].cpu(), lengths, self.block_size)
             else:
                 used = None if self.options.pad_in_loss else lengths
-                inputs["blocks"] = Blocks.of_rows(num_rows, width, self.block_size, lengths=used)
+                origin = None
+                if self.options.block_origin == "answer":
+                    origin = inputs["maskable"].int().argmax(1).cpu()  # a row that trains nothing has no prompt
+                inputs["blocks"] = Blocks.of_rows(num_rows, width, self.block_size, lengths=used, origin=origin)
         return inputs["blocks"]
 
 

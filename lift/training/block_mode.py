@@ -10,13 +10,13 @@ import torch
 from lift.errors import LiftError
 from lift.models.attention import PACKABLE_MODELS, pairs_as_taken
 from lift.objectives import METHODS
-from lift_kernels.models import ModelFamily, positions_of, unwrap_model
+from lift_kernels.models import ModelFamily, family_of, positions_of, unwrap_model
 
 logger = logging.getLogger(__name__)
 
 
 def resolve_attention(args: Any, model: Any, family: ModelFamily) -> None:
-    """Set `args.attention`, and `args.block_size` where that is "block", from the model where they are not given.
+    """Set `args.attention`, and size and origin of blocks where that is "block", from the model where not given.
 
     Args:
         args: `LiftOptions`.
@@ -29,7 +29,14 @@ def resolve_attention(args: Any, model: Any, family: ModelFamily) -> None:
     """
     attention = args.attention or family.attention
     if attention == "full":
-        for name, none in (("block_size", None), ("block_padding", "pad"), ("time_scope", "block")):
+        if family.takes_canvas:
+            raise LiftError(
+                f"{type(unwrap_model(model)).__name__} writes canvases behind a text, which are its blocks: leave "
+                "attention out."
+            )
+        for name, none in (
+            ("block_size", None), ("block_padding", "pad"), ("block_origin", None), ("time_scope", "block"),
+        ):  # fmt: skip
             if getattr(args, name) != none:
                 raise LiftError(f"{name}={getattr(args, name)} belongs to attention=block: set that, or leave it out.")
         args.attention = attention
@@ -38,7 +45,7 @@ def resolve_attention(args: Any, model: Any, family: ModelFamily) -> None:
         raise LiftError(f"method={args.method!r} takes whole rows: set attention=full.")
     inner = unwrap_model(model)
     _check_takes_blocks(inner, family)
-    size = args.block_size or getattr(inner.config, "block_size", None) or family.block_size
+    size = args.block_size or size_of_block(inner)
     if size is None:
         raise LiftError(f"nothing tells the size of a block of {type(inner).__name__}: set block_size.")
     if not args.time_strata and args.timestep_distribution in ("low_discrepancy", "antithetic"):
@@ -46,18 +53,42 @@ def resolve_attention(args: Any, model: Any, family: ModelFamily) -> None:
             f"timestep_distribution={args.timestep_distribution} spreads the times of blocks by time_strata: leave "
             "that on, or take timestep_distribution=uniform."
         )
+    origin = args.block_origin or ("answer" if family.takes_canvas else "start")
     if args.block_padding == "eos" and getattr(args, "packing", False):
         raise LiftError("packed rows have no room for end tokens up to the next block: set block_padding=pad.")
+    if origin == "answer" and getattr(args, "packing", False):
+        raise LiftError(
+            "packed rows hold several answers, so blocks are counted from each example: set block_origin=start."
+        )
+    if origin == "answer" and args.block_padding == "eos":
+        raise LiftError("block_padding=eos fills blocks that are counted from a row's start: set block_origin=start.")
     if args.attention is None:
+        other = "" if family.takes_canvas else ": attention=full trains whole rows"
         logger.info(
-            "%s generates text block by block, so it is trained in blocks of %d tokens: attention=full trains whole "
-            "rows.", type(inner).__name__, size,
+            "%s generates text block by block, so it is trained in blocks of %d tokens%s.", type(inner).__name__, size,
+            other,
         )  # fmt: skip
-    args.attention, args.block_size = attention, size
+    args.attention, args.block_size, args.block_origin = attention, size, origin
+
+
+def size_of_block(model: Any) -> int | None:
+    """Return the tokens of a block that `model`, wrapped or not, generates text by; None where nothing tells."""
+    inner = unwrap_model(model)
+    family = family_of(inner)
+    of_config = getattr(inner.config, "block_size", None) or getattr(inner.config, "canvas_length", None)
+    return of_config or (None if family is None else family.block_size)
 
 
 def _check_takes_blocks(inner: Any, family: ModelFamily) -> None:
     name = type(inner).__name__
+    if family.takes_canvas:
+        implementation = inner.config._attn_implementation
+        if implementation not in ("sdpa", "eager"):
+            raise LiftError(
+                f"{name} attends by {implementation}, which takes no mask of pairs of tokens: load it with "
+                "attn_implementation='sdpa'."
+            )
+        return
     pairs_as_taken(inner, torch.ones(1, 1, 2, 2, dtype=torch.bool, device=next(inner.parameters()).device))
     if (
         family.attention_mask == "tokens"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lift.data.collated_batch import CollatedBatch, host_example_id
 from lift.learnability import ScoreSource, score_rows
 from lift.models.attention import attention_arguments
-from lift.models.block_attention import beside_clean
+from lift.models.block_attention import in_blocks
 from lift.models.evaluation_mode import evaluation_mode
 from lift.objectives import METHODS, MIDDLE, Draws, LiftOptions, TrainingBatch
 from lift_kernels import TokenStats
@@ -43,7 +43,7 @@ class Scorer:
         attention = attention_arguments(self.family, call.module, call.inputs, rows=rows)
         forward = call.forward
         if "blocks" in call.inputs:
-            forward = beside_clean(forward, call.inputs["input_ids"][rows])
+            forward = in_blocks(self.family, forward, call.inputs["input_ids"][rows])
         with nullcontext() if self.options.score_train_mode else evaluation_mode(call.module):
             return score_rows(
                 forward, corrupted_ids, labels, rows, runner_up=METHODS[self.options.method].ranks_by_margin,

@@ -12,12 +12,12 @@ from transformers.trainer_callback import ProgressCallback
 
 from lift.data.collated_batch import CollatedBatch
 from lift.data.collator import MaskedDiffusionCollator
-from lift.data.special_tokens import check_padding_is_no_mask, resolve_mask_token_id, resolve_pad_token_id
+from lift.data.special_tokens import check_padding_is_no_mask, resolve_pad_token_id
 from lift.errors import LiftError
 from lift.models.attention import attention_arguments
-from lift.models.block_attention import beside_clean
+from lift.models.block_attention import in_blocks
 from lift.models.gradient_checkpointing import enable_gradient_checkpointing
-from lift.models.training_record import record_blocks, record_mask_token
+from lift.models.training_record import record_blocks
 from lift.models.transformers_versions import keep_tensorboard_in_output_dir
 from lift.objectives import DenoisingBatch, Draws, StepCounts, TrainingBatch, normalise, step_seed
 from lift.training.batch_builder import BatchBuilder, label_arguments
@@ -32,6 +32,7 @@ from lift.training.evaluation import Evaluation
 from lift.training.finite_loss import FiniteLoss
 from lift.training.loop import TrainingLoop
 from lift.training.new_model import model_to_start_with
+from lift.training.noise_token import noise_token_id, record_noise_token
 from lift.training.packing import packed_as_asked
 from lift.training.place_in_step import place_in_step
 from lift.training.pool_of_run import check_pool, mask_batches, open_pool
@@ -95,17 +96,14 @@ class LiftTrainer(TrainingLoop):
         resolve_attention(args, model, self._family)
         for sentence in warnings_for(model, self._family, args):
             logger.warning(sentence)
-        self.mask_token_id = resolve_mask_token_id(
-            processing_class, args.mask_token_id, config=model.config, vocab_size=vocab_size
-        )
+        known: dict[str, Any] = {"config": model.config, "vocab_size": vocab_size}
+        self.mask_token_id = noise_token_id(args, processing_class, **known)
         self._patch_options = {"exclude_index": self.mask_token_id} if args.exclude_mask_token else {}
         if self._patch_options:
             _patch(model, **self._patch_options)
-        record_mask_token(model, self.mask_token_id)  # for its samplers
-        record_blocks(model, args.block_size)
-        pad_token_id = resolve_pad_token_id(
-            processing_class, config=model.config, vocab_size=vocab_size, mask_token_id=self.mask_token_id
-        )
+        record_noise_token(args, model, self.mask_token_id)
+        record_blocks(model, args.block_size, origin=args.block_origin)
+        pad_token_id = resolve_pad_token_id(processing_class, **known, mask_token_id=self.mask_token_id)
         if kwargs.get("data_collator") is None:
             kwargs["data_collator"] = self.make_collator(
                 args, pad_token_id, pad_in_loss=args.pad_in_loss,
@@ -154,8 +152,8 @@ class LiftTrainer(TrainingLoop):
         """Return a new model of `model_init`, as ready for training as the first was."""
         model: Any = super().call_model_init(trial)
         _patch(model, **self._patch_options)
-        record_mask_token(model, self.mask_token_id)
-        record_blocks(model, self.args.block_size)
+        record_noise_token(self.args, model, self.mask_token_id)
+        record_blocks(model, self.args.block_size, origin=self.args.block_origin)
         self._checkpoint_gradients(model)
         if self._scorer.source is not None:
             vocab_size = vocab_size_of(model.get_output_embeddings())
@@ -333,7 +331,7 @@ class LiftTrainer(TrainingLoop):
             arguments["token_weight"] = Uncast(batch.token_weight)
         else:  # the weights are formed inside the loss
             arguments["lift"] = Uncast(one_forward)
-        forward = beside_clean(model, inputs["input_ids"]) if "blocks" in inputs else model
+        forward = in_blocks(self._family, model, inputs["input_ids"]) if "blocks" in inputs else model
         return forward(
             input_ids=batch.input_ids, labels=batch.labels, denominator=Uncast(batch.denominator), return_dict=True,
             **arguments, **options, **self._scorer.label_arguments,

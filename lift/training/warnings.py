@@ -18,6 +18,11 @@ def warnings_for(model: nn.Module, family: ModelFamily, args: Any) -> Iterator[s
             "this model ignores attention masks, so padding is attended to though pad_in_loss=False: group rows by "
             "length, or train one row a micro-batch."
         )
+    if args.corruption == "uniform" and args.attention == "block" and not family.takes_canvas:
+        yield (
+            "a model without a mask token is decoded on whole rows, and this one is trained in blocks: set "
+            "attention=full, or decode it by a loop of your own."
+        )
     narrow = {p.dtype for p in model.parameters() if p.requires_grad and p.dtype in (torch.bfloat16, torch.float16)}
     for dtype in sorted(map(str, narrow)):
         yield (

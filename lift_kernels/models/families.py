@@ -30,7 +30,8 @@ class ModelFamily:
 
     The hidden states are the first output of `backbone`; or, in a model whose backbone goes on to the logits, the
     output of `last_norm`, and exactly one of the two is given. `attention_mask` is one of `ATTENTION_MASKS`,
-    `attention` one of `ATTENTIONS`; `block_size` is that of a model whose configuration has none.
+    `attention` one of `ATTENTIONS`; `block_size` is that of a model whose configuration has none. With `takes_canvas`
+    the tokens to predict are `decoder_input_ids`, behind a text that an encoder reads from left to right.
     """
 
     head: FindModule
@@ -43,6 +44,7 @@ class ModelFamily:
     attention_mask: str = "tokens"
     attention: str = "full"
     block_size: int | None = None
+    takes_canvas: bool = False
 
 
 def _roberta_transform(model: Any) -> Callable[[Tensor], Tensor]:
@@ -119,6 +121,8 @@ _FAMILIES: dict[str, ModelFamily] = {
         backbone=lambda model: model.model,
         head=lambda model: model.lm_head,
         logit_softcap=lambda model: model.final_logit_softcapping,
+        attention="block",
+        takes_canvas=True,
     ),
 }  # fmt: skip
 

@@ -33,13 +33,14 @@ def large_model():
     return model
 
 
-def bound_by_definition(model, context, continuation, size):
+def bound_by_definition(model, context, continuation, size, from_answer=False):
     """By loops over blocks and sets: each block behind the clean ones, alone in its forward."""
     ids, total = torch.tensor([*context, *continuation]), 0.0
-    for start in range(0, len(ids), size):
-        end = min(start + size, len(ids))
+    origin = len(context) if from_answer else 0
+    starts = [*range(0, origin, size), *range(origin, len(ids), size)]
+    for start, end in zip(starts, [*starts[1:], len(ids)], strict=True):
         own = [i for i in range(start, end) if i >= len(context)]
-        block = torch.arange(end) // size
+        block = torch.tensor([sum(start <= i for start in starts) for i in range(end)])
         pairs = (block[:, None] >= block)[None, None]
         for count in range(1, len(own) + 1):
             sets, value = list(itertools.combinations(own, count)), 0.0
@@ -53,10 +54,12 @@ def bound_by_definition(model, context, continuation, size):
     return total
 
 
-def requests(model, block_size, **options):
+def requests(model, block_size, *, from_answer=False, **options):
     loaded = SimpleNamespace(model=apply_lift_kernels(model), mask_token_id=MASK, unknown_ids=())
     chosen = LikelihoodOptions(greedy_check=False, **options)
-    return LikelihoodRequests(loaded, BatchSize(5), AnswerStore(None), "", chosen, 0, block_size)
+    return LikelihoodRequests(
+        loaded, BatchSize(5), AnswerStore(None), "", chosen, 0, block_size, from_answer=from_answer
+    )
 
 
 @needs_packing
@@ -68,6 +71,10 @@ def test_all_sets_of_short_blocks_are_summed_exactly():
     whole = [value for value, _ in requests(large_model(), None).pairs(PAIRS)]
     assert max(abs(a - b) for a, b in zip(whole, found, strict=True)) > 0.01
     assert [v for v, _ in requests(large_model(), 8).pairs(PAIRS)] == pytest.approx(whole, abs=1e-4)  # one block
+    from_answer = [bound_by_definition(large_model(), *pair, SIZE, from_answer=True) for pair in PAIRS]
+    again = [value for value, _ in requests(large_model(), SIZE, from_answer=True).pairs(PAIRS)]
+    assert again == pytest.approx(from_answer, abs=1e-4)
+    assert max(abs(a - b) for a, b in zip(again, found, strict=True)) > 1e-3
 
 
 @needs_packing

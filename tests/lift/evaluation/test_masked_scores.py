@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from lift.errors import LiftError
 from lift.evaluation.likelihood import plan_masks
 from lift.evaluation.masked_scores import MaskedScorer, MaskedText
 from lift.models.batches import BatchSize
+from lift.models.training_record import record_mask_token
 from lift_kernels import apply_lift_kernels
 from tests.lift.support.tiny import tiny_model
 
@@ -62,3 +65,10 @@ def test_rows_of_one_length_share_a_forward_and_none_is_padded():
     )
     scores(model, 64)
     assert seen == [(15 + 20 + 20, 7), (3 + 1, 2)]
+
+
+def test_a_model_that_fills_in_no_masks_is_refused():
+    model = tiny_model()
+    record_mask_token(model, None)
+    with pytest.raises(LiftError, match="ModernBertForMaskedLM rewrites random tokens and fills in no masks"):
+        scores(model, 2)

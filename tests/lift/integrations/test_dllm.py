@@ -7,68 +7,19 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from datasets import Dataset
-from transformers import DataCollatorForSeq2Seq
 
 from lift import LiftError
 from lift.integrations.dllm import LiftMDLMMixin
 from lift.integrations.labelled_rows import content_id
 from lift.objectives import diffusion_time
 from lift.objectives.options import LiftOptions
-from lift.tasks import sudoku
 from tests.lift.support import mdlm_stand_in as stand_in
 from tests.lift.support.clean_rows import DENSITY
-from tests.lift.support.labelled import RUN, Shifted, labelled_rows, split, tiny_dream, watch_logits, weights
+from tests.lift.support.labelled import Shifted, split, tiny_dream, watch_logits, weights
+from tests.lift.support.mdlm_trainer import MDLM, Config, make_trainer, whole_batch
 from tests.lift.support.oracle import loss_by_description
 from tests.lift.support.tiny import tiny_model
 from tests.lift.support.trainers import evaluation_batch, training_batch
-
-
-@dataclass
-class Config(LiftOptions, stand_in.MDLMConfig):
-    pass
-
-
-class MDLM(LiftMDLMMixin, stand_in.MDLMTrainer):
-    pass
-
-
-def rows() -> Dataset:
-    """With a column that neither model nor collator can take: dLLM leaves it to the Trainer to drop."""
-    table = labelled_rows().remove_columns("example_id")
-    return table.add_column("text", ["a"] * len(table))
-
-
-def make_trainer(
-    tmp_path, *, model=None, trainer_class=MDLM, scheduler=None, config=Config, trains_padding=True, **options
-):
-    tokenizer = sudoku.build_tokenizer()
-    return trainer_class(
-        model=tiny_model() if model is None else model,
-        args=config(output_dir=str(tmp_path), **(RUN | split(4, 1) | options)),
-        scheduler=scheduler,
-        train_dataset=rows(),
-        eval_dataset=rows(),
-        tokenizer=tokenizer,
-        data_collator=trained_padding(tokenizer) if trains_padding else DataCollatorForSeq2Seq(tokenizer),
-    )
-
-
-def trained_padding(tokenizer):
-    """dLLM's own choice: padding is trained and attended to."""
-    collate = DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=tokenizer.pad_token_id)
-
-    def without_attention_mask(rows):
-        batch = collate(rows)
-        del batch["attention_mask"]
-        return batch
-
-    return without_attention_mask
-
-
-def whole_batch(trainer):
-    rows = trainer.train_dataset.remove_columns("text")
-    return trainer.clean_inputs(trainer.data_collator(list(rows)))
 
 
 def test_dllms_defaults_stay(tmp_path):
@@ -150,6 +101,21 @@ def test_what_each_loss_norm_divides_by(tmp_path):
     assert losses["batch"] == pytest.approx((terms.sum() / 24).item(), rel=1e-5)
 
 
+def test_no_mask_token_is_needed(tmp_path):
+    """With the loss of all positions: the mean cross-entropy of what may be corrupted."""
+    trainer = make_trainer(
+        tmp_path, method="sft", corruption="uniform", loss_positions="all", time_scaling=False,
+        loss_weight_type="uniform",
+    )  # fmt: skip
+    inputs = whole_batch(trainer)
+    batch = training_batch(trainer, inputs).batch
+    with torch.no_grad():
+        log_probs = trainer.model(batch.input_ids).logits.log_softmax(-1)
+    gold = log_probs.gather(-1, inputs["input_ids"][..., None])[..., 0]
+    expected = -gold[inputs["maskable"]].mean()
+    torch.testing.assert_close(trainer.compute_loss(trainer.model, inputs), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_weights_of_a_subclass_are_taken(tmp_path):
     """Dream's cart, for instance: weights for each token, from what is masked."""
 
@@ -208,7 +174,11 @@ def test_the_evaluation_meter_and_weights_are_dllms(tmp_path):
         ({"method": "nonsense"}, "method must be one of"),
         ({"complementary": True}, "cannot take dLLM's weights"),
         ({"method": "mirror"}, "cannot take dLLM's weights"),
-        ({"attention": "block", "block_size": 4}, "attends to whole rows: set attention=full"),
+        (
+            {"corruption": "uniform", "loss_positions": "all", "time_scaling": False},
+            "loss_positions=all weighs all tokens alike, and loss_weight_type=scheduler does not",
+        ),
+        ({"attention": "block", "block_size": 4, "block_padding": "eos"}, "dLLM's collator completes blocks"),
         ({"one_forward": True, "loss_weight_type": "cart[geo_p:0.3]"}, "cannot take dLLM's weights"),
         ({"right_shift_logits": True}, "right_shift_logits=True is not how lift_kernels knows ModernBertForMaskedLM"),
     ],

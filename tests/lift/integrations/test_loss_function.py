@@ -182,7 +182,6 @@ def test_noise_moves_on_from_step_to_step_but_not_that_of_evaluations(tmp_path):
         ({"mode_policy": "random", "mode_scope": "batch"}, "mode_scope must be row, got batch"),
         ({"shift_first": "zeros"}, "shift_first must be exclude, got zeros"),
         ({"lift_ignores_shift": True}, "lift_ignores_shift must be False, got True"),
-        ({"attention": "block", "block_size": 4}, "attention must be None or full, got block"),
         ({"exclude_mask_token": True}, "exclude_mask_token must be False, got True"),
         ({"method": "mirror"}, "LiftLoss counts each token once, and method=mirror has two views"),
         ({"method": "confidence"}, "method=confidence adds a mean to the loss"),

@@ -10,10 +10,11 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from lift.cli import main
 from lift.errors import LiftError
-from lift.models.loading import load_config, load_model, load_tokenizer, new_model, resolve_package_path
+from lift.models.loading import load_config, load_model, load_skeleton, load_tokenizer, new_model, resolve_package_path
 from lift.tasks import sudoku
 from tests.doubles.checkpoint import FAMILIES, write_checkpoint
 from tests.lift.support.tiny import tiny_model
+from tests.lift_kernels.tiny_models import build
 
 IDS = torch.arange(8).view(1, 8)
 
@@ -56,6 +57,16 @@ def test_a_masked_lm_of_transformers_needs_no_trust_and_comes_in_the_dtype_asked
     assert loaded.config._attn_implementation == "eager"
     for name, weight in loaded.state_dict().items():
         assert torch.equal(weight, saved.state_dict()[name].bfloat16()), name
+
+
+def test_diffusion_gemma_is_loaded_with_its_head(tmp_path):
+    model = build("diffusion-gemma", torch.float32)
+    model.save_pretrained(tmp_path)
+    loaded = load_model(str(tmp_path))
+    for (name, ours), theirs in zip(loaded.named_parameters(), model.parameters(), strict=True):
+        assert torch.equal(ours, theirs), name
+    skeleton = load_skeleton(str(tmp_path))
+    assert type(skeleton) is type(model) and next(skeleton.parameters()).is_meta
 
 
 def test_a_new_model_takes_what_its_tokenizer_knows_and_the_global_seed():

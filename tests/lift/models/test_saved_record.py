@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lift.models.saved_record import block_size_of, record_in
+from lift.models.saved_record import block_size_of, has_random_tokens, record_in
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,10 @@ from lift.models.saved_record import block_size_of, record_in
 )
 def test_the_size_of_blocks_that_a_record_tells_of(record, expected):
     assert block_size_of(record) == expected
+
+
+def test_whether_a_record_tells_of_random_tokens():
+    assert has_random_tokens({"corruption": "uniform"}) and not has_random_tokens({"task": "sudoku"})
 
 
 def test_only_words_count_and_an_adapter_comes_first(tmp_path):

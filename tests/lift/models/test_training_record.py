@@ -15,6 +15,7 @@ from lift.integrations import LiftLoss
 from lift.models.lora import LoraArguments, add_lora, load_adapter, merge_adapter
 from lift.models.saved_record import block_size_of, record_in
 from lift.models.training_record import (
+    has_no_mask_token,
     record_mask_token,
     record_training,
     restore_record,
@@ -53,6 +54,16 @@ def test_an_adapter_is_saved_with_it_by_the_trainer_in_checkpoints_and_by_hand(t
     assert load_adapter(tiny_model(), tmp_path / "again").config.mask_token_id == OTHER
     merge_adapter(tiny_model(), tmp_path / "out").save_pretrained(tmp_path / "merged")
     assert json.loads((tmp_path / "merged" / "config.json").read_text())["mask_token_id"] == OTHER
+
+
+def test_an_adapter_is_saved_with_the_record_that_there_was_no_mask_token(tmp_path):
+    model = adapter()
+    record_training(model, RECORD)
+    record_mask_token(model, None)
+    model.save_pretrained(tmp_path / "adapter")
+    loaded = load_adapter(tiny_model(), tmp_path / "adapter")
+    assert has_no_mask_token(loaded) and training_record(loaded) == RECORD | {"corruption": "uniform"}
+    assert "mask_token_id" not in json.loads((tmp_path / "adapter" / "lift.json").read_text())
 
 
 def test_a_copy_saves_its_own_adapter(tmp_path):

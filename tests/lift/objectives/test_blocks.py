@@ -23,6 +23,21 @@ def test_blocks_of_a_row_are_its_consecutive_positions_and_the_last_may_be_short
     assert blocks.num_before().tolist() == [0, 4, 0, 4]
 
 
+def test_blocks_are_counted_anew_from_an_origin():
+    origin, lengths = torch.tensor([3, 0, 4, 9]), torch.tensor([9, 7, 8, 9])
+    blocks = Blocks.of_rows(4, 9, 4, lengths=lengths, origin=origin)
+    assert blocks.number.tolist() == [
+        [0, 0, 0, 1, 1, 1, 1, 2, 2], [0, 0, 0, 0, 1, 1, 1, 1, 2], [0, 0, 0, 0, 1, 1, 1, 1, 2], [0, 0, 0, 0, 1, 1, 1, 1, 2],
+    ]  # fmt: skip
+    assert blocks.offset[0].tolist() == [0, 1, 2, 0, 1, 2, 3, 0, 1] and blocks.per_row == 3
+    assert blocks.num_used.tolist() == [3, 2, 2, 3]
+    assert blocks.num_before().tolist() == [0, 3, 7, *[0, 4, 8] * 3]
+    start = Blocks.of_rows(4, 9, 4, lengths=lengths)
+    at_start = Blocks.of_rows(4, 9, 4, lengths=lengths, origin=torch.zeros(4, dtype=torch.int64))
+    for name in ("number", "offset", "document", "num_used"):
+        assert torch.equal(getattr(start, name), getattr(at_start, name)), name
+
+
 def test_blocks_of_packed_rows_begin_anew_with_each_document():
     blocks = packed()
     assert blocks.number[0].tolist() == [0, 0, 0, 0, 1, 2, 2, 2, 3, 3, 3]
@@ -33,7 +48,13 @@ def test_blocks_of_packed_rows_begin_anew_with_each_document():
     assert blocks.num_before().tolist() == [0, 4, 0, 0, 0, 4, 8, 0]
 
 
-@pytest.mark.parametrize("blocks", [Blocks.of_rows(2, 11, 4), Blocks.of_rows(2, 11, 11), packed()])
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        Blocks.of_rows(2, 11, 4), Blocks.of_rows(2, 11, 11), packed(),
+        Blocks.of_rows(2, 11, 4, origin=torch.tensor([3, 6])),
+    ],
+)  # fmt: skip
 def test_folding_loses_nothing(blocks):
     values = torch.arange(22).view(2, 11)
     folded = blocks.fold(values, -1)

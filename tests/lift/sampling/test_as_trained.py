@@ -15,6 +15,7 @@ from tests.lift.support.tiny import tiny_model
 from tests.transformers_version import needs_packing
 
 BLOCKS = {"attention": "block", "block_size": "8", "task": "sudoku"}
+FROM_ANSWER = BLOCKS | {"block_origin": "answer"}
 DEFAULT = {"attention": "block_causal", "block_origin": "start", "block_length": 8}
 
 
@@ -31,6 +32,15 @@ DEFAULT = {"attention": "block_causal", "block_origin": "start", "block_length":
         (BLOCKS, {"infill": True}, None, {}),
         (BLOCKS, {"attention": "block_causal"}, None, {"block_origin": "start", "block_length": 8}),
         (BLOCKS, {"block_length": 2, "block_origin": "answer"}, None, {"attention": "block_causal"}),
+        (FROM_ANSWER, {}, None, DEFAULT | {"block_origin": "answer", "uneven": "ceil"}),
+        (
+            FROM_ANSWER,
+            {"block_origin": "start"},
+            None,
+            {"attention": "block_causal", "block_length": 8, "uneven": "ceil"},
+        ),
+        (FROM_ANSWER | {"corruption": "uniform"}, {}, None, {"block_length": 8}),
+        ({"corruption": "uniform"}, {}, None, {}),
         (BLOCKS, {}, "llada", {}),
         (BLOCKS, {}, "sdar", {"block_length": 8, "steps_per_block": 8}),
         (BLOCKS, {}, "llada2", {"block_length": 8, "steps_per_block": 8}),

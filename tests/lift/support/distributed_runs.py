@@ -55,6 +55,7 @@ SCENARIOS = {
 }  # fmt: skip
 if keeps_packed_examples_apart():  # ModernBERT then obeys a mask of pairs of tokens
     SCENARIOS["blocks"] = {"attention": "block", "block_size": 4, "gradient_accumulation_steps": 2}
+    SCENARIOS["packed blocks"] = {"attention": "block", "block_size": 4, "packing": True, "max_length": 32}
 ROWS = {
     "uneven": lambda: uneven_rows(21),
     "padded": lambda: uneven_rows(21),

@@ -1,4 +1,4 @@
-"""What `LiftMDLMMixin` relies on of dLLM 0.1.0's MDLMTrainer, written from its behaviour: dLLM is on no package index."""
+"""What the mixins rely on of dLLM 0.1.0's MDLMTrainer and BD3LMTrainer, written from its behaviour: dLLM is on no package index."""
 
 from __future__ import annotations
 
@@ -73,3 +73,14 @@ class MDLMTrainer(Trainer):
 
     def compute_loss(self, *args, **kwargs):
         raise AssertionError("the mixin stands before this class and takes its place")
+
+
+@dataclass
+class BD3LMConfig(MDLMConfig):
+    block_size: int = 32
+
+
+class BD3LMTrainer(MDLMTrainer):
+    def __init__(self, args, *pargs, **kwargs):
+        super().__init__(args=args, *pargs, **kwargs)  # noqa: B026
+        self.block_size = args.block_size

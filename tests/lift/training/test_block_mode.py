@@ -42,6 +42,44 @@ def model_of(name):
     return model
 
 
+@needs_packing
+def test_packed_rows_hold_several_answers(tmp_path):
+    with pytest.raises(
+        LiftError, match="several answers, so blocks are counted from each example: set block_origin=start"
+    ):
+        trainer_of(tmp_path, block_origin="answer", packing=True)
+
+
+@pytest.mark.parametrize("pad_in_loss", [True, False])
+def test_blocks_can_be_counted_from_the_answer(tmp_path, pad_in_loss):
+    """Then a row is what it is with its prompt cut into blocks of its own."""
+    trainer = trainer_of(tmp_path, "a2d-qwen3", block_origin="answer", method="lift3", pad_in_loss=pad_in_loss)
+    inputs, prepared, outputs = prepared_step(trainer)
+    blocks, model = inputs["blocks"], trainer.model
+    assert (inputs["maskable"].int().argmax(1) == 2).all()
+    is_labelled, num_seen = prepared.batch.labels != -100, 0
+    for row in range(len(is_labelled)):
+        clean, noisy = inputs["input_ids"][row], prepared.batch.input_ids[row]
+        assert blocks.number[row].tolist() == [0, 0, *(1 + torch.arange(len(clean) - 2) // SIZE).tolist()]
+        is_token = torch.ones_like(clean) if pad_in_loss else inputs["attention_mask"][row]
+        for start in range(2, len(clean), SIZE):
+            end = min(start + SIZE, len(clean))
+            number = blocks.number[row, :end]
+            pairs = (number[:, None] >= number) & (is_token[:end].bool() | torch.eye(end, dtype=torch.bool))
+            with torch.no_grad():
+                logits = model(
+                    input_ids=torch.cat([clean[:start], noisy[start:end]])[None],
+                    attention_mask=pairs_as_taken(model, pairs[None, None]), position_ids=torch.arange(end)[None],
+                ).logits[0, start:]  # fmt: skip
+            own = is_labelled[row, start:end]
+            expected = logits.log_softmax(-1).gather(1, clean[start:end, None])[:, 0][own]
+            torch.testing.assert_close(
+                outputs.token_stats.log_prob[row, start:end][own], expected, rtol=1e-5, atol=1e-5
+            )
+            num_seen += int(own.sum())
+    assert num_seen > 20
+
+
 def trainer_of(tmp_path, name="tiny", **options):
     defaults = {"attention": "block", "block_size": SIZE, "pad_in_loss": False, "keep_rounding": "nearest"}
     return LiftTrainer(
@@ -291,6 +329,11 @@ def test_attention_and_size_come_from_the_model():
         ("bert", {"block_size": 4}, "block_size=4 belongs to attention=block"),
         ("bert", {"block_padding": "eos"}, "block_padding=eos belongs to attention=block"),
         ("bert", {"time_scope": "document"}, "time_scope=document belongs to attention=block"),
+        ("bert", {"block_origin": "answer"}, "block_origin=answer belongs to attention=block"),
+        (
+            "llada2", {"block_origin": "answer", "block_padding": "eos"},
+            "counted from a row's start: set block_origin=start",
+        ),
         (
             "llada2", {"time_strata": False, "timestep_distribution": "antithetic"},
             "antithetic spreads the times of blocks by time_strata",

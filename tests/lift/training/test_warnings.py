@@ -22,9 +22,20 @@ def test_trained_weights_too_narrow_for_small_steps_are_pointed_out(tmp_path, ca
     assert "weights in bfloat16 are trained as they are, and small steps vanish" in caplog.messages[0]
 
 
-def sentences(model, attention_mask="tokens", pad_in_loss=False) -> list[str]:
-    family = SimpleNamespace(attention_mask=attention_mask)
-    return list(warnings_for(model, family, SimpleNamespace(pad_in_loss=pad_in_loss)))
+def sentences(model, attention_mask="tokens", pad_in_loss=False, takes_canvas=False, **options) -> list[str]:
+    family = SimpleNamespace(attention_mask=attention_mask, takes_canvas=takes_canvas)
+    defaults = {"pad_in_loss": pad_in_loss, "corruption": "mask", "attention": "full"}
+    return list(warnings_for(model, family, SimpleNamespace(**(defaults | options))))
+
+
+def test_blocks_that_are_not_decoded_as_they_are_trained_are_pointed_out():
+    in_blocks = {"corruption": "uniform", "attention": "block"}
+    (sentence,) = sentences(nn.Linear(2, 2), **in_blocks)
+    assert sentence.startswith(
+        "a model without a mask token is decoded on whole rows, and this one is trained in blocks"
+    )
+    for other in ({"corruption": "mask"}, {"attention": "full"}, {"takes_canvas": True}):
+        assert not sentences(nn.Linear(2, 2), **(in_blocks | other))
 
 
 def test_padding_that_is_attended_to_against_the_users_wish_is_pointed_out():
