@@ -1,14 +1,15 @@
-"""Training steps of one objective on the demo's model: loss, backward and optimiser."""
+"""Training steps of one objective on the demo's model: draws, loss, backward and optimiser."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import AutoConfig, AutoModelForMaskedLM
 
+from benchmarks.training.objectives import with_density
 from lift import LiftConfig, LiftTrainer
-from lift.objectives import METHODS
 from lift.tasks import sudoku
 
 
@@ -20,6 +21,9 @@ class StepRunner:
         preset: the demo's preset as a mapping; its model, batch size and learning rate are used.
         rows: a prepared dataset.
         folder: an output folder, in which nothing is kept.
+
+    Raises:
+        LiftError: the options need more than they say.
     """
 
     def __init__(self, options: dict[str, Any], preset: dict[str, Any], rows: Any, folder: str) -> None:
@@ -29,19 +33,23 @@ class StepRunner:
         self.model = AutoModelForMaskedLM.from_config(AutoConfig.for_model(**preset["model_config"], **ids)).train()
         args = LiftConfig(
             output_dir=folder, per_device_train_batch_size=preset["per_device_train_batch_size"], disable_tqdm=True,
-            use_cpu=True, save_strategy="no", report_to="none", **options,
+            use_cpu=True, save_strategy="no", report_to="none", **with_density(options, folder),
         )  # fmt: skip
         self.trainer = LiftTrainer(self.model, args, train_dataset=rows, processing_class=tokenizer)
-        self.trainer.current_gradient_accumulation_steps = 1  # as its own loop says
         self.batches = list(self.trainer.get_train_dataloader())
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=preset["learning_rate"])
 
     def step(self, number: int) -> None:
         """Train on batch `number` of as many as there are, as global step `number`."""
-        self.trainer.state.global_step = number
-        inputs = self.batches[number % len(self.batches)]
-        if METHODS[self.trainer.args.method].keeps_pool:  # it chooses the rows by what the steps before have seen
-            (inputs,), _ = self.trainer.get_batch_samples(iter([inputs]), 1, self.trainer.args.device)
-        self.trainer.compute_loss(self.model, inputs).backward()
+        loss_of_step(self.trainer, self.batches[number % len(self.batches)], number).backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
+
+
+def loss_of_step(trainer: Any, inputs: Any, number: int) -> Tensor:
+    """Return the loss of a micro-batch that is global step `number`, by the calls with which a training makes it."""
+    trainer.state.global_step = number
+    trainer.current_gradient_accumulation_steps = 1
+    (batch,), _ = trainer.get_batch_samples(iter([dict(inputs)]), 1, trainer.args.device)
+    loss: Tensor = trainer.compute_loss(trainer.model, batch)
+    return loss

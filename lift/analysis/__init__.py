@@ -1,4 +1,4 @@
-"""What a model knows of masked tokens: a table of every one, and reports from it; and how to draw its times best."""
+"""What a model knows of masked tokens, how its gradients vary, reports of both; and how to draw its times best."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ if TYPE_CHECKING:
     from lift.analysis.run import analyze
     from lift.analysis.table import AnalysisTable
     from lift.analysis.time_density import MeasuredTimes, measure_times
+    from lift.analysis.variance import GradientVariance
+    from lift.analysis.variance_record import VarianceRecord
+    from lift.analysis.variance_run import choose_pairs, measure_variance
 
 __all__ = [
     "AnalysisTable",
+    "GradientVariance",
     "MeasuredTimes",
+    "VarianceRecord",
     "analyze",
+    "choose_pairs",
     "measure_times",
+    "measure_variance",
     "write_report",
 ]
 

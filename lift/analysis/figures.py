@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lift.analysis.bands import BANDS, STEPS
 from lift.analysis.summary import Cells, Gain, Grid, GroupMeans, Summary
+from lift.learnability.bands import BANDS, STEPS
 from lift.objectives import MODES, choose_order
 from lift.report.figure import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, dress_axes, new_figure
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from lift.analysis.bands import BANDS
 from lift.analysis.figures import Drawing, drawings, gain_drawings, mode_at
 from lift.analysis.summary import Cells, Gain, Summary, gain, summarise
 from lift.analysis.table import AnalysisTable
+from lift.analysis.variance_figure import HEADER, variance_drawing, variance_rows
+from lift.analysis.variance_record import VarianceRecord
+from lift.learnability.bands import BANDS
 from lift.report import dark_svg, write_figure, write_page
 from lift.report.figure import INK
 
@@ -31,6 +33,8 @@ _SHOWN_SETTINGS = (
 def write_report(tables: Sequence[AnalysisTable], folder: Path) -> Path:
     """Write the page of a table, or of two with the same masks, and its figures; return the page's path.
 
+    The variance of gradients that was measured for a table, by the same weights on the same rows, is among them.
+
     Args:
         tables: one, or the first and the second to compare.
         folder: of `analysis.html` and of `figures/`, each as PNG and SVG.
@@ -40,9 +44,12 @@ def write_report(tables: Sequence[AnalysisTable], folder: Path) -> Path:
     gained = gain(*tables) if len(tables) == 2 else None
     summaries = [summarise(table) for table in tables]
     drawn = [] if gained is None else [_written(d, folder, "") for d in gain_drawings(gained, summaries[0].ratios)]
+    suffixes = ("_A", "_B") if len(tables) > 1 else ("",)
     for alike in zip(*(drawings(summary) for summary in summaries), strict=True):
-        suffixes = ("_A", "_B") if len(tables) > 1 else ("",)
         drawn += [_written(drawing, folder, suffix) for drawing, suffix in zip(alike, suffixes, strict=True)]
+    for table, suffix in zip(tables, suffixes, strict=True):
+        if (record := _variance(table)) is not None:
+            drawn.append(_written(variance_drawing(record), folder, suffix))
     names = [str(table.settings.get("model", table.folder)) for table in tables]
     page = folder / PAGE
     title = "Analysis of " + " and ".join(dict.fromkeys(names))
@@ -59,6 +66,7 @@ def page_data(summaries: Sequence[Summary], gained: Gain | None = None) -> dict[
             "facts": _facts(summary.table.settings),
             "bands": _band_rows(summary),
             "kept": _kept_rows(summary),
+            "variance": _variance_table(summary.table),
             "examples": _examples(summary),
         }
         for summary in summaries
@@ -71,6 +79,27 @@ def page_data(summaries: Sequence[Summary], gained: Gain | None = None) -> dict[
         "tokens": _extremes(last, last.tokens if gained is None else gained.tokens, texts),
         "examples": _example_texts(last, texts),
     }
+
+
+def _variance(table: AnalysisTable) -> VarianceRecord | None:
+    """Return what lies beside the table; None where that is of other weights or rows."""
+    record = VarianceRecord.read(table.folder)
+    is_own = record is not None and all(record.settings[name] == table.settings[name] for name in ("weights", "data"))
+    return record if is_own else None
+
+
+def _variance_table(table: AnalysisTable) -> dict[str, Any] | None:
+    record = _variance(table)
+    if record is None:
+        return None
+    counts = ("num_parameters", "num_rows", "num_times", "num_masks")
+    note = "Over {:,} trained parameters: {} rows, {} times of each, {} masks at each time".format(
+        *(record.settings[name] for name in counts)
+    )
+    size = record.settings["block_size"]
+    note += "" if size is None else f", in blocks of {size} tokens"
+    note += ". The noise scale, variance over squared mean, is how many rows make a step whose noise equals its signal."
+    return {"header": HEADER, "rows": variance_rows(record), "note": note}
 
 
 def _written(drawing: Drawing, folder: Path, suffix: str) -> dict[str, str]:

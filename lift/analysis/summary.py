@@ -9,10 +9,10 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from lift.analysis.bands import BANDS, STEPS, band_of
 from lift.analysis.selection import select
 from lift.analysis.table import AnalysisTable, Columns, ratio_index
 from lift.errors import LiftError
+from lift.learnability.bands import BANDS, STEPS, band_of
 from lift.statistics import ClusteredMeans
 from lift.statistics.clustered import sums_by_example
 

@@ -13,7 +13,7 @@ from lift.cli.output_folder import check_writable
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Make the table, and write figures and page; or compare two tables.
+    """Make the table, measure variances where they are asked for, and write figures and page; or compare two tables.
 
     Raises:
         LiftError: bad input, a model that cannot be loaded, or tables that do not compare.
@@ -37,7 +37,8 @@ def _measure(parsed: Parsed, command: str) -> tuple[Any, bool]:
     """Make the table, and return it, and whether this is the first process."""
     from accelerate import PartialState
 
-    from lift.analysis import analyze
+    from lift.analysis import analyze, choose_pairs
+    from lift.cli.analyze_variance import measure_variances
     from lift.cli.measured_model import open_measured, processes
     from lift.evaluation.weights_digest import weights_digest
     from lift.objectives.forward_process import DISCRETE_TIMES
@@ -48,11 +49,14 @@ def _measure(parsed: Parsed, command: str) -> tuple[Any, bool]:
     dataset, loaded = measured.dataset, measured.loaded
     if own.limit is not None:
         dataset = dataset.select(range(min(own.limit, len(dataset))))
+    pairs = None if own.variance is None else choose_pairs(len(dataset), own.variance_rows, own.seed)
     table = analyze(
         loaded.model, dataset, own.output_dir or "", tokenizer=loaded.tokenizer, mask_token_id=loaded.mask_token_id,
         weights=weights_digest(loaded.model), ratios=own.ratios or DISCRETE_TIMES, seed=own.seed,
         batch_size=own.batch_size, facts=measured.facts, rank=state.process_index, num_processes=state.num_processes,
         wait=state.wait_for_everyone,
     )  # fmt: skip
+    if pairs is not None:
+        measure_variances(own, loaded, dataset, pairs, table, state=state, facts=measured.facts)
     PartialState().destroy_process_group()
     return table, state.process_index == 0

@@ -8,11 +8,13 @@ from lift.lazy_face import lazy_face
 
 if TYPE_CHECKING:
     from lift.training.config import LiftConfig
+    from lift.training.row_gradient import RowGradient
     from lift.training.trainer import LiftTrainer
 
 __all__ = [
     "LiftConfig",
     "LiftTrainer",
+    "RowGradient",
 ]
 
 __getattr__, __dir__ = lazy_face(__name__, __file__)

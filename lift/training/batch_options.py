@@ -59,7 +59,10 @@ class BatchOptions:
 
 @dataclass
 class TrainerDefaults:
-    """Fields of `transformers.TrainingArguments` with other defaults. Whoever takes them calls `check_defaults`."""
+    """Fields of `transformers.TrainingArguments` with other defaults, and what is logged beside what they name.
+
+    Whoever takes them calls `check_defaults`.
+    """
 
     remove_unused_columns: bool = option(
         False, "Must stay False: the collator needs columns that the model does not take."
@@ -82,12 +85,19 @@ class TrainerDefaults:
         within="(0, inf)",
     )
 
+    log_tokens: Literal["modes", "bands", "figures"] = option(
+        "figures",
+        "What is logged of the tokens that are kept and put back: by mode; by time and by frequency in the responses "
+        "too (bands); and pictures of these in TensorBoard and Weights & Biases, for at most a hundredth of the time.",
+    )
+
     def check_defaults(self) -> None:
         """Check the fields of this class.
 
         Raises:
-            LiftError: remove_unused_columns is set, or eval_strategy is none that there is.
+            LiftError: remove_unused_columns is set, or log_tokens or eval_strategy is none that there is.
         """
+        check_choice("log_tokens", self.log_tokens, ("modes", "bands", "figures"))
         if self.eval_strategy is not None:
             check_choice("eval_strategy", self.eval_strategy, ("no", "steps", "epoch"))
         if self.remove_unused_columns:

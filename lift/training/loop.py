@@ -34,6 +34,7 @@ from lift.training.score_source import load_scores
 from lift.training.scorer import Scorer
 from lift.training.settings_record import check_attention, compare_settings, write_settings
 from lift.training.statistics import StepStatistics
+from lift.training.token_grid import TokenGrid
 
 
 class TrainingLoop(Trainer):
@@ -48,6 +49,7 @@ class TrainingLoop(Trainer):
     _scorer: Scorer
     _speed: Speed
     _statistics: StepStatistics
+    _token_grid: TokenGrid | None = None
     _evaluation: Evaluation
     _pool: RowPool | None = None
     """Of a method that keeps one, from its first step or the checkpoint that it goes on from."""
@@ -135,6 +137,8 @@ class TrainingLoop(Trainer):
         if "loss" in logs:
             self._finite_loss.check(self.state.global_step + 1)
             logs.update(self._statistics.take(self._sum_over_processes))
+            if self._token_grid is not None:
+                logs.update(self._token_grid.take(self._sum_over_processes))
             logs.update(self._speed.take())
         super().log(logs, start_time)
 

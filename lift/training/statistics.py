@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +15,24 @@ from lift.objectives.blocks import Blocks
 _SUMS = ("rows", "timestep", "rho", "trained_tokens", "nll", "correct", "entropy")
 # And these for each mode, one mode after the other.
 _SUMS_OF_MODE = ("rows", "kept_tokens", "kept_log_prob", "rejected_tokens", "rejected_log_prob")
+
+
+class Selection(NamedTuple):
+    """What the rows of a micro-batch train, and what of the tokens that they scored they do not."""
+
+    labels: Tensor  # (B, L), -100 where nothing is trained
+    rejected: Tensor | None  # (B, L) bool
+    rejected_log_prob: Tensor | None  # (B, L)
+
+
+def selection_of(prepared: TrainingBatch, outputs: Any) -> Selection:
+    """Return what was selected before the forward, or, of one-forward LIFT, by the loss itself."""
+    labels = prepared.batch.labels
+    if prepared.one_forward is None or prepared.one_forward.learnability != "hard":
+        return Selection(labels, prepared.rejected, prepared.rejected_log_prob)
+    is_kept = outputs.learnability
+    rejected = (labels != -100) & ~is_kept
+    return Selection(labels.where(is_kept, -100), rejected, outputs.token_stats.log_prob)
 
 
 class StepStatistics:
@@ -29,13 +47,9 @@ class StepStatistics:
 
     def add(self, prepared: TrainingBatch, outputs: Any) -> None:
         """Count one micro-batch by the `outputs` of its patched forward. Nothing is read back from the device."""
-        labels, stats = prepared.batch.labels, outputs.token_stats
+        stats = outputs.token_stats
         timestep, rho, order = prepared.draws.timestep, prepared.draws.rho, prepared.draws.order
-        rejected, rejected_log_prob = prepared.rejected, prepared.rejected_log_prob
-        if prepared.one_forward is not None and prepared.one_forward.learnability == "hard":
-            is_kept = outputs.learnability
-            rejected = (labels != -100) & ~is_kept
-            labels, rejected_log_prob = labels.where(is_kept, -100), stats.log_prob
+        labels, rejected, rejected_log_prob = selection_of(prepared, outputs)
         zero = timestep.new_zeros(())
         is_trained = labels != -100
         values = {

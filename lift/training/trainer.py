@@ -41,6 +41,9 @@ from lift.training.row_lengths import check_rows_fit
 from lift.training.score_source import score_source_for
 from lift.training.scorer import Scorer
 from lift.training.statistics import StepStatistics
+from lift.training.token_bands import token_bands
+from lift.training.token_figures import TokenFigures
+from lift.training.token_grid import TokenGrid
 from lift.training.warnings import warnings_for
 from lift_kernels import apply_lift_kernels
 from lift_kernels.models import OneForward, Uncast, find_model_family, unwrap_model, vocab_size_of
@@ -130,6 +133,12 @@ class LiftTrainer(TrainingLoop):
         self._evaluation = Evaluation([], self.args)
         self._speed = Speed()
         self._statistics = StepStatistics(self.args.device)
+        if getattr(args, "log_tokens", "modes") != "modes" and self.train_dataset is not None:  # others lack the field
+            trained_pad = pad_token_id if args.pad_in_loss else None
+            bands = token_bands(self.train_dataset, vocab_size, pad_token_id=trained_pad)
+            self._token_grid = TokenGrid(bands, self.args.device)
+            if bands is not None and args.log_tokens == "figures":
+                self.add_callback(TokenFigures(self))
         self._finite_loss = FiniteLoss(self.args.device)
         self._scorer = Scorer(
             self.args, self._family, label_arguments(self._family, self.args), head.weight.dtype,
@@ -291,6 +300,8 @@ class LiftTrainer(TrainingLoop):
     def log_micro_batch(self, prepared: TrainingBatch, outputs: Any) -> None:
         """Take note of what a micro-batch trained on, for the next log entry; reads nothing from the device."""
         self._statistics.add(prepared, outputs)
+        if self._token_grid is not None:
+            self._token_grid.add(prepared, outputs)
 
     def log_evaluation(self, inputs: CollatedBatch, loss: Tensor) -> None:
         """Take note of the loss (0-d) of an evaluation batch."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         generation_config_of,
         is_adapter,
         load_adapter,
+        unfreeze_adapter,
     )
     from lift.models.lora.arguments import LoraArguments
     from lift.models.lora.four_bit import four_bit_config
@@ -31,6 +32,7 @@ __all__ = [
     "is_adapter",
     "load_adapter",
     "merge_adapter",
+    "unfreeze_adapter",
 ]
 
 __getattr__, __dir__ = lazy_face(__name__, __file__)

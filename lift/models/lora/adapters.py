@@ -66,6 +66,15 @@ def load_adapter(model: nn.Module, folder: str | Path) -> Any:
     return adapted
 
 
+def unfreeze_adapter(model: Any) -> None:
+    """Let the adapter of a `peft.PeftModel` be trained, as it was; any other model is left as it is."""
+    if not hasattr(model, "peft_config"):
+        return
+    for name, parameter in model.named_parameters():
+        if f".{model.base_model.prefix}" in name or ".modules_to_save." in name:
+            parameter.requires_grad_(True)
+
+
 def check_mergeable(model: nn.Module) -> None:
     """Check that no layer with an adapter shares its weight: merged, the adapter would change the other layer too.
 

@@ -67,6 +67,11 @@ function examplesOf(data) {
   return [make("h2", {}, "Examples"), form, legend, list];
 }
 
+function varianceOf({ variance }, whose) {
+  const note = make("p", { className: "note" }, variance.note);
+  return make("details", {}, make("summary", {}, `Variance of the gradient${whose}`), table(variance.header, variance.rows), note);
+}
+
 function numbersOf(data) {
   const isCompared = data.runs.length > 1;
   const header = ["frequency", "ratio", "tokens", "confidence", "correct", "gold prob", "gold log-prob"];
@@ -74,6 +79,7 @@ function numbersOf(data) {
   const keptHeader = ["time t", "mode", "kept", "gold prob of kept", "of what is put back"];
   const bands = data.runs.map((run, number) =>
     make("details", {}, make("summary", {}, name(number)), table(header, run.bands), table(keptHeader, run.kept)));
+  bands.push(...data.runs.flatMap((run, number) => (run.variance ? [varianceOf(run, isCompared ? ` of ${letter(number)}` : "")] : [])));
   if (data.gain) {
     const gained = table(["frequency", "ratio", "tokens", "gain, nats"], data.gain);
     bands.unshift(make("details", {}, make("summary", {}, "Numbers of the gain"), gained));

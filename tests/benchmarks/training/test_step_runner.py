@@ -37,13 +37,17 @@ def test_steps_go_through_the_batches_and_tell_the_trainer_their_number(tmp_path
     seen, real = [], runner.trainer.compute_loss
 
     def compute_loss(model, inputs):
-        seen.append((runner.trainer.state.global_step, next(i for i, b in enumerate(runner.batches) if b is inputs)))
+        ids = inputs["example_id"]
+        place = next(i for i, batch in enumerate(runner.batches) if torch.equal(batch["example_id"], ids))
+        seen.append((runner.trainer.state.global_step, place))
+        assert "draws" in inputs and runner.trainer._counts is not None  # as a training gives it
         return real(model, inputs)
 
     monkeypatch.setattr(runner.trainer, "compute_loss", compute_loss)
     for number in range(3):
         runner.step(number)
     assert seen == [(0, 0), (1, 1), (2, 0)]
+    assert all("draws" not in batch for batch in runner.batches)
 
 
 def test_steps_of_a_pool_follow_one_another(tmp_path, preset, rows):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
-from lift.analysis import write_report
+from lift.analysis import AnalysisTable, VarianceRecord, write_report
 from lift.analysis.page import page_data
 from lift.analysis.summary import gain, summarise
+from lift.analysis.variance_figure import HEADER
 from lift.tasks import sudoku
+from tests.lift.support.gradient_variance import record_of
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +57,24 @@ def test_figures_lie_beside_the_page(comparison):
     kinds = ("confidence", "gold_probability", "frequency", "kept", "calibration")
     stems = ["gain", "gain_frequency", *(f"{kind}_{run}" for kind in kinds for run in "AB")]
     assert names == {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "svg")}
+
+
+def test_the_variance_of_a_table_is_shown_where_it_is_of_its_weights(browser, table, tmp_path):
+    shutil.copytree(table.folder, tmp_path, dirs_exist_ok=True)
+    table = AnalysisTable(tmp_path)
+    of_table = {name: table.settings[name] for name in ("weights", "data")}
+    record = record_of()
+    VarianceRecord({**record.settings, **of_table, "block_size": 4}, record.methods).write(tmp_path)
+    page = browser.new_page()
+    page.goto(write_report([table], tmp_path).as_uri())
+    page.get_by_text("Variance of the gradient").last.click()
+    text = page.inner_text("#numbers")
+    assert all(name in text for name in HEADER) and "4 masks" not in text
+    assert "4,840 trained parameters: 4 rows, 2 times of each, 2 masks at each time, in blocks of 4 tokens." in text
+    assert page.locator("img[alt^='Variance of the gradient']").count() == 1
+    page.close()
+    VarianceRecord({**record.settings, **of_table, "weights": "others"}, record.methods).write(tmp_path)
+    assert page_data([summarise(table)])["runs"][0]["variance"] is None
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

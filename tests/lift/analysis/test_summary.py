@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from lift.analysis.bands import band_of
 from lift.analysis.selection import select
 from lift.analysis.summary import NUM_EXAMPLES, gain, summarise
 from lift.errors import LiftError
+from lift.learnability.bands import band_of
 
 
 @pytest.fixture(scope="module")

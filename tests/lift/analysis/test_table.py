@@ -23,7 +23,7 @@ def test_rows_and_texts_come_back(table, rows):
     assert table.texts() == {int(token): tokenizer.decode([token]) for token in used}
 
 
-@pytest.mark.parametrize("text", [None, "", "[]", '{"format": 2}'])
+@pytest.mark.parametrize("text", [None, "", "[]", '{"format": 1}'])
 def test_a_folder_without_a_table_says_so(tmp_path, text):
     if text is not None:
         (tmp_path / "analysis.json").write_text(text)

@@ -38,6 +38,15 @@ def test_a_task_brings_its_own_flags(words):
         ([*GIVEN, "--task", "sudoku", "--rows", "all"], "must be one of train, eval"),
         (["--output_dir", "out", "--compare", "one"], "compare must be two folders of lift analyze, got 1"),
         ([*GIVEN, "--tsk", "sudoku"], "did you mean '--task'"),
+        ([*GIVEN, "--task", "sudoku", "--variance", "sft,lft"], "variance must be one of sft, lift2, .*, got 'lft'"),
+        ([*GIVEN, "--task", "sudoku", "--variance", ","], "variance must be one of sft, .*, got ''"),
+        ([*GIVEN, "--task", "sudoku", "--variance", "sft", "--variance_rows", "9"], "must be an even number"),
+        ([*GIVEN, "--task", "sudoku", "--variance", "sft", "--variance_masks", "1"], "masks must be at least 2, got 1"),
+        ([*GIVEN, "--task", "sudoku", "--variance", "sft", "--one_forward"], "one_forward belongs to the methods that"),
+        ([*GIVEN, "--task", "sudoku", "--block-size", "4"], "block_size belongs to variance: pass --variance METHODS"),
+        ([*GIVEN, "--task", "sudoku", "--variance", "sft,puma"], "method='puma' masks a row by what earlier steps have"),
+        ([*GIVEN, "--task", "sudoku", "--variance", "ppots"], "set time_density to a file of lift measure-t"),
+        (["--output_dir", "out", "--compare", "a", "b", "--variance", "sft"], "measures nothing: leave variance out"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_one_sentence(words, sentence):

@@ -20,6 +20,7 @@ from lift.models.lora import (
     check_resumable,
     is_adapter,
     load_adapter,
+    unfreeze_adapter,
 )
 from tests.lift.support.llada_layout import llada_layout
 from tests.lift.support.tiny import tiny_model
@@ -128,3 +129,19 @@ def test_an_adapter_of_another_shape_is_refused(tmp_path, base, changed, sentenc
     check_resumable(model, write_config(tmp_path / "same", json.dumps(same)))
     with pytest.raises(LiftError, match=sentence):
         check_resumable(model, write_config(tmp_path / "other", json.dumps(same | changed)))
+
+
+def test_an_adapter_that_was_loaded_can_be_trained_again(base, tmp_path):
+    trained = with_adapter(base, lora_modules_to_save=["head.dense"])
+    expected = [name for name, parameter in trained.named_parameters() if parameter.requires_grad]
+    trained.save_pretrained(tmp_path / "adapter")
+    loaded = load_adapter(AutoModelForMaskedLM.from_pretrained(base), tmp_path / "adapter")
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+    unfreeze_adapter(loaded)
+    assert [name for name, parameter in loaded.named_parameters() if parameter.requires_grad] == expected
+
+
+def test_a_model_without_an_adapter_stays_as_it_is():
+    model = tiny_model().requires_grad_(False)
+    unfreeze_adapter(model)
+    assert not any(parameter.requires_grad for parameter in model.parameters())

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lift.analysis.bands import BANDS, STEPS, band_of
+from lift.learnability.bands import BANDS, STEPS, band_of
 
 
 def test_bands_are_tenfold_steps_of_the_share():
