@@ -41,4 +41,6 @@ def test_methods_with_flags_and_the_costs_are_those_of_the_page(planned):
         planned(f"--methods {methods} mine.yaml --output_dir out")
     plan = planned("--methods sft,lift3,hard,lift2,gift mine.yaml --output_dir out")
     assert set(plan.equal_compute.values()) == {"sft x1.22", "sft x1.33"}
-    assert "`sft x1.22`, beside hard, lift2 and gift `sft x1.33`" in " ".join(GUIDE.split())
+    assert "`lift3` is compared with `sft x1.22` too, `lift2`, `hard` and `gift` with `sft x1.33`" in " ".join(
+        GUIDE.split()
+    )

@@ -73,7 +73,7 @@ def parse(arguments: Sequence[str]) -> Parsed:
 _DESCRIPTION = (
     "See what a model knows of the masked tokens of some rows, by mask ratio and token frequency: a Parquet table of "
     "every masked token, figures, and analysis.html; with --variance, how noisy its gradients are too. The rows are "
-    "those that lift train has by the same flags, or by a run's config.yaml, of which beside them only what --variance "
-    "needs is read. A killed run goes on where it was, on any number of processes: "
+    "those that lift train has by the same flags, or by a run's config.yaml, of which only what says which rows, and "
+    "what --variance needs, is read. A killed run goes on where it was, on any number of processes: "
     "accelerate launch --num_processes 2 -m lift.cli analyze ..."
 )

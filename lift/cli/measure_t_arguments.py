@@ -64,6 +64,6 @@ def parse(arguments: Sequence[str]) -> Parsed:
 _DESCRIPTION = (
     "Measure at which diffusion times a model's loss on some rows is large or varies, and write the density that times "
     "are best drawn by: lift train --method ppots --time_density FILE. Nothing is trained. The rows are those that "
-    "lift train has by the same flags, or by a run's config.yaml, of which else only attention, block_size, "
-    "time_epsilon, time_range and exclude_mask_token are read."
+    "lift train has by the same flags, or by a run's config.yaml, of which only what says which rows, and attention, "
+    "block_size, time_epsilon, time_range and exclude_mask_token, is read."
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from lift.cli.parser import SentenceParser
@@ -13,8 +14,8 @@ def run(arguments: Sequence[str]) -> None:
     parser = SentenceParser(prog="lift presets", description="List the presets of lift train.")
     parser.parse_args(arguments)
     for name, summary in preset_summaries().items():
-        print(f"{name:<18}{summary}")
+        print(textwrap.fill(summary, 80, initial_indent=f"{name:<18}", subsequent_indent=" " * 18))
     print(
-        "\nlift train --preset NAME --output_dir FOLDER runs one; any flag beside it changes it. Those for your rows "
-        "need --train_data FILE, those for your model --model_name_or_path NAME."
+        "\nlift train --preset NAME --output_dir FOLDER runs one; flags change it.\nThose for your rows need "
+        "--train_data FILE, those for your model\n--model_name_or_path NAME."
     )

@@ -22,8 +22,9 @@ def with_objective(own: type[MeasuredArguments]) -> type[MeasuredArguments]:
     hints, fields = get_type_hints(LiftOptions), []
     for field in dataclasses.fields(LiftOptions):
         if field.name in OBJECTIVE:
-            help = f"With variance: {field.metadata['help'][0].lower()}{field.metadata['help'][1:]}"
-            metadata = {**field.metadata, "help": help}
+            first, _, rest = field.metadata["help"].partition(" ")
+            first = first if first[:2].isupper() else first.lower()  # a name such as GIFT stays as it is
+            metadata = {**field.metadata, "help": f"With variance: {first} {rest}"}
             fields.append((field.name, hints[field.name], dataclasses.field(default=field.default, metadata=metadata)))
     return dataclasses.make_dataclass(own.__name__, fields, bases=(own,))
 

@@ -86,7 +86,7 @@ METHODS: dict[str, Method] = {
         "every token that is masked, and certainty where the model is right", "confidence", adds_entropy=True
     ),
     "puma": Method(
-        "rows that stay for several steps, in which the tokens that the model is surest of are put back", "puma",
+        "rows kept for several steps; what the model is sure of is filled in", "puma",
         own_denominator=True, own_weights=True, reads_row=True, keeps_pool=True,
     ),
     "margin": Method(

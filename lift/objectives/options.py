@@ -102,8 +102,9 @@ class LiftOptions(NoiseOptions, DensityOptions, BlockOptions):
     )
     loss_normalizer: Normalizer = option(
         "token",
-        "What the loss of a step is divided by: its tokens, its rows' own, its rows, or micro-batch by micro-batch the "
-        "tokens that may be masked, or those that are trained.",
+        "What the loss of a step is divided by: the tokens that may be masked; each row's own such tokens, then the "
+        "rows (sequence); the rows (batch); or, micro-batch by micro-batch, the tokens that may be masked, or that are "
+        "trained.",
         published="micro_batch",
     )
     loss_denominator: float | None = option(

@@ -51,7 +51,9 @@ class SamplingConfig:
     eos: Literal["keep", "suppress", "last"] = option(
         "keep", "Short form: put stop_ids among suppress_ids or suppress_score_ids."
     )
-    attention: Literal["full", "block_causal"] = option("full", "What a position sees: all, or no later block.")
+    attention: Literal["full", "block_causal"] = option(
+        "full", "What a position sees: all, or no later block, as by default in a model trained in blocks."
+    )
     cache: Literal["prefix", "dual"] | None = option(
         None, "Keys and values kept within a block: those before it, or all others (approximate with full attention); "
         "with block_causal attention 'prefix' keeps finished blocks, exactly, and a model trained in blocks has it by "
@@ -86,7 +88,10 @@ class SamplingConfig:
     factor_rule: Literal["prefix", "prefix_or_last", "count"] = option(
         "prefix", "Commit up to the first that fails; also the last one of all; or as many as pass."
     )
-    block_origin: Literal["answer", "start"] = option("answer", "Where blocks are counted from.")
+    block_origin: Literal["answer", "start"] = option(
+        "answer",
+        "Where blocks are counted from: the answer's first token, or the row's, as in most models trained in blocks.",
+    )
     stop_at: Literal["token", "block", "batch"] = option(
         "token", "Look for stop ids after each step, after each block, or after each block in all rows."
     )

@@ -8,7 +8,10 @@ from typing import Any
 from lift.cli.parser import SentenceParser
 from lift.errors import LiftError
 
-_USAGE = "lift compare --methods METHOD,METHOD,... [--seeds N] [CONFIG.yaml] [--preset NAME] [--flag value ...]"
+_USAGE = (
+    "lift compare --methods METHOD,METHOD,... [--seeds N]\n"
+    "                    [CONFIG.yaml] [--preset NAME] [--flag value ...]"
+)
 _ABOUT = (
     "Train by each method with each seed, one run after another, and compare what became of them with the first "
     "method: at equal steps, and at equal compute, for which the first method also gets the steps that another's cost "

@@ -83,11 +83,13 @@ def test_what_cannot_be_compared_is_one_sentence(tmp_path, capsys):
         assert sentence in capsys.readouterr().err
 
 
-def test_the_help_shows_both_comparisons(capsys):
+def test_the_help_shows_both_comparisons(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     assert main(["compare", "--help"]) == 0
     shown = capsys.readouterr().out
     for words in ("RUN", "--plot FILE", "--methods METHOD,...", "--start_steps N", "--steps_only"):
         assert words in shown
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_methods_are_compared_where_they_are_named(monkeypatch):

@@ -8,11 +8,12 @@ from lift.recipes import preset_summaries
 
 def test_each_preset_has_a_line(capsys):
     assert main(["presets"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(maxsplit=1) for line in lines[: len(preset_summaries())]] == [
+    shown = capsys.readouterr().out
+    entries, _, last = shown.replace("\n" + " " * 18, " ").partition("\n\n")
+    assert [line.split(maxsplit=1) for line in entries.splitlines()] == [
         list(entry) for entry in preset_summaries().items()
     ]
-    assert lines[-1].startswith("lift train --preset NAME")
+    assert last.startswith("lift train --preset NAME") and max(map(len, shown.splitlines())) <= 80
 
 
 def test_it_takes_no_arguments(capsys):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from lift.cli.analyze_arguments import parse
-from lift.cli.variance_arguments import objective_of
+import dataclasses
+
+from lift.cli.analyze_arguments import AnalyzeArguments, parse
+from lift.cli.variance_arguments import objective_of, with_objective
 from lift.objectives.time_density_file import DensityPoints, write_time_density
 
 GIVEN = ["--model", "m", "--output_dir", "out"]
@@ -17,6 +19,12 @@ def test_variance_takes_methods_and_how_a_training_forms_its_gradient(tmp_path):
     objective = objective_of(parsed.own, "lift3")
     assert (objective["attention"], objective["block_size"], objective["min_rho"]) == ("block", 4, 0.2)
     assert parse([str(path), *GIVEN]).own.variance is None  # a file's options wait for one that asks for them
+
+
+def test_the_help_spells_names_as_they_are():
+    helps = {field.name: field.metadata["help"] for field in dataclasses.fields(with_objective(AnalyzeArguments))}
+    assert helps["cart_p"].startswith("With variance: CART's decay")
+    assert helps["min_rho"].startswith("With variance: lowest over-mask rate")
 
 
 def test_a_density_is_of_the_methods_that_need_one(tmp_path):
