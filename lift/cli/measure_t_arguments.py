@@ -32,6 +32,8 @@ class MeasureArguments(MeasuredArguments):
     time_epsilon: float = option(1e-3, "Lowest diffusion time, as in training.", within="(0, 1)")
     time_range: list[float] | None = option(None, "Lowest and highest diffusion time, as in training.")
     exclude_mask_token: bool = option(False, "Give the mask token no probability, as in training.")
+    block_origin: Literal["start", "answer"] | None = option(None, "As in training; only start is measured.")
+    corruption: Literal["mask", "uniform"] = option("mask", "As in training; only mask is measured.")
 
     def __post_init__(self) -> None:
         check_fields(self, MeasureArguments)
@@ -39,6 +41,9 @@ class MeasureArguments(MeasuredArguments):
             raise LiftError("no output: pass --output FILE.json.")
         if not self.model:
             raise LiftError("no model: pass --model FOLDER_OR_HUB_ID.")
+        for name, value in (("block_origin", "answer"), ("corruption", "uniform")):
+            if getattr(self, name) == value:
+                raise LiftError(f"a training with {name}={value} is not measured: train it without time_density.")
         self.training_options().resolve_options()
 
     def training_options(self) -> LiftOptions:
@@ -55,7 +60,7 @@ def parse(arguments: Sequence[str]) -> Parsed:
     """
     parsed = parse_measured(
         MeasureArguments, arguments, name="measure-t", description=_DESCRIPTION,
-        from_files=FROM_FILES | set(_TRAINED_SO),
+        from_files=FROM_FILES | {*_TRAINED_SO, "block_origin", "corruption"},
     )  # fmt: skip
     parsed.data.check_source()
     return parsed

@@ -78,7 +78,9 @@ def open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) ->
             )
     tokenizer = load_tokenizer(model)
     set_chat_template(tokenizer, data.chat_template, data.template_kwargs())
-    mask_token_id = resolve_mask_token_id(tokenizer, config.mask_token_id, config=load_config(model, tokenizer))
+    mask_token_id = None
+    if config.corruption == "mask":
+        mask_token_id = resolve_mask_token_id(tokenizer, config.mask_token_id, config=load_config(model, tokenizer))
 
     def prepare(dataset: Dataset) -> Dataset:
         return prepare_dataset(

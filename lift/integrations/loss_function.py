@@ -176,7 +176,8 @@ def _check_supported(options: LiftOptions) -> None:
         )
     if METHODS[options.method].own_denominator and options.loss_denominator is None:
         raise LiftError(
-            f"method={options.method} divides by the tokens that it draws, which a compute_loss_func cannot count."
+            f"method={options.method} divides by what it counts itself, which a compute_loss_func cannot: give "
+            "loss_denominator, or take LiftTrainer."
         )
     if METHODS[options.method].adds_entropy:
         raise LiftError(f"method={options.method} adds a mean to the loss, which LiftLoss divides: take LiftTrainer.")

@@ -33,6 +33,8 @@ def test_defaults_and_what_a_training_says(tmp_path):
         ([*GIVEN, "--task", "sudoku", "--num_masks", "1"], "num_masks must be at least 2, got 1"),
         ([*GIVEN, "--task", "sudoku", "--floor", "0"], "floor must be above 0 and at most 1, got 0.0"),
         ([*GIVEN, "--task", "sudoku", "--time_range", "0.8", "0.3"], "time_range must begin with the lowest time"),
+        ([*GIVEN, "--task", "sudoku", "--block_origin", "answer"], "a training with block_origin=answer is not measured"),
+        ([*GIVEN, "--task", "sudoku", "--corruption", "uniform"], "a training with corruption=uniform is not measured"),
         ([*GIVEN, "--task", "sudoku", "--attention", "full", "--block_size", "4"], "block_size belongs to attention=block"),
     ],
 )  # fmt: skip

@@ -66,6 +66,20 @@ def test_a_chosen_template_is_the_tokenizers_own_and_is_sampled_with(tmp_path, m
     assert task.train[0]["input_ids"][: task.train[0]["prompt_length"]] == prompt
 
 
+def test_no_mask_token_is_asked_for_where_none_is_used(tmp_path, model_folder, rows_file):
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        if (path := model_folder / name).exists():
+            path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "mask_token"}))
+    model, data = (
+        ModelArguments(model_name_or_path=str(model_folder)),
+        DataArguments(train_data=str(rows_file), **COLUMNS),
+    )
+    config = tiny_config(tmp_path / "out", max_length=40)
+    with pytest.raises(LiftError, match="mask token"):
+        open_rows(data, model, config)
+    assert len(open_rows(data, model, dataclasses.replace(config, corruption="uniform")).train) == 6
+
+
 def test_a_single_row_cannot_be_split(tmp_path, model_folder, rows_file):
     data = DataArguments(train_data=str(rows_file), max_train_rows=1, **COLUMNS)
     with pytest.raises(LiftError, match="has 1 rows, too few to hold any out: pass --eval_data"):

@@ -105,7 +105,7 @@ def test_lift_loss_needs_no_mask_token(tmp_path):
     [
         ({"block_size": 4, "attention": "full"}, "block_size belongs to attention=block"),
         ({"attention": "block"}, "nothing tells the size of a block of DreamModel: set block_size"),
-        ({**IN_BLOCKS, "method": "blockwise"}, "takes whole rows|divides by the tokens that it draws"),
+        ({**IN_BLOCKS, "method": "blockwise"}, "takes whole rows|divides by what it counts itself"),
         ({"time_scope": "document"}, "time_scope=document belongs to attention=block"),
     ],
 )

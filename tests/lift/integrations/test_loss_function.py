@@ -185,7 +185,7 @@ def test_noise_moves_on_from_step_to_step_but_not_that_of_evaluations(tmp_path):
         ({"exclude_mask_token": True}, "exclude_mask_token must be False, got True"),
         ({"method": "mirror"}, "LiftLoss counts each token once, and method=mirror has two views"),
         ({"method": "confidence"}, "method=confidence adds a mean to the loss"),
-        ({"method": "gift"}, "method=gift divides by the tokens that it draws"),
+        ({"method": "gift"}, "method=gift divides by what it counts itself"),
         ({"method": "puma", "loss_denominator": 1.0}, "method=puma keeps rows from step to step"),
         ({"method": "no"}, "method must be one of"),
     ],
