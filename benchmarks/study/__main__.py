@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.harness.json_record import RESULTS, append_line
-from benchmarks.study.plan import FULL, QUICK, Job, Plan
+from benchmarks.study.domains import DOMAINS, add_domain_flag
+from benchmarks.study.plan import Job, Plan
 from benchmarks.study.report import write_report
 from benchmarks.study.results import Line, open_session, results_path
 from benchmarks.study.starts import start_path
@@ -25,8 +26,10 @@ from lift.errors import LiftError
 def main(arguments: list[str] | None = None) -> None:
     """Run the command."""
     options = _parser().parse_args(arguments)
-    plan, name = (QUICK, "study-quick") if options.quick else (FULL, "study")
-    folder: Path = options.output or RESULTS / name
+    domain = DOMAINS[options.domain]
+    domain.check()
+    plan = domain.plan(quick=options.quick)
+    folder: Path = options.output or RESULTS / (domain.folder + ("-quick" if options.quick else ""))
     logging.basicConfig(format="%(message)s")
     command = " ".join(["python -m benchmarks.study", *(sys.argv[1:] if arguments is None else arguments)])
     done = open_session(folder, plan, command)
@@ -34,11 +37,11 @@ def main(arguments: list[str] | None = None) -> None:
         for jobs in ([Job("base")], [*plan.starts()], [*plan.runs()]):  # each stage needs the one before
             waiting = [job for job in jobs if not _is_done(job, done, folder, plan)]
             began = time.monotonic()
-            for number, line in enumerate(performed(pool, waiting, folder, plan), start=1):
+            for number, line in enumerate(performed(pool, waiting, folder, plan, domain.makers), start=1):
                 _keep(line, done, folder)
                 left = (time.monotonic() - began) / number * (len(waiting) - number)
                 print(f"[{number}/{len(waiting)}, {left / 60:.0f} min left] {_shown(line)}", flush=True)
-    print(f"wrote {write_report(folder, plan)}")
+    print(f"wrote {write_report(folder, domain, plan)}")
 
 
 def _is_done(job: Job, done: Mapping[Job, Line], folder: Path, plan: Plan) -> bool:
@@ -62,8 +65,8 @@ def _keep(line: Line, done: Mapping[Job, Line], folder: Path) -> None:
 def _shown(line: Line) -> str:
     job, found = line["job"], line["found"]
     words = [job["kind"], job["setting"], f"start {job['start']}, seed {job['seed']}", job["method"]]
-    if "answers" in found:
-        words.append(f"{found['answers']:.1%} answers")
+    for primary in {domain.outcomes[0] for domain in DOMAINS.values()} & found.keys():
+        words.append(f"{found[primary]:.1%} {primary}")
     return ", ".join(word for word in words if word) + f", {line['seconds']['all']:.0f} s"
 
 
@@ -71,11 +74,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.study", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="one task, two methods, tiny sizes: does everything run?")
+    add_domain_flag(parser)
+    parser.add_argument(
+        "--quick", action="store_true", help="one setting, two methods, tiny sizes: does everything run?"
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes, of one thread each (default: 2)")
     parser.add_argument("--output", type=Path, help="folder of the results (default: in benchmarks/results)")
     return parser
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except LiftError as error:
+        sys.exit(f"error: {error}")

@@ -35,7 +35,16 @@ OUTCOMES = {
     "responses": Outcome("whole responses"),
     "nll": Outcome("NLL", scale=1.0, margin=0.003, digits=4, more_is_better=False),
     "kept": Outcome("kept"),
+    "residues": Outcome("residues, one a step", margin=1.0),
+    "residues@16": Outcome("residues, 16 steps", margin=1.0),
+    "residues@4": Outcome("residues, 4 steps", margin=1.0),
+    "loops": Outcome("loop residues, one a step", margin=1.0),
+    "nearest": Outcome("residues of the nearest gene, one a step", margin=1.0),
+    "nearest@4": Outcome("residues of the nearest gene, 4 steps", margin=1.0),
+    "kept residues": Outcome("kept, human residues", margin=1.0),
+    "kept NLL": Outcome("kept, human NLL", scale=1.0, margin=0.003, digits=4, more_is_better=False),
 }
+"""Of all domains."""
 
 
 @dataclass(frozen=True)

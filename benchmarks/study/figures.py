@@ -1,4 +1,4 @@
-"""Figures: paired differences with intervals, answers against decoding steps, likelihood against answers."""
+"""Figures: paired differences with intervals, the primary against decoding steps, likelihood against the primary."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.study.comparisons import Comparison, Runs, compare, values_of
+from benchmarks.study.domain import Domain
 from benchmarks.study.plan import Plan
 from benchmarks.study.tables import REFERENCE
-from benchmarks.study.tasks import TASKS
 from lift.report.figure import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, dress_axes, new_figure, write_figure
 
 if TYPE_CHECKING:
@@ -24,19 +24,20 @@ _STYLES = {
 }  # fmt: skip
 
 
-def write_figures(runs: Runs, plan: Plan, folder: Path) -> list[Path]:
+def write_figures(runs: Runs, domain: Domain, plan: Plan, folder: Path) -> list[Path]:
     """Write the figures as PNG, a panel for each setting, and return their paths."""
+    primary = domain.outcomes[0]
     drawings = {
         "differences": _differences,
-        "answers-by-steps": _answers_by_steps,
-        "nll-against-answers": _nll_and_answers,
+        f"{primary}-by-steps": _by_steps,
+        f"nll-against-{primary}": _against_nll,
     }
     paths = []
     for name, draw in drawings.items():
         figure = new_figure(height=3.3 * ((len(plan.settings) + 1) // 2))
         panels = figure.subplots((len(plan.settings) + 1) // 2, min(2, len(plan.settings)), squeeze=False).flat
         for axes, setting in zip(panels, plan.settings, strict=False):
-            draw(axes, runs, setting, plan)
+            draw(axes, runs, setting, domain, plan)
             dress_axes(axes, setting, has_legend=False, grid_axis="x" if name == "differences" else "y")
         if name != "differences":
             by_name = dict(zip(*reversed(figure.axes[0].get_legend_handles_labels()), strict=True))
@@ -48,10 +49,11 @@ def write_figures(runs: Runs, plan: Plan, folder: Path) -> list[Path]:
     return paths
 
 
-def _differences(axes: Axes, runs: Runs, setting: str, plan: Plan) -> None:
+def _differences(axes: Axes, runs: Runs, setting: str, domain: Domain, plan: Plan) -> None:
+    primary = domain.outcomes[0]
     methods = [method for method in plan.methods if method != REFERENCE]
     for line, method in enumerate(methods):
-        found = compare(runs, Comparison(setting, "answers", method, REFERENCE))
+        found = compare(runs, Comparison(setting, primary, method, REFERENCE))
         if found is None:
             continue
         colour, marker = _STYLES[method]
@@ -62,24 +64,26 @@ def _differences(axes: Axes, runs: Runs, setting: str, plan: Plan) -> None:
         axes.plot(mean, line, marker, color=colour)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(methods)), methods)
-    axes.set(ylim=(len(methods) - 0.5, -0.5), xlabel="answers less SFT of equal steps, points")
+    axes.set(ylim=(len(methods) - 0.5, -0.5), xlabel=f"{primary} less SFT of equal steps, points")
 
 
-def _answers_by_steps(axes: Axes, runs: Runs, setting: str, plan: Plan) -> None:
-    steps = [4, 8, TASKS[plan.settings[setting].task].response_length]
-    for method, means in _means(runs, setting, plan.methods, ("answers@4", "answers@8", "answers")):
+def _by_steps(axes: Axes, runs: Runs, setting: str, domain: Domain, plan: Plan) -> None:
+    by_steps = domain.decoding_steps(plan.settings[setting])
+    steps = [*by_steps.values()]
+    for method, means in _means(runs, setting, plan.methods, tuple(by_steps)):
         colour, marker = _STYLES[method]
         axes.plot(steps, means, color=colour, marker=marker, linewidth=1.2, label=method)
-    axes.set(xscale="log", xlabel="decoding steps", ylabel="answers, %")
+    axes.set(xscale="log", xlabel="decoding steps", ylabel=f"{domain.outcomes[0]}, %")
     axes.set_xticks(steps, [str(count) for count in steps])
     axes.minorticks_off()
 
 
-def _nll_and_answers(axes: Axes, runs: Runs, setting: str, plan: Plan) -> None:
-    for method, (nll, answers) in _means(runs, setting, plan.methods, ("nll", "answers")):
+def _against_nll(axes: Axes, runs: Runs, setting: str, domain: Domain, plan: Plan) -> None:
+    primary = domain.outcomes[0]
+    for method, (nll, share) in _means(runs, setting, plan.methods, ("nll", primary)):
         colour, marker = _STYLES[method]
-        axes.plot(nll, answers, color=colour, marker=marker, linestyle="none", label=method)
-    axes.set(xlabel="NLL of masked tokens, nats", ylabel="answers, %")
+        axes.plot(nll, share, color=colour, marker=marker, linestyle="none", label=method)
+    axes.set(xlabel="NLL of masked tokens, nats", ylabel=f"{primary}, %")
     axes.locator_params(axis="x", nbins=5)
 
 

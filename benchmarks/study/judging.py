@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
-from benchmarks.study.model import MAX_LENGTH
-from benchmarks.study.tasks import Row, build_tokenizer
+from benchmarks.study.tasks import Row
 from lift import generate, prepare_dataset
 from lift_kernels import corrupt_tokens
 
@@ -23,12 +23,13 @@ class RowsToJudge:
 
     Args:
         rows: whose prompts have one length, and whose responses have one.
+        tokenizer: whose `model_max_length` no row exceeds.
     """
 
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self._tokenizer = build_tokenizer()
+    def __init__(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerFast) -> None:
+        self._mask_token_id = tokenizer.mask_token_id
         data = prepare_dataset(
-            [row._asdict() for row in rows], self._tokenizer, max_length=MAX_LENGTH, show_progress=False
+            [row._asdict() for row in rows], tokenizer, max_length=tokenizer.model_max_length, show_progress=False
         )
         (self._prompt_length,) = set(data["prompt_length"])
         self._ids = torch.tensor(data["input_ids"][:])
@@ -38,16 +39,24 @@ class RowsToJudge:
 
         Returns: the shares, in [0, 1], of right answers, the word before the end token, and of whole responses.
         """
-        expected = self._ids[:, self._prompt_length :]
-        written = [
-            generate(
-                model, prompts, gen_length=expected.shape[1], steps=steps,
-                mask_token_id=self._tokenizer.mask_token_id,
-            )
-            for prompts in self._ids[:, : self._prompt_length].split(_BATCH)
-        ]  # fmt: skip
-        is_right = torch.cat(written)[:, self._prompt_length :] == expected
+        is_right = self.write(model, steps) == self.expected
         return {"answers": _share(is_right[:, -2]), "responses": _share(is_right.all(1))}
+
+    @property
+    def expected(self) -> Tensor:
+        """(rows, response length) ids of the responses, their end tokens included."""
+        return self._ids[:, self._prompt_length :]
+
+    def write(self, model: Any, steps: int | None = None) -> Tensor:
+        """Let `model` write the responses in `steps` forwards (None: one token each).
+
+        Returns: (rows, response length) ids, as `expected` has them.
+        """
+        written = [
+            generate(model, prompts, gen_length=self.expected.shape[1], steps=steps, mask_token_id=self._mask_token_id)
+            for prompts in self._ids[:, : self._prompt_length].split(_BATCH)
+        ]
+        return torch.cat(written)[:, self._prompt_length :]
 
     @torch.no_grad()
     def nll(self, model: Any) -> list[float]:
@@ -59,7 +68,7 @@ class RowsToJudge:
         found = []
         for rate in MASK_RATES:
             masked = corrupt_tokens(
-                self._ids, torch.full((len(self._ids),), rate), mask_token_id=self._tokenizer.mask_token_id,
+                self._ids, torch.full((len(self._ids),), rate), mask_token_id=self._mask_token_id,
                 seed=_MASK_SEED, maskable=is_response,
             )  # fmt: skip
             labels = self._ids.where(masked.is_masked, -100)

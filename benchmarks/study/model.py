@@ -1,23 +1,17 @@
-"""The small model of the study, new or from a file, and its training by `LiftTrainer`."""
+"""The small model of the study, new or from a file."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
-from transformers import AutoConfig, AutoModelForMaskedLM, PreTrainedModel, PrinterCallback
+from transformers import AutoConfig, AutoModelForMaskedLM, PreTrainedModel
 
-from benchmarks.study.tasks import Row, build_tokenizer
-from lift import LiftConfig, LiftTrainer, prepare_dataset
+from benchmarks.study.tasks import MAX_LENGTH, build_tokenizer
 from lift.atomic_write import atomic_write
 
 LAYERS, WIDTH = 4, 64
-MAX_LENGTH = 64
-"""No row is longer."""
 
 
 def new_model(seed: int) -> PreTrainedModel:
@@ -49,31 +43,3 @@ def save_model(model: PreTrainedModel, path: Path) -> None:
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with atomic_write(path) as file:
         file.write(save(state))
-
-
-def train(
-    model: PreTrainedModel, rows: Sequence[Row], *, steps: int, seed: int, trainer: type[LiftTrainer] = LiftTrainer,
-    **options: Any,
-) -> None:  # fmt: skip
-    """Train `model` in place: AdamW without weight decay, gradients clipped at 1, a warm-up of a tenth.
-
-    Args:
-        model: patched by this, and trained in float32.
-        rows: to train on.
-        steps: of the optimiser, with 32 rows each.
-        seed: of the order of rows, times and masks.
-        trainer: the trainer's class.
-        options: other fields of `LiftConfig`, such as method and learning_rate.
-    """
-    tokenizer = build_tokenizer()
-    data = prepare_dataset([row._asdict() for row in rows], tokenizer, max_length=MAX_LENGTH, show_progress=False)
-    with tempfile.TemporaryDirectory() as folder:
-        settings: dict[str, Any] = {
-            "output_dir": folder, "max_steps": steps, "seed": seed, "per_device_train_batch_size": 32, "use_cpu": True,
-            "weight_decay": 0.0, "max_grad_norm": 1.0, "warmup_steps": steps // 10, "max_length": MAX_LENGTH,
-            "save_strategy": "no", "logging_strategy": "no", "logging_first_step": False, "report_to": "none",
-            "disable_tqdm": True,
-        }  # fmt: skip
-        runner = trainer(model, LiftConfig(**settings | options), train_dataset=data, processing_class=tokenizer)
-        runner.remove_callback(PrinterCallback)
-        runner.train()

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 from typing import Any
 
 from benchmarks.study.comparisons import runs_of
+from benchmarks.study.domain import Domain
+from benchmarks.study.domains import DOMAINS, add_domain_flag
 from benchmarks.study.figures import write_figures
-from benchmarks.study.plan import FULL, Plan
+from benchmarks.study.plan import Plan
 from benchmarks.study.results import read_lines
-from benchmarks.study.tables import likelihood_table, methods_table, predictions_table, starts_table
+from benchmarks.study.tables import likelihood_table, methods_table, predictions_table
 from lift.atomic_write import atomic_write
 from lift.errors import LiftError
 
 
-def write_report(folder: Path, plan: Plan) -> Path:
+def write_report(folder: Path, domain: Domain, plan: Plan) -> Path:
     """Write report.md and its figures into the folder of the results; return the report's path.
 
     Raises:
@@ -25,22 +27,26 @@ def write_report(folder: Path, plan: Plan) -> Path:
     runs = runs_of(lines)
     if not runs:
         raise LiftError(f"{folder} holds no run of a study: run python -m benchmarks.study --output {folder}.")
-    figures = write_figures(runs, plan, folder)
+    figures = write_figures(runs, domain, plan, folder)
     methods = [*plan.methods, *plan.beside]
     parts = [
-        "# Where LIFT helps: what was found\n",
+        f"# {domain.title}\n",
         f"{len(runs)} of {len([*plan.runs()])} runs. Points, of losses nats; [95 % t interval]. PROTOCOL.md beside the "
         "code says what the words mean.\n",
         "\n".join(sorted({_session_line(line["session"]) for line in lines if "session" in line})) + "\n",
         "## Predicted and found\n",
-        predictions_table(runs),
+        predictions_table(runs, domain.predictions),
         *(f"![]({path.name})\n" for path in figures),
     ]
     for setting in plan.settings:
-        parts += [f"## {setting}\n", "Means, and below them the differences from `sft` by half-way model.\n"]
-        parts += [methods_table(runs, setting, methods), "NLL of masked tokens in nats, by mask rate:\n"]
+        parts += [f"## {setting}\n", "Means, and below them the differences from `sft` by start.\n"]
+        parts += [
+            methods_table(runs, setting, methods, domain.outcomes),
+            "NLL of masked tokens in nats, by mask rate:\n",
+        ]
         parts.append(likelihood_table(runs, setting, methods))
-    parts += ["## Half-way models\n", starts_table(lines, plan)]
+    heading, table = domain.starts
+    parts += [f"## {heading}\n", table([line for line in lines if "job" in line], plan)]
     path = folder / "report.md"
     with atomic_write(path) as file:
         file.write("\n".join(parts).encode())
@@ -51,5 +57,15 @@ def _session_line(session: dict[str, Any]) -> str:
     return f"- commit {session['commit']}, torch {session['torch']}, {session['processor']}"
 
 
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.study.report", description=__doc__)
+    parser.add_argument("folder", type=Path, help="--output of the study")
+    add_domain_flag(parser)
+    options = parser.parse_args(arguments)
+    domain = DOMAINS[options.domain]
+    print(f"wrote {write_report(options.folder, domain, domain.full)}")
+
+
 if __name__ == "__main__":
-    print(f"wrote {write_report(Path(sys.argv[1]), FULL)}")
+    main()

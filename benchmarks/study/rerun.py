@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 
 from benchmarks.study.comparisons import runs_of
-from benchmarks.study.plan import FULL, QUICK, Plan
+from benchmarks.study.domains import DOMAINS, add_domain_flag
+from benchmarks.study.perform import Makers, perform
+from benchmarks.study.plan import Plan
 from benchmarks.study.results import read_lines
-from benchmarks.study.runs import perform
 from lift.errors import LiftError
 
 
@@ -19,11 +20,12 @@ def main(arguments: list[str] | None = None) -> None:
         LiftError: a run finds something else, or the folder has too few.
     """
     options = _parser().parse_args(arguments)
-    rerun(options.folder, QUICK if options.quick else FULL, options.number)
+    domain = DOMAINS[options.domain]
+    rerun(options.folder, domain.plan(quick=options.quick), domain.makers, options.number)
     print(f"{options.number} runs again: all they found, and their weights, are equal to the bit")
 
 
-def rerun(folder: Path, plan: Plan, number: int) -> None:
+def rerun(folder: Path, plan: Plan, makers: Makers, number: int) -> None:
     """Run the first `number` runs of the results again.
 
     Raises:
@@ -33,7 +35,7 @@ def rerun(folder: Path, plan: Plan, number: int) -> None:
     if len(runs) < number:
         raise LiftError(f"{folder} has {len(runs)} runs, and {number} are to be run again: finish the study first.")
     for job, found in [*runs.items()][:number]:
-        if perform(job, folder, plan)["found"] != found:
+        if perform(job, folder, plan, makers)["found"] != found:
             raise LiftError(f"{job} found something else than its line in {folder} has.")
 
 
@@ -41,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.study.rerun", description=__doc__)
     parser.add_argument("folder", type=Path, help="--output of the study, with its models")
     parser.add_argument("--number", type=int, default=2, help="how many runs (default: 2)")
+    add_domain_flag(parser)
     parser.add_argument("--quick", action="store_true", help="the study was a quick one")
     return parser
 

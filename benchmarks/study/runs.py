@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchmarks.study.judging import RowsToJudge
 from benchmarks.study.methods import BESIDE, METHODS
-from benchmarks.study.model import load_model, train
+from benchmarks.study.model import load_model
 from benchmarks.study.plan import Job, Plan
-from benchmarks.study.starts import base_skill, held_out_rows, make_base, make_halfway, start_path
+from benchmarks.study.starts import base_skill, held_out_rows, start_path
 from benchmarks.study.streams import seed_of, stream
-from benchmarks.study.tasks import TASKS, draw_rows
+from benchmarks.study.tasks import TASKS, build_tokenizer, draw_rows
+from benchmarks.study.training import train
 from lift.evaluation.weights_digest import weights_digest
 
 _FEW_STEPS = (8, 4)
-
-
-def perform(job: Job, folder: Path, plan: Plan) -> dict[str, Any]:
-    """Return the line of a job: all but its seconds follows from job and plan, to the bit, on one kind of machine."""
-    torch.set_num_threads(1)  # another number adds in another order
-    began = time.perf_counter()
-    make = {"base": make_base, "half-way": make_halfway, "run": make_run}[job.kind]
-    found = make(job, folder, plan)
-    seconds = {"all": time.perf_counter() - began} | found.pop("seconds", {})
-    return {"job": asdict(job), "found": found, "seconds": {name: round(value, 2) for name, value in seconds.items()}}
 
 
 def make_run(job: Job, folder: Path, plan: Plan) -> dict[str, Any]:
@@ -37,14 +25,15 @@ def make_run(job: Job, folder: Path, plan: Plan) -> dict[str, Any]:
     test = held_out_rows(job, plan)
     names = (job.setting, job.start, job.seed)  # not the method: all methods see the same rows, times and order
     rows = draw_rows(TASKS[setting.task], plan.train_rows, stream("train", *names), exclude=set(test))
+    tokenizer = build_tokenizer()
     model = load_model(start_path(folder, job, plan))
     began = time.perf_counter()
     train(
-        model, rows, steps=round(setting.steps * method.step_factor), seed=seed_of("noise", *names),
+        model, rows, tokenizer, steps=round(setting.steps * method.step_factor), seed=seed_of("noise", *names),
         learning_rate=setting.learning_rate, lr_scheduler_type="linear", trainer=method.trainer, **method.options,
     )  # fmt: skip
     seconds = time.perf_counter() - began
-    judged, skill = RowsToJudge(test), base_skill(model, plan)
+    judged, skill = RowsToJudge(test, tokenizer), base_skill(model, plan)
     nll = judged.nll(model)
     found: dict[str, Any] = judged.written(model)
     for steps in _FEW_STEPS:

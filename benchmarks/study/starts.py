@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.study.judging import RowsToJudge
-from benchmarks.study.model import load_model, new_model, save_model, train
+from benchmarks.study.model import load_model, new_model, save_model
 from benchmarks.study.plan import Job, Plan
 from benchmarks.study.streams import seed_of, stream
-from benchmarks.study.tasks import BASE_TASKS, TASKS, Row, base_row, draw_rows
+from benchmarks.study.tasks import BASE_TASKS, TASKS, Row, base_row, build_tokenizer, draw_rows
+from benchmarks.study.training import train
 from lift.errors import LiftError
 from lift.evaluation.weights_digest import weights_digest
 
@@ -29,8 +30,9 @@ def held_out_rows(job: Job, plan: Plan) -> list[Row]:
 
 def base_skill(model: Any, plan: Plan) -> dict[str, float]:
     """Return the share of whole responses right in each of the base model's tasks, one token a step."""
+    tokenizer = build_tokenizer()
     return {
-        name: RowsToJudge(draw_rows(task, plan.kept_rows, stream("skill", name))).written(model)["responses"]
+        name: RowsToJudge(draw_rows(task, plan.kept_rows, stream("skill", name)), tokenizer).written(model)["responses"]
         for name, task in BASE_TASKS.items()
     }
 
@@ -45,8 +47,8 @@ def make_base(job: Job, folder: Path, plan: Plan) -> dict[str, Any]:
     rows = [base_row(rng) for _ in range(plan.base_rows)]
     model = new_model(seed_of("new model"))
     train(
-        model, rows, steps=plan.base_steps, seed=seed_of("base"), method="sft", learning_rate=3e-3,
-        lr_scheduler_type="cosine", pad_in_loss=False,
+        model, rows, build_tokenizer(), steps=plan.base_steps, seed=seed_of("base"), method="sft",
+        learning_rate=3e-3, lr_scheduler_type="cosine", pad_in_loss=False,
     )  # fmt: skip
     skill = base_skill(model, plan)
     if min(skill.values()) < plan.base_gate:
@@ -67,17 +69,18 @@ def make_halfway(job: Job, folder: Path, plan: Plan) -> dict[str, Any]:
     rows = draw_rows(
         task, plan.train_rows, stream("half-way", job.setting, job.start), exclude={*test, *calibration}
     )  # fmt: skip
-    model, judged = load_model(start_path(folder, Job("base"), plan)), RowsToJudge(calibration)
+    tokenizer = build_tokenizer()
+    model, judged = load_model(start_path(folder, Job("base"), plan)), RowsToJudge(calibration, tokenizer)
     num_rounds, reached = 0, 0.0
     while num_rounds < plan.max_rounds and reached < plan.halfway_share:
         seed = seed_of("half-way", job.setting, job.start, num_rounds)
         train(
-            model, rows, steps=plan.round_steps, seed=seed, method="sft", learning_rate=1e-3,
+            model, rows, tokenizer, steps=plan.round_steps, seed=seed, method="sft", learning_rate=1e-3,
             lr_scheduler_type="constant_with_warmup",
         )  # fmt: skip
         num_rounds, reached = num_rounds + 1, judged.written(model)["responses"]
     save_model(model, start_path(folder, job, plan))
     return {
-        "rounds": num_rounds, "calibration": reached, **RowsToJudge(test).written(model),
+        "rounds": num_rounds, "calibration": reached, **RowsToJudge(test, tokenizer).written(model),
         "weights": weights_digest(model),
     }  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,24 +11,24 @@ import numpy as np
 from benchmarks.study.comparisons import OUTCOMES, Comparison, Found, Outcome, Runs, compare, values_of
 from benchmarks.study.judging import MASK_RATES
 from benchmarks.study.plan import Plan
-from benchmarks.study.predictions import PREDICTIONS
+from benchmarks.study.predictions import Prediction
 from benchmarks.study.statistics import Difference, holm, sign_flip_p_value
 
 REFERENCE = "sft"
 _ALPHA = 0.05
 
 
-def predictions_table(runs: Runs) -> str:
+def predictions_table(runs: Runs, predictions: Sequence[Prediction]) -> str:
     """Return every prediction beside what was found; the primaries with Holm's correction."""
-    found = [compare(runs, prediction.comparison) for prediction in PREDICTIONS]
+    found = [compare(runs, prediction.comparison) for prediction in predictions]
     p_values = {  # a primary that is not there yet still belongs to the family
         number: 1.0 if result is None else result.by_start.p_value
         for number, result in enumerate(found)
-        if PREDICTIONS[number].is_primary
+        if predictions[number].is_primary
     }
     adjusted = dict(zip(p_values, holm([*p_values.values()]), strict=True))
     rows = []
-    for number, (prediction, result) in enumerate(zip(PREDICTIONS, found, strict=True)):
+    for number, (prediction, result) in enumerate(zip(predictions, found, strict=True)):
         of, outcome = prediction.comparison, OUTCOMES[prediction.comparison.outcome]
         name = f"{of.method} - {of.against}" + (" (**primary**)" if prediction.is_primary else "")
         predicted = prediction.verdict + (f" ({prediction.explored})" if prediction.explored else "")
@@ -42,26 +42,27 @@ def predictions_table(runs: Runs) -> str:
             ]  # fmt: skip
         rows.append(row)
     header = (
-        "setting", "outcome", "comparison", "predicted", "found", "by half-way model", "p (t)", "by run",
+        "setting", "outcome", "comparison", "predicted", "found", "by start", "p (t)", "by run",
         "p (sign-flip)", "runs above 0",
     )  # fmt: skip
     return markdown(header, rows)
 
 
-def methods_table(runs: Runs, setting: str, methods: Iterable[str]) -> str:
-    """Return means of all outcomes, and below each its difference from SFT of equal steps by half-way model."""
+def methods_table(runs: Runs, setting: str, methods: Iterable[str], outcomes: Sequence[str]) -> str:
+    """Return means of `outcomes`, and below each its difference from SFT of equal steps by start."""
     rows = []
     for method in methods:
-        values = {name: [*values_of(runs, setting, method, name).values()] for name in OUTCOMES}
-        if not values["answers"]:
+        values = {name: [*values_of(runs, setting, method, name).values()] for name in outcomes}
+        if not values[outcomes[0]]:
             continue
-        row = [method, str(len(values["answers"]))]
-        for name, outcome in OUTCOMES.items():
+        row = [method, str(len(values[outcomes[0]]))]
+        for name in outcomes:
+            outcome = OUTCOMES[name]
             found = compare(runs, Comparison(setting, name, method, REFERENCE)) if method != REFERENCE else None
             beside = f"<br>{_interval(found.by_start, outcome)}" if found else ""
             row.append(f"{np.mean(values[name]):.{outcome.digits}f}{beside}")
         rows.append(row)
-    return markdown(("method", "runs", *(outcome.name for outcome in OUTCOMES.values())), rows)
+    return markdown(("method", "runs", *(OUTCOMES[name].name for name in outcomes)), rows)
 
 
 def likelihood_table(runs: Runs, setting: str, methods: Iterable[str]) -> str:
@@ -74,7 +75,7 @@ def likelihood_table(runs: Runs, setting: str, methods: Iterable[str]) -> str:
     return markdown(("method", *(f"t = {rate:g}" for rate in MASK_RATES)), rows)
 
 
-def starts_table(lines: Iterable[dict[str, Any]], plan: Plan) -> str:
+def starts_table(lines: Iterable[Mapping[str, Any]], plan: Plan) -> str:
     """Return how far each half-way model was, on the rows that its runs are judged by."""
     rows = [
         [

@@ -11,9 +11,14 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
+from benchmarks.study.tokenizer import word_tokenizer
+
 NUM_NAMES, NUM_SYMBOLS, NUM_STATES = 64, 16, 5
 NAMES = [f"n{number}" for number in range(NUM_NAMES)]
 _FILLERS = "the of is so now we see".split()
+MAX_LENGTH = 64
+"""No row is longer."""
+
 WORDS = [*map(str, range(10)), *"ask from to . sort first then text answer done".split(), *_FILLERS, *NAMES]
 
 # The laws of the automaton and of the text are part of the tasks: they are the same in every run.
@@ -120,15 +125,13 @@ def draw_rows(task: Task, num_rows: int, rng: Generator, *, exclude: Collection[
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """Return a tokenizer of `WORDS`, a pad, a mask and an end token; another word makes it raise."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    tokens = ["[PAD]", "[MASK]", "[EOS]", *WORDS]
-    tokenizer = Tokenizer(models.WordLevel({token: index for index, token in enumerate(tokens)}))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", mask_token="[MASK]", eos_token="[EOS]",
-        model_input_names=["input_ids", "attention_mask"],
-    )  # fmt: skip
+    return word_tokenizer(
+        ["[PAD]", "[MASK]", "[EOS]", *WORDS],
+        max_length=MAX_LENGTH,
+        pad_token="[PAD]",
+        mask_token="[MASK]",
+        eos_token="[EOS]",
+    )
 
 
 def _row(prompt: list[str], trace: list[str], answer: str, asks: bool) -> Row:

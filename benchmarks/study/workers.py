@@ -10,9 +10,9 @@ from contextlib import AbstractContextManager, nullcontext
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
+from benchmarks.study.perform import Makers, perform
 from benchmarks.study.plan import Job, Plan
 from benchmarks.study.results import Line
-from benchmarks.study.runs import perform
 
 
 def worker_pool(num_workers: int) -> AbstractContextManager[Executor | None]:
@@ -22,12 +22,12 @@ def worker_pool(num_workers: int) -> AbstractContextManager[Executor | None]:
     return ProcessPoolExecutor(num_workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
 
 
-def performed(pool: Executor | None, jobs: Sequence[Job], folder: Path, plan: Plan) -> Iterator[Line]:
+def performed(pool: Executor | None, jobs: Sequence[Job], folder: Path, plan: Plan, makers: Makers) -> Iterator[Line]:
     """Yield the lines of jobs as they come. Writing them is left to the caller, so that no two lines mix."""
     if pool is None:
-        yield from (perform(job, folder, plan) for job in jobs)
+        yield from (perform(job, folder, plan, makers) for job in jobs)
         return
-    futures = [pool.submit(perform, job, folder, plan) for job in jobs]
+    futures = [pool.submit(perform, job, folder, plan, makers) for job in jobs]
     try:
         for future in as_completed(futures):
             yield future.result()

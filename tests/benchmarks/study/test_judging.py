@@ -34,14 +34,14 @@ def test_answers_and_whole_responses_are_counted_apart():
         Row("sort n2 n3", "first n2 answer n3"),
     ]
     writer = Writer("first n0 answer n1")
-    assert RowsToJudge(rows).written(writer) == pytest.approx({"answers": 2 / 3, "responses": 1 / 3})
+    assert RowsToJudge(rows, build_tokenizer()).written(writer) == pytest.approx({"answers": 2 / 3, "responses": 1 / 3})
     assert writer.num_forwards == 5  # one token each, the end token included
-    RowsToJudge(rows).written(writer, steps=2)
+    RowsToJudge(rows, build_tokenizer()).written(writer, steps=2)
     assert writer.num_forwards == 7
 
 
 def test_the_loss_is_the_mean_over_masked_tokens_of_the_response():
-    judged = RowsToJudge(draw_rows(TASKS["sort6"], 30, np.random.default_rng(0)))
+    judged = RowsToJudge(draw_rows(TASKS["sort6"], 30, np.random.default_rng(0)), build_tokenizer())
     model = new_model(0).eval()
     apply_lift_kernels(model)
     found = judged.nll(model)

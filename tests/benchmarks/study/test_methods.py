@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from benchmarks.study.methods import BESIDE, METHODS
-from benchmarks.study.model import new_model, train
-from benchmarks.study.tasks import TASKS, draw_rows
+from benchmarks.study.model import new_model
+from benchmarks.study.tasks import TASKS, build_tokenizer, draw_rows
+from benchmarks.study.training import train
 from lift import LiftConfig
 
 
@@ -28,7 +29,7 @@ def test_reversed_draws_the_same_times_and_takes_the_opposite_modes():
                 draws_of.append(prepared)
                 super().log_micro_batch(prepared, outputs)
 
-        train(new_model(0), rows, steps=1, seed=5, trainer=Watched, **method.options)
+        train(new_model(0), rows, build_tokenizer(), steps=1, seed=5, trainer=Watched, **method.options)
     (plain,), (turned,) = seen["lift3"], seen["reversed"]
     assert torch.equal(plain.draws.timestep, turned.draws.timestep) and torch.equal(plain.draws.rho, turned.draws.rho)
     assert plain.draws.order.tolist() == [-mode for mode in turned.draws.order.tolist()]

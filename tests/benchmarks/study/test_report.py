@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.harness.json_record import append_line
+from benchmarks.study.domains import DOMAINS
 from benchmarks.study.plan import FULL
 from benchmarks.study.report import write_report
 from benchmarks.study.results import open_session, results_path
@@ -17,7 +18,7 @@ def test_a_report_has_every_setting_and_its_figures(tmp_path):
     results_path(tmp_path).open("a").close()
     for line in lines[:15] + [line for line in lines[15:] if line["job"]["start"] < 2 and line["job"]["seed"] < 2]:
         append_line(results_path(tmp_path), line)
-    text = write_report(tmp_path, FULL).read_text(encoding="utf-8")
+    text = write_report(tmp_path, DOMAINS["tasks"], FULL).read_text(encoding="utf-8")
     assert all(f"\n## {setting}\n" in text for setting in FULL.settings)
     assert "torch" in text and " of 780 runs" in text
     pictures = [tmp_path / name for name in ("differences.png", "answers-by-steps.png", "nll-against-answers.png")]
@@ -29,4 +30,4 @@ def test_a_report_has_every_setting_and_its_figures(tmp_path):
 
 def test_without_runs_there_is_no_report(tmp_path):
     with pytest.raises(LiftError, match="holds no run"):
-        write_report(tmp_path, FULL)
+        write_report(tmp_path, DOMAINS["tasks"], FULL)

@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.study import runs
+from benchmarks.study.domains import DOMAINS
 from benchmarks.study.methods import BESIDE, METHODS
 from benchmarks.study.model import new_model, save_model
+from benchmarks.study.perform import perform
 from benchmarks.study.plan import FULL, Job
 from benchmarks.study.starts import held_out_rows
 from benchmarks.study.streams import stream
@@ -19,7 +21,7 @@ def trained(tmp_path, monkeypatch):
     seen = {}
 
     class Judge:
-        def __init__(self, rows):
+        def __init__(self, rows, tokenizer):
             seen.setdefault("judged", rows)
 
         def written(self, model, steps=None):
@@ -30,11 +32,11 @@ def trained(tmp_path, monkeypatch):
 
     monkeypatch.setattr(runs, "RowsToJudge", Judge)
     monkeypatch.setattr(runs, "base_skill", lambda *_: {"a": 0.5, "b": 1.0})
-    monkeypatch.setattr(runs, "train", lambda model, rows, **options: seen.update(rows=rows, **options))
+    monkeypatch.setattr(runs, "train", lambda model, rows, tokenizer, **options: seen.update(rows=rows, **options))
 
     def run(method, seed=3):
         seen.clear()
-        line = runs.perform(Job("run", "fsa", 2, seed, method), tmp_path, FULL)
+        line = perform(Job("run", "fsa", 2, seed, method), tmp_path, FULL, DOMAINS["tasks"].makers)
         return line, dict(seen)
 
     return run

@@ -22,12 +22,14 @@ def test_a_base_model_that_has_not_learned_its_tasks_is_not_kept(tmp_path):
 def test_a_half_way_model_is_the_first_that_writes_enough_and_meets_no_row_it_is_judged_by(tmp_path, monkeypatch):
     save_model(new_model(0), tmp_path / "models" / "base.safetensors")
     rounds, shares = [], iter([0.0, 0.09, 0.1, 0.7, 0.7])
-    monkeypatch.setattr(starts, "train", lambda model, rows, **options: rounds.append((set(rows), options["seed"])))
+    monkeypatch.setattr(
+        starts, "train", lambda model, rows, tokenizer, **options: rounds.append((set(rows), options["seed"]))
+    )
     monkeypatch.setattr(starts, "stream", lambda *_: stream("one for all"))
     judged = []
 
     class Judge:
-        def __init__(self, rows):
+        def __init__(self, rows, tokenizer):
             judged.append(set(rows))
 
         def written(self, model):

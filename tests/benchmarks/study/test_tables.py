@@ -14,7 +14,7 @@ def cells(table):
 def test_predicted_and_found_stand_side_by_side_and_the_primaries_are_corrected():
     # A gain as large as the noise between half-way models, so that p values are neither 0 nor 1.
     runs = runs_of(made_lines({("fsa", "lift3"): 0.05, ("fsa", "hard"): 0.05, ("sort6_short", "lift3"): -0.2}))
-    rows = cells(predictions_table(runs))
+    rows = cells(predictions_table(runs, PREDICTIONS))
     assert len(rows) == len(PREDICTIONS) and all(len(row) == 10 for row in rows)
     by_name = {(row[0], row[1], row[2]): row for row in rows}
     against_sft = by_name["fsa", "answers, one token a step", "lift3 - sft"]
@@ -33,7 +33,7 @@ def test_what_the_correction_takes_and_where_runs_disagree_is_said():
             line["found"]["answers"] = 0.4 + (0.01, 0.02, 0.03, 0.05, 0.005)[job["start"]]
         if (job.get("setting"), job["method"]) == ("depth", "hard"):
             line["found"]["answers"] = 0.4 + (0.04, -0.02, 0.03, 0.05, 0.03)[job["start"]]
-    rows = cells(predictions_table(runs_of(lines)))
+    rows = cells(predictions_table(runs_of(lines), PREDICTIONS))
     by_name = {(row[0], row[2]): row[4] for row in rows if row[1] == "answers, one token a step"}
     assert by_name["fsa", "lift3 - sft_x1.22 (**primary**)"] == "better, not after correction"
     assert by_name["depth", "hard - sft"] == "alike, by run better"
@@ -42,16 +42,18 @@ def test_what_the_correction_takes_and_where_runs_disagree_is_said():
 def test_a_study_in_part_leaves_cells_empty():
     runs = runs_of(made_lines({}))
     part = {job: found for job, found in runs.items() if job.setting == "sort6" and job.method in ("sft", "lift3")}
-    rows = cells(predictions_table(part))
+    rows = cells(predictions_table(part, PREDICTIONS))
     assert [row[2] for row in rows if row[4]] == ["lift3 - sft"]
-    assert [row[0] for row in cells(methods_table(part, "sort6", FULL.methods))] == ["sft", "lift3"]
+    assert [row[0] for row in cells(methods_table(part, "sort6", FULL.methods, ["answers", "nll"]))] == ["sft", "lift3"]
 
 
 def test_methods_stand_beside_sft_of_equal_steps():
     rows = {
         row[0]: row
         for row in cells(
-            methods_table(runs_of(made_lines({("fsa", "hard"): 0.1})), "fsa", [*FULL.methods, *FULL.beside])
+            methods_table(
+                runs_of(made_lines({("fsa", "hard"): 0.1})), "fsa", [*FULL.methods, *FULL.beside], ["answers", "nll"]
+            )
         )
     }
     assert rows["sft"][1:3] == ["20", "40.0"]
