@@ -13,7 +13,7 @@ from lift_kernels.ops.linear_sample import SampledTokens, linear_sample
 from lift_kernels.ops.linear_token_stats import TokenStats, linear_token_stats
 from lift_kernels.ops.select_tokens import select_tokens
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "CorruptedTokens",

@@ -23,7 +23,8 @@ from lift_kernels.philox import CORRUPT_STREAM, random_words, uniforms
 
 def losses_by_time(
     model: Any, examples: Sequence[Example], times: Sequence[float], *, num_masks: int, mask_token_id: int, seed: int,
-    batch_size: BatchSize, block_size: int | None = None, advance: Callable[[int], object] = lambda count: None,
+    batch_size: BatchSize, block_size: int | None = None, from_answer: bool = False,
+    advance: Callable[[int], object] = lambda count: None,
 ) -> NDArray[np.float64]:  # fmt: skip
     """Return the loss of SFT of each example by itself, (N, times, masks), in nats per token of its response.
 
@@ -45,6 +46,7 @@ def losses_by_time(
         seed: of the draws.
         batch_size: rows a forward; only rows of one length share one, so that nothing is padded.
         block_size: of a model that is trained in blocks.
+        from_answer: count them anew from each example's first maskable token.
         advance: told how many triples of time, mask and example were done.
     """
     by_length: dict[int, list[int]] = {}
@@ -52,7 +54,8 @@ def losses_by_time(
         by_length.setdefault(len(example.ids), []).append(index)
     found: dict[int, NDArray[np.float64]] = {}
     for length in sorted(by_length, reverse=True):  # the largest first: what does not fit says so at once
-        alike = _Alike([examples[index] for index in by_length[length]], times, num_masks, seed, block_size or length)
+        same = [examples[index] for index in by_length[length]]
+        alike = _Alike(same, times, num_masks, seed, block_size or length, from_answer=from_answer)
         losses = alike.losses(model, mask_token_id, batch_size, advance, in_blocks=block_size is not None)
         found.update(zip(by_length[length], losses, strict=True))
     return np.concatenate([found[index] for index in range(len(examples))])
@@ -62,12 +65,14 @@ class _Alike:
     """Examples of one length, with their masks; E of them, of L tokens."""
 
     def __init__(
-        self, examples: Sequence[Example], times: Sequence[float], num_masks: int, seed: int, size: int
+        self, examples: Sequence[Example], times: Sequence[float], num_masks: int, seed: int, size: int, *,
+        from_answer: bool,
     ) -> None:  # fmt: skip
         self._ids = torch.from_numpy(np.stack([example.ids for example in examples]))
         self._maskable = torch.from_numpy(np.stack([example.maskable for example in examples]))
         self._rates = torch.tensor(times, dtype=torch.float32)
-        self._blocks = Blocks.of_rows(len(examples), self._ids.shape[1], size)
+        origin = self._maskable.int().argmax(1) if from_answer else None
+        self._blocks = Blocks.of_rows(len(examples), self._ids.shape[1], size, origin=origin)
         numbers = torch.tensor([example.number for example in examples])
         words = (
             random_words(step_seed(seed, m), numbers, self._ids.shape[1], CORRUPT_STREAM) for m in range(num_masks)

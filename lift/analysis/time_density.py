@@ -37,7 +37,8 @@ class MeasuredTimes(NamedTuple):
 def measure_times(
     model: Any, dataset: Dataset, *, mask_token_id: int, num_examples: int = 32, num_times: int = 30,
     num_masks: int = 10, smoothing: int = 1, floor: float = 0.1, time_range: Sequence[float] = (1e-3, 1.0),
-    seed: int = 0, batch_size: int | str = "auto", block_size: int | None = None, show_progress: bool = True,
+    seed: int = 0, batch_size: int | str = "auto", block_size: int | None = None, from_answer: bool = False,
+    show_progress: bool = True,
 ) -> MeasuredTimes:  # fmt: skip
     """Mask some rows several times at each of T - 1 times, and fit a density to how large their losses are and vary.
 
@@ -55,6 +56,7 @@ def measure_times(
         seed: of the masks.
         batch_size: rows a forward, or "auto".
         block_size: of a model that is trained in blocks, each of which then counts as a row.
+        from_answer: these are counted anew from a row's first trained token (block_origin=answer).
         show_progress: show a bar.
 
     Raises:
@@ -87,7 +89,7 @@ def measure_times(
     ) as bar:  # fmt: skip
         losses = losses_by_time(
             model, examples, time.tolist(), num_masks=num_masks, mask_token_id=mask_token_id, seed=seed,
-            batch_size=batches, block_size=block_size, advance=bar.update,
+            batch_size=batches, block_size=block_size, from_answer=from_answer, advance=bar.update,
         )  # fmt: skip
     mean, variance = mean_and_variance(losses)
     points, density = density_of_times(u, mean, variance, smoothing=smoothing, floor=floor)

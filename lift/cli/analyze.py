@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 from lift.cli.analyze_arguments import parse
 from lift.cli.measured_arguments import Parsed
 from lift.cli.output_folder import check_writable
+
+logger = logging.getLogger(__name__)
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -33,6 +36,20 @@ def run(arguments: Sequence[str]) -> None:
     print(f"the report: {page}")
 
 
+def warn_of_blocks(model: Any) -> None:
+    """Warn where the table is of whole rows, and the model was trained to see no later block."""
+    from lift.models.saved_record import block_size_of
+    from lift.models.training_record import training_record
+    from lift_kernels.models import family_of, unwrap_model
+
+    family = family_of(unwrap_model(model))
+    if block_size_of(training_record(model)) or (family is not None and family.attention == "block"):
+        logger.warning(
+            "the model writes text in blocks, and the table is of whole rows, in which it sees later tokens too: "
+            "compare it with tables of its own kind alone"
+        )
+
+
 def _measure(parsed: Parsed, command: str) -> tuple[Any, bool]:
     """Make the table, and return it, and whether this is the first process."""
     from accelerate import PartialState
@@ -47,6 +64,8 @@ def _measure(parsed: Parsed, command: str) -> tuple[Any, bool]:
     state = processes()
     measured = open_measured(parsed, command, state.process_index)
     dataset, loaded = measured.dataset, measured.loaded
+    if state.process_index == 0:
+        warn_of_blocks(loaded.model)
     if own.limit is not None:
         dataset = dataset.select(range(min(own.limit, len(dataset))))
     pairs = None if own.variance is None else choose_pairs(len(dataset), own.variance_rows, own.seed)

@@ -71,9 +71,10 @@ def _changed(own: Any) -> dict[str, Any]:
 
 
 def _trainer(own: Any, loaded: LoadedModel, dataset: Dataset, method: str) -> LiftTrainer:
+    mask_token_id = None if own.corruption == "uniform" else loaded.mask_token_id
     with tempfile.TemporaryDirectory(prefix="lift-variance-") as folder:  # the Trainer makes its folder
         config = LiftConfig(
-            output_dir=folder, mask_token_id=loaded.mask_token_id, max_length=own.max_length, seed=own.seed,
+            output_dir=folder, mask_token_id=mask_token_id, max_length=own.max_length, seed=own.seed,
             report_to="none", save_strategy="no", disable_tqdm=True, **objective_of(own, method),
         )  # fmt: skip
         return LiftTrainer(loaded.model, config, train_dataset=dataset, processing_class=loaded.tokenizer)

@@ -60,15 +60,16 @@ def _measure(parsed: Parsed, command: str) -> tuple[MeasuredTimes, dict[str, Any
     settings = {name: getattr(own, name) for name in ("num_times", "num_masks", "smoothing", "floor", "seed")}
     found = measure_times(
         model, measured.dataset, mask_token_id=mask_token_id, num_examples=own.num_examples, time_range=time_range,
-        batch_size=own.batch_size, block_size=options.block_size, **settings,
+        batch_size=own.batch_size, block_size=options.block_size, from_answer=options.block_origin == "answer",
+        **settings,
     )  # fmt: skip
     record = {
         "time_range": time_range,
         "measured": {"time": found.time.tolist(), "mean": found.mean.tolist(), "variance": found.variance.tolist()},
         "settings": settings | {
             "num_examples": min(own.num_examples, len(measured.dataset)), "attention": options.attention,
-            "block_size": options.block_size, "exclude_mask_token": own.exclude_mask_token,
-            "mask_token_id": mask_token_id,
+            "block_size": options.block_size, "block_origin": options.block_origin,
+            "exclude_mask_token": own.exclude_mask_token, "mask_token_id": mask_token_id,
         },
         "num_counted": found.num_units, "weights": weights_digest(model), "data": found.data, **measured.facts,
     }  # fmt: skip

@@ -11,7 +11,7 @@ from lift.errors import LiftError
 from lift.fields import check_fields, option
 from lift.objectives import LiftOptions
 
-_TRAINED_SO = ("attention", "block_size", "time_epsilon", "time_range", "exclude_mask_token")
+_TRAINED_SO = ("attention", "block_size", "block_origin", "time_epsilon", "time_range", "exclude_mask_token")
 """What must be as it will be in the training."""
 
 
@@ -29,10 +29,10 @@ class MeasureArguments(MeasuredArguments):
     )
     attention: Literal["full", "block"] | None = option(None, "As in training; by default the family's.")
     block_size: int | None = option(None, "Tokens of a block, as in training.", within="[1, inf)")
+    block_origin: Literal["start", "answer"] | None = option(None, "Where blocks are counted from, as in training.")
     time_epsilon: float = option(1e-3, "Lowest diffusion time, as in training.", within="(0, 1)")
     time_range: list[float] | None = option(None, "Lowest and highest diffusion time, as in training.")
     exclude_mask_token: bool = option(False, "Give the mask token no probability, as in training.")
-    block_origin: Literal["start", "answer"] | None = option(None, "As in training; only start is measured.")
     corruption: Literal["mask", "uniform"] = option("mask", "As in training; only mask is measured.")
 
     def __post_init__(self) -> None:
@@ -41,9 +41,8 @@ class MeasureArguments(MeasuredArguments):
             raise LiftError("no output: pass --output FILE.json.")
         if not self.model:
             raise LiftError("no model: pass --model FOLDER_OR_HUB_ID.")
-        for name, value in (("block_origin", "answer"), ("corruption", "uniform")):
-            if getattr(self, name) == value:
-                raise LiftError(f"a training with {name}={value} is not measured: train it without time_density.")
+        if self.corruption == "uniform":
+            raise LiftError("a training with corruption=uniform is not measured: train it without time_density.")
         self.training_options().resolve_options()
 
     def training_options(self) -> LiftOptions:
@@ -60,7 +59,7 @@ def parse(arguments: Sequence[str]) -> Parsed:
     """
     parsed = parse_measured(
         MeasureArguments, arguments, name="measure-t", description=_DESCRIPTION,
-        from_files=FROM_FILES | {*_TRAINED_SO, "block_origin", "corruption"},
+        from_files=FROM_FILES | {*_TRAINED_SO, "corruption"},
     )  # fmt: skip
     parsed.data.check_source()
     return parsed
@@ -70,5 +69,5 @@ _DESCRIPTION = (
     "Measure at which diffusion times a model's loss on some rows is large or varies, and write the density that times "
     "are best drawn by: lift train --method ppots --time_density FILE. Nothing is trained. The rows are those that "
     "lift train has by the same flags, or by a run's config.yaml, of which only what says which rows, and attention, "
-    "block_size, time_epsilon, time_range and exclude_mask_token, is read."
+    "block_size, block_origin, time_epsilon, time_range, exclude_mask_token and corruption, is read."
 )

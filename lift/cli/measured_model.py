@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lift.cli.measured_arguments import Parsed
+from lift.errors import LiftError
 
 if TYPE_CHECKING:
     from lift.evaluation.loaded_model import LoadedModel
@@ -34,12 +35,13 @@ def processes() -> Any:
 def open_measured(parsed: Parsed, command: str, process_index: int) -> Measured:
     """Load the model, patched, and the rows.
 
-    Raises: LiftError for rows or a model that cannot be loaded.
+    Raises: LiftError for rows or a model that cannot be loaded, or a model that fills in no masks.
     """
     import transformers
 
     from lift.cli.run_environment import software
     from lift.evaluation.loaded_model import load
+    from lift.sampling.renoised import writes_by_renoising
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
@@ -49,6 +51,11 @@ def open_measured(parsed: Parsed, command: str, process_index: int) -> Measured:
         own.model, tokenizer=task.tokenizer, peft=own.peft, dtype=own.dtype, trust_remote_code=own.trust_remote_code,
         mask_token_id=own.mask_token_id,
     )  # fmt: skip
+    if writes_by_renoising(loaded.model):
+        raise LiftError(
+            f"{own.model} rewrites random tokens and fills in no masks, of which this command asks: choose a model "
+            "that was trained with a mask token."
+        )
     parameter = next(loaded.model.parameters())
     facts = {
         "command": command, "time": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}", "model": own.model,
@@ -70,7 +77,7 @@ def _open_rows(parsed: Parsed, process_index: int) -> Any:
     # What opening rows reads of a run's configuration.
     config: Any = SimpleNamespace(
         seed=own.seed, max_length=own.max_length, mask_token_id=own.mask_token_id, disable_tqdm=False,
-        process_index=process_index,
+        process_index=process_index, corruption="mask",
     )  # fmt: skip
     if parsed.data.task is not None:
         return open_task(parsed.data.task, parsed.task, config)

@@ -150,14 +150,16 @@ class LiftMDLMMixin(LiftTrainer, _KeywordArguments):
         prepared = super().prepare_training_batch(model, inputs, draws, seed, is_evaluation=is_evaluation)
         if METHODS[self.args.method].own_weights:
             return prepared
-        batch = self._weighted(prepared.batch, draws.u, prepared.blocks, draws.importance)
+        time = diffusion_time(draws.u, epsilon=self.args.time_epsilon, time_range=self.args.time_range)
+        batch = self._weighted(prepared.batch, time, prepared.blocks, draws.importance)
         weight = batch.token_weight if prepared.blocks is None else prepared.blocks.fold(batch.token_weight, 0)
         row_weight = None if prepared.row_weight is None else weight[:, 0]  # alike within a row, or a block
         return prepared._replace(batch=batch, row_weight=row_weight)
 
     def prepare_evaluation_batch(self, inputs: CollatedBatch, u: Tensor) -> DenoisingBatch:
-        """Return the SFT forward with dLLM's weights."""
-        return self._weighted(super().prepare_evaluation_batch(inputs, u), u)
+        """Return the SFT forward with dLLM's weights: over all times, whatever `time_range`, as its masks are."""
+        time = diffusion_time(u, epsilon=self.args.time_epsilon)
+        return self._weighted(super().prepare_evaluation_batch(inputs, u), time)
 
     def log_micro_batch(self, prepared: TrainingBatch, outputs: Any) -> None:
         """Take note of the micro-batch, in dLLM's meter too."""
@@ -172,17 +174,16 @@ class LiftMDLMMixin(LiftTrainer, _KeywordArguments):
         self.meter.update(split="eval", value=loss, weight=inputs["maskable"].sum())
 
     def _weighted(
-        self, batch: DenoisingBatch, u: Tensor, blocks: Blocks | None = None, importance: Tensor | None = None
+        self, batch: DenoisingBatch, time: Tensor, blocks: Blocks | None = None, importance: Tensor | None = None
     ) -> DenoisingBatch:
-        """Return `batch` with dLLM's weights at times before their floor, times their importance.
+        """Return `batch` with dLLM's weights at diffusion times, times their importance.
 
         Times and importance are those of its rows, (B,), or of its blocks, (U,).
         """
         device, ids, labels = batch.input_ids.device, batch.input_ids, batch.labels
-        time = diffusion_time(u, epsilon=self.args.time_epsilon, time_range=self.args.time_range).to(device)
         if blocks is not None:
             ids, labels = blocks.fold(ids, 0), blocks.fold(labels, -100)
-        weights = self._compute_loss_weights(t=time, inputs={"input_ids": ids}, masked_mask=labels != -100)
+        weights = self._compute_loss_weights(t=time.to(device), inputs={"input_ids": ids}, masked_mask=labels != -100)
         if importance is not None:
             weights = weights * importance.to(device)[:, None]
         if blocks is not None:

@@ -21,6 +21,7 @@ from lift.errors import LiftError
 from lift.integrations.labelled_rows import ID_BITS, LabelledRowsCollator
 from lift.models.attention import attention_arguments
 from lift.models.block_attention import in_blocks
+from lift.models.training_record import record_blocks
 from lift.objectives import METHODS, LiftOptions, step_seed
 from lift.objectives.blocks import ROW_ID_BITS
 from lift.training.batch_builder import BatchBuilder, label_arguments
@@ -94,6 +95,7 @@ class LiftLoss(TrainerCallback):
         pad_token_id = resolve_pad_token_id(tokenizer, **known, mask_token_id=mask_token_id)
         self._family = find_model_family(inner)
         resolve_attention(self.options, model, self._family)
+        record_blocks(model, self.options.block_size, origin=self.options.block_origin)
         if self.options.pad_in_loss or self._family.attention_mask == "ignored":
             check_padding_is_no_mask(pad_token_id, mask_token_id)
         self.collator = LabelledRowsCollator(

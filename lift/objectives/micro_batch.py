@@ -187,6 +187,7 @@ def build_training_batch(rows: MicroBatch) -> TrainingBatch:
         batch = prepared.batch._replace(input_ids=noise.fill(prepared.batch.input_ids))
         if rows.options.loss_positions == "all":
             batch = train_all_positions(batch, rows.clean_ids, prepared.maskable)
+            prepared = prepared._replace(rejected=None, rejected_log_prob=None)  # what was put back is trained too
         prepared = prepared._replace(batch=batch)
     if rows.draws.importance is not None:
         prepared = prepared.weighted_by_importance()

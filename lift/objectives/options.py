@@ -188,6 +188,8 @@ class LiftOptions(NoiseOptions, DensityOptions, BlockOptions):
         if (self.fixed_timestep is not None) != (self.timestep_distribution == "fixed"):
             raise LiftError("fixed_timestep and timestep_distribution=fixed belong together: set both or neither.")
         self.check_density(self.method, self.timestep_distribution, self.time_range or (self.time_epsilon, 1.0))
+        if self.time_density is not None:
+            self._check_is_weighted_sum()
         if METHODS[self.method].keeps_pool:
             for name, none in (("timestep_distribution", "uniform"), ("time_range", None), ("time_scope", "block")):
                 if (value := getattr(self, name)) != none:
@@ -219,6 +221,19 @@ class LiftOptions(NoiseOptions, DensityOptions, BlockOptions):
             )
         if self.complementary and self.one_forward:
             raise LiftError("complementary masks need a forward of their own: set one_forward=False.")
+
+    def _check_is_weighted_sum(self) -> None:
+        """Refuse what makes a row's loss depend on other times than its own, which its weight does not correct."""
+        if self.loss_normalizer == "trained":
+            raise LiftError(
+                "loss_normalizer=trained divides by a number that depends on the times, which the weights of "
+                "time_density do not correct: use loss_normalizer=micro_batch, or leave time_density out."
+            )
+        if self.mode_scope == "batch" and self.mode_policy == "time" and len(METHODS[self.method].modes) > 1:
+            raise LiftError(
+                "mode_scope=batch chooses a row's mode by the times of other rows too, which the weights of "
+                "time_density do not correct: use mode_scope=row, or leave time_density out."
+            )
 
 
 PUBLISHED = {f.name: f.metadata["published"] for f in dataclasses.fields(LiftOptions) if "published" in f.metadata}

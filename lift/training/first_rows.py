@@ -57,18 +57,21 @@ def first_rows(trainer: Any, number: int = 2) -> list[FirstRow]:
         for batch in batches:
             inputs = trainer._prepare_inputs(batch)
             prepared = trainer.prepare_training_batch(trainer.model, inputs, inputs["draws"], seed)
-            rows += _rows(inputs, prepared, seed, trainer.mask_token_id)
+            trains_all = trainer.args.loss_positions == "all"
+            rows += _rows(inputs, prepared, seed, trainer.mask_token_id, trains_all=trains_all)
             if len(rows) >= number:
                 break
     return rows[:number]
 
 
-def _rows(inputs: CollatedBatch, prepared: TrainingBatch, seed: int, mask_token_id: int) -> Iterator[FirstRow]:
+def _rows(
+    inputs: CollatedBatch, prepared: TrainingBatch, seed: int, mask_token_id: int, *, trains_all: bool
+) -> Iterator[FirstRow]:  # fmt: skip
     clean, maskable, draws = inputs["input_ids"], inputs["maskable"], prepared.draws
     num_rows, width = clean.shape
     names = {order: name for name, order in MODES.items()}
     lengths = inputs.get("lengths", (width,) * num_rows)
-    states = _states(inputs, prepared, seed, mask_token_id)
+    states = _states(inputs, prepared, seed, mask_token_id, trains_all=trains_all)
     times = draws.timestep.view(num_rows, -1).tolist()
     rhos = None if draws.rho is None else draws.rho.view(num_rows, -1).tolist()
     orders = None if draws.order is None else draws.order.view(num_rows, -1).tolist()
@@ -85,7 +88,9 @@ def _rows(inputs: CollatedBatch, prepared: TrainingBatch, seed: int, mask_token_
         )
 
 
-def _states(inputs: CollatedBatch, prepared: TrainingBatch, seed: int, mask_token_id: int) -> Tensor:
+def _states(
+    inputs: CollatedBatch, prepared: TrainingBatch, seed: int, mask_token_id: int, *, trains_all: bool
+) -> Tensor:  # fmt: skip
     clean, maskable, draws = inputs["input_ids"], inputs["maskable"], prepared.draws
     num_rows = clean.shape[0]
     labels, seen = prepared.batch.labels[:num_rows], prepared.batch.input_ids[:num_rows]
@@ -102,4 +107,7 @@ def _states(inputs: CollatedBatch, prepared: TrainingBatch, seed: int, mask_toke
         if blocks is not None:
             clean, overmasked = inputs["input_ids"], blocks.unfold(overmasked)
         states = states.masked_fill(overmasked & (seen == clean), PUT_BACK)
-    return states.masked_fill(labels != -100, KEPT if prepared.one_forward is None else CANDIDATE)
+    is_chosen = labels != -100
+    if trains_all:  # also what is visible: a token that noise left as it was looks like one that it spared
+        is_chosen &= seen != clean
+    return states.masked_fill(is_chosen, KEPT if prepared.one_forward is None else CANDIDATE)

@@ -12,7 +12,7 @@ from lift.cli.comparison.arms import Arm, equal_compute, parse_methods
 from lift.cli.comparison.runs import Run, run_folder, runs_of
 from lift.cli.train_arguments import check_quickly, read_settings
 from lift.errors import LiftError
-from lift.objectives import LiftOptions, relative_cost
+from lift.objectives import METHODS, LiftOptions, relative_cost
 
 _UNFIT = {
     "early_stopping_patience": "ends runs after different steps",
@@ -73,6 +73,7 @@ def make_plan(options: Any, words: Sequence[str]) -> Plan:
             "eval_loss=train, which reference_quirks sets too, is another loss for each method, and nothing else "
             "judges these runs: leave it out, or pass --eval_tasks."
         )
+    _check_epochs(values, resolved)
     forward_share, rows = _forward_share(values), values["per_device_train_batch_size"]
     costs = {
         name: relative_cost(of_arm, forward_share=forward_share, rows_per_mode=rows)
@@ -118,6 +119,19 @@ def _options_of(values: Mapping[str, Any]) -> LiftOptions:
     options = LiftOptions(**{name: value for name, value in values.items() if name in names})
     options.resolve_options()
     return options
+
+
+def _check_epochs(values: Mapping[str, Any], resolved: Mapping[str, LiftOptions]) -> None:
+    """Raise LiftError where an epoch of one arm has more steps than that of another, and epochs are what is given."""
+    lengths = {
+        name: of_arm.puma_phases if METHODS[of_arm.method].keeps_pool else 1 for name, of_arm in resolved.items()
+    }
+    if values["max_steps"] <= 0 and len(set(lengths.values())) > 1:
+        longest = max(lengths, key=lengths.__getitem__)
+        raise LiftError(
+            f"an epoch of {longest} has {lengths[longest]} steps for each step of the rows, as every row stays so "
+            "long: pass --max_steps, so that all methods take equally many."
+        )
 
 
 def _forward_share(values: Mapping[str, Any]) -> float:

@@ -7,6 +7,8 @@ import json
 import pyarrow.parquet as pq
 
 from lift.cli import main
+from lift.cli.analyze import warn_of_blocks
+from lift.models.training_record import record_blocks
 from tests.lift.support.tiny import tiny_model
 
 FLAGS = ["--task", "sudoku", "--num_train_puzzles", "30", "--num_test_puzzles", "5"]
@@ -35,6 +37,15 @@ def test_own_rows_that_are_held_out(model_folder, rows_file, tmp_path):
     assert main([*words, "--rows", "eval", "--output_dir", str(tmp_path / "held-out")]) == 0
     settings = json.loads((tmp_path / "held-out" / "analysis.json").read_text())
     assert settings["num_examples"] == 4 and settings["description"].endswith("rows to eval on")
+
+
+def test_a_table_of_whole_rows_says_so_of_a_model_that_writes_in_blocks(caplog):
+    model = tiny_model()
+    warn_of_blocks(model)
+    assert not caplog.records
+    record_blocks(model, 4)
+    warn_of_blocks(model)
+    assert "the table is of whole rows" in caplog.text
 
 
 def test_bad_input_is_one_sentence(tmp_path, capsys):

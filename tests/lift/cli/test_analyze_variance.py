@@ -42,6 +42,12 @@ def test_of_an_adapter_only_its_own_parameters_count(model_folder, tmp_path):
     assert record["methods"]["lift3"]["estimates"]["total"]["value"] > 0
 
 
+def test_a_model_may_be_measured_as_if_it_had_no_mask_token(model_folder, tmp_path):
+    words = ["analyze", "--model", str(model_folder), *FLAGS[:-1], "4", "--output_dir", str(tmp_path / "out")]
+    assert main([*words, "--variance", "sft", "--variance_rows", "4", "--corruption", "uniform"]) == 0
+    assert json.loads((tmp_path / "out" / "variance.json").read_text())["objective"] == {"corruption": "uniform"}
+
+
 def test_too_few_rows_are_refused_before_anything_is_measured(model_folder, tmp_path, capsys):
     words = ["analyze", "--model", str(model_folder), *FLAGS[:-1], "3", "--output_dir", str(tmp_path / "out")]
     assert main([*words, "--variance", "sft"]) == 2

@@ -32,7 +32,7 @@ def test_a_density_is_measured_and_a_training_draws_times_by_it(model_folder, tm
     assert shown[2].split()[:2] == [f"{record['measured'][name][0]:.3f}" for name in ("time", "mean")]
     assert record["settings"] == {
         "num_times": 12, "num_masks": 3, "smoothing": 1, "floor": 0.2, "seed": 42, "num_examples": 4,
-        "attention": "full", "block_size": None, "exclude_mask_token": False, "mask_token_id": 1,
+        "attention": "full", "block_size": None, "block_origin": None, "exclude_mask_token": False, "mask_token_id": 1,
     }  # fmt: skip
     assert record["model"] == str(model_folder) and record["description"] == "4x4 Sudoku, rows to train on"
     assert record["command"].startswith("lift measure-t --model") and "torch" in record["versions"]

@@ -14,7 +14,7 @@ def test_defaults_and_what_a_training_says(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text(
         "train_data: [rows.jsonl]\nblock_size: 8\nattention: block\ntime_range: [0.3, 0.8]\nseed: 7\nmethod: ppots\n"
-        "time_density: old.json\noutput_dir: trained\nper_device_train_batch_size: 3\n"
+        "block_origin: answer\ntime_density: old.json\noutput_dir: trained\nper_device_train_batch_size: 3\n"
     )
     own, data, _ = parse([str(path), *GIVEN])
     assert (data.train_data, own.seed, own.attention, own.block_size) == (["rows.jsonl"], 7, "block", 8)
@@ -22,6 +22,7 @@ def test_defaults_and_what_a_training_says(tmp_path):
     assert (own.num_examples, own.num_times, own.num_masks, own.smoothing, own.floor) == (32, 30, 10, 1, 0.1)
     options = own.training_options()
     assert (options.method, options.block_size, options.time_range) == ("sft", 8, [0.3, 0.8])
+    assert options.block_origin == "answer"
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,6 @@ def test_defaults_and_what_a_training_says(tmp_path):
         ([*GIVEN, "--task", "sudoku", "--num_masks", "1"], "num_masks must be at least 2, got 1"),
         ([*GIVEN, "--task", "sudoku", "--floor", "0"], "floor must be above 0 and at most 1, got 0.0"),
         ([*GIVEN, "--task", "sudoku", "--time_range", "0.8", "0.3"], "time_range must begin with the lowest time"),
-        ([*GIVEN, "--task", "sudoku", "--block_origin", "answer"], "a training with block_origin=answer is not measured"),
         ([*GIVEN, "--task", "sudoku", "--corruption", "uniform"], "a training with corruption=uniform is not measured"),
         ([*GIVEN, "--task", "sudoku", "--attention", "full", "--block_size", "4"], "block_size belongs to attention=block"),
     ],

@@ -7,6 +7,7 @@ import torch
 
 from lift import LiftError, LiftTrainer
 from lift.integrations.loss_function import LiftLoss
+from lift.models.training_record import training_record
 from lift.objectives.options import LiftOptions
 from lift.tasks import sudoku
 from tests.doubles.a2d_qwen3 import SDARConfig, SDARForCausalLM
@@ -38,6 +39,15 @@ def test_lift_loss_is_lift_trainer_however_steps_are_split(tmp_path, size_and_ac
     trainer = make_trainer(tmp_path, LiftOptions(**IN_BLOCKS, **options), **split(*size_and_accumulation))
     trainer.train()
     assert_same_run(weights(trainer.model), weights_of_lift_trainer(tmp_path, **IN_BLOCKS, **options))
+
+
+@needs_packing
+def test_the_model_says_that_it_was_trained_in_blocks(tmp_path):
+    """So that it is sampled and scored in them."""
+    options = LiftOptions(**IN_BLOCKS, block_origin="answer")
+    model = make_trainer(tmp_path, options).model
+    assert training_record(model) == {"attention": "block", "block_size": str(SIZE), "block_origin": "answer"}
+    assert training_record(make_trainer(tmp_path, LiftOptions(), model=model).model) == {}
 
 
 @needs_packing

@@ -148,9 +148,11 @@ def test_training_and_evaluation_without_logits(tmp_path, scheduler):
     assert {"loss", "nll", "easy"} <= trainer.state.log_history[0].keys()
 
 
-def test_the_evaluation_meter_and_weights_are_dllms(tmp_path):
+@pytest.mark.parametrize("time_range", [None, [0.3, 0.8]], ids=str)
+def test_the_evaluation_meter_and_weights_are_dllms(tmp_path, time_range):
+    """Over all times, whatever is trained."""
     scheduler = stand_in.Cosine()
-    trainer = make_trainer(tmp_path, scheduler=scheduler, per_device_eval_batch_size=24)
+    trainer = make_trainer(tmp_path, scheduler=scheduler, per_device_eval_batch_size=24, time_range=time_range)
     loss = trainer.evaluate()["eval_loss"]
     assert trainer.meter.mean("eval") == pytest.approx(loss, rel=1e-5)
     inputs = whole_batch(trainer)

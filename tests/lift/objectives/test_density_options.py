@@ -14,7 +14,8 @@ from tests.lift.support.clean_rows import DENSITY
     [
         {"method": "ppots"}, {"method": "lift3", "one_forward": True}, {"method": "mirror"}, {"method": "cart"},
         {"method": "blockwise"}, {"method": "ppots", "timestep_distribution": "low_discrepancy"},
-        {"method": "sft", "complementary": True},
+        {"method": "sft", "complementary": True}, {"loss_normalizer": "micro_batch"},
+        {"mode_scope": "batch", "mode_policy": "random"}, {"method": "hard", "mode_scope": "batch"},
     ],
     ids=str,
 )  # fmt: skip
@@ -33,6 +34,8 @@ def test_a_density_goes_with_methods_and_spread_times(options):
         ({"time_range": [0.3, 0.8]}, "measured at times from 0.001 to 1, and those trained go from 0.3 to 0.8"),
         ({"time_epsilon": 0.01}, "those trained go from 0.01 to 1: measure it with the same time_range"),
         ({"time_density": "none.json"}, "time_density none.json cannot be read"),
+        ({"loss_normalizer": "trained"}, "loss_normalizer=trained divides by a number that depends on the times"),
+        ({"mode_scope": "batch"}, "mode_scope=batch chooses a row's mode by the times of other rows too"),
         ({"max_importance": 0.0}, "max_importance must be above 0"),
     ],
     ids=str,

@@ -106,6 +106,7 @@ def test_all_positions_are_trained_alike(options, pad_in_loss):
     views = len(prepared.maskable) // NUM_ROWS
     assert torch.equal(prepared.batch.labels, rows.clean_ids.repeat(views, 1).where(prepared.maskable, -100))
     assert (prepared.batch.token_weight == 1).all()
+    assert prepared.rejected is None  # nothing is left out, so no share of what was chosen is logged
     # NeMo's: the mean cross-entropy of these positions, whatever was corrupted.
     losses = torch.rand(prepared.batch.labels.shape)
     total = (losses * prepared.batch.token_weight)[prepared.batch.labels != -100].sum() / prepared.batch.denominator

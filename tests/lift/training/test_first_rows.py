@@ -79,5 +79,19 @@ def test_a_middle_row_shows_what_it_puts_back(tmp_path):
     assert count[PUT_BACK] > 0.4 * (count[KEPT] + count[PUT_BACK]) and count[VISIBLE] < count[PUT_BACK] / 2
 
 
+@pytest.mark.parametrize("method", ["sft", "lift3"])
+def test_tokens_that_are_trained_though_visible_are_shown_as_visible(tmp_path, method):
+    """With loss_positions=all every token has a label, and the rows are corrupted as they are without."""
+    noise = {"method": method, "corruption": "uniform", "time_scaling": False, "per_device_train_batch_size": 8}
+    rows = first_rows(trainer_of_uneven_rows(tmp_path, **noise, loss_positions="all"), 8)
+    plain = first_rows(trainer_of_uneven_rows(tmp_path, **noise), 8)
+    apart = [
+        a != b for one, other in zip(rows, plain, strict=True) for a, b in zip(one.states, other.states, strict=True)
+    ]
+    assert VISIBLE in rows[0].states and sum(apart) < len(apart) / 8  # noise may draw a token in its own place
+    is_put_back = [sum(state == PUT_BACK for row in of for state in row.states) for of in (rows, plain)]
+    assert is_put_back[0] >= is_put_back[1] and bool(is_put_back[1]) == (method == "lift3")
+
+
 def test_a_short_first_step_has_fewer_rows(tmp_path):
     assert len(first_rows(trainer_of_uneven_rows(tmp_path, per_device_train_batch_size=1), 2)) == 1

@@ -72,6 +72,16 @@ def test_what_cannot_be_compared_is_refused(tmp_path, monkeypatch, words, config
         plan_of(tmp_path, *words, config=config)
 
 
+@pytest.mark.parametrize("methods", ["sft,puma", "puma,puma:puma_phases=4"])
+def test_a_pool_is_compared_by_steps_as_its_epochs_are_longer(tmp_path, methods):
+    words, by_epochs = ["--methods", methods], [*OWN, "--num_train_epochs", "2"]
+    with pytest.raises(LiftError, match=r"an epoch of puma has 8 steps .*: pass --max_steps"):
+        plan_of(tmp_path, *words, config=by_epochs)
+    plan = plan_of(tmp_path, *words, "--max_steps", "6", config=by_epochs)
+    assert {run.settings["max_steps"] for run in plan.runs} == {6}
+    plan_of(tmp_path, "--methods", "puma,puma:puma_threshold=0.9", config=by_epochs)
+
+
 def test_answers_judge_where_methods_have_losses_of_their_own(tmp_path):
     assert not plan_of(tmp_path, "--eval_loss", "train").has_common_loss
 
