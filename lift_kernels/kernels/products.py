@@ -33,6 +33,8 @@ def multiply(
 
     A result in bfloat16 is rounded once, whatever torch's setting for reductions of reduced precision allows.
     """
+    if a.device.type == "cpu":
+        a = a.contiguous()  # oneDNN with AMX multiplies what lies behind a's rows by 0, and it may be nan
     if a.dtype == out.dtype == torch.bfloat16:
         with whole_reductions():
             torch.addmm(out, a, b, out=out) if accumulate else torch.mm(a, b, out=out)

@@ -11,6 +11,7 @@ from lift.analysis.loss_by_time import losses_by_time
 from lift.analysis.measure import Example
 from lift.errors import LiftError
 from lift.models.batches import BatchSize
+from lift.models.transformers_versions import keeps_packed_examples_apart
 from lift_kernels import apply_lift_kernels
 from tests.lift.analysis.conftest import MASK
 from tests.lift.support.tiny import tiny_model
@@ -23,6 +24,7 @@ def model():
     return apply_lift_kernels(tiny_model())
 
 
+@pytest.mark.skipif(not keeps_packed_examples_apart(), reason="this transformers' ModernBERT takes no mask of pairs")
 @pytest.mark.parametrize("block_size", [None, 8])
 def test_the_density_is_that_of_losses_of_rows_spread_over_the_set(model, rows, block_size):
     found = measure_times(model, rows, **SETTINGS, time_range=(0.2, 0.8), seed=3, block_size=block_size)

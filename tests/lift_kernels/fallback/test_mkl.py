@@ -18,7 +18,8 @@ def operand(rows: int, columns: int, layout: str) -> torch.Tensor:
     if layout == "transposed":
         return torch.randn(columns, rows).bfloat16().t()
     if layout == "part":
-        return torch.randn(rows + 3, columns + 5).bfloat16()[2 : rows + 2, 1 : columns + 1]
+        whole = torch.full((rows + 3, columns + 5), torch.nan).bfloat16()
+        return whole[2 : rows + 2, 1 : columns + 1].copy_(torch.randn(rows, columns))
     if layout == "strided":
         return torch.randn(rows, 2 * columns).bfloat16()[:, ::2]
     return torch.randn(rows, columns).bfloat16()

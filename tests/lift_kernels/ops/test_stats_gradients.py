@@ -120,4 +120,4 @@ def test_stats_gradients_pass_opcheck(has_targets, needs_grad):
 
 
 def stats_of(head, targets):
-    return token_stats(*leaves_of(head), targets, None, -100, None, None, 1.0, None, True, False, None, "torch")
+    return token_stats(*leaves_of(head), targets, None, -100, None, None, 1.0, None, True, False, False, None, "torch")
