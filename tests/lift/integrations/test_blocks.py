@@ -107,7 +107,7 @@ def test_lift_loss_needs_no_mask_token(tmp_path):
     trainer = make_trainer(tmp_path, LiftOptions(**options))
     trainer.train()
     assert_same_run(weights(trainer.model), weights_of_lift_trainer(tmp_path, **options))
-    assert trainer.model.config.lift == {"corruption": "uniform"}
+    assert trainer.model.config.lift == {"corruption": "uniform", "attention": "block", "block_size": "4"}
 
 
 @pytest.mark.parametrize(
