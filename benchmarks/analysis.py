@@ -19,7 +19,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from benchmarks.harness.environment import host_environment
+from benchmarks.harness.environment import host_environment, machine_load
 from benchmarks.harness.json_record import RESULTS, dated_path, write_record
 
 
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     command = shlex.join(["python", "-m", "benchmarks.analysis", *(sys.argv[1:] if arguments is None else arguments)])
     path = dated_path(options.output, "cpu-analysis")
-    write_record(path, {"command": command, **host_environment(), **found, "load_after": os.getloadavg()[0]})
+    write_record(path, {"command": command, **host_environment(), **found, "load_after": machine_load()})
     print(f"wrote {path}")
 
 

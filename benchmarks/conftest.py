@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from typing import Any
 
 import pytest
 import torch
 
-from benchmarks.harness.environment import device_environment
+from benchmarks.harness.environment import device_environment, machine_load
 from benchmarks.harness.run_config import RunConfig
 from benchmarks.ops.cases import DTYPES, HEADS, MODELS, WORKS, cases
 from benchmarks.ops.providers import PROVIDERS
@@ -76,14 +75,9 @@ def num_rounds(pytestconfig: pytest.Config) -> int:
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Add versions, device, settings, command and the machine's load to the JSON."""
     command = shlex.join(["pytest", *map(str, config.invocation_params.args)])
-    machine_info["lift"] = device_environment(RunConfig.here()) | {"command": command, "load_before": _load()}
+    machine_info["lift"] = device_environment(RunConfig.here()) | {"command": command, "load_before": machine_load()}
 
 
 def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
     """Add the load at the end: with the one before it tells a quiet machine from a shared one."""
-    output_json["machine_info"]["lift"]["load_after"] = _load()
-
-
-def _load() -> float:
-    """The mean number of processes that ran or waited in the last minute."""
-    return round(os.getloadavg()[0], 1)
+    output_json["machine_info"]["lift"]["load_after"] = machine_load()

@@ -29,20 +29,21 @@ def run(*command: str | Path, cwd: Path) -> str:
     return result.stdout
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
+def built(kind: str, folder: Path, root: Path = ROOT) -> Path:
+    """Build a wheel or an sdist into an empty folder."""
+    run(sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", folder, cwd=root)
     (path,) = folder.iterdir()
     return path
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built("wheel", tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sdist")
-    run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", folder, cwd=ROOT)
-    (path,) = folder.iterdir()
-    return path
+    return built("sdist", tmp_path_factory.mktemp("sdist"))
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +85,7 @@ def test_the_sdist_builds_the_same_wheel(wheel, sdist, tmp_path):
     (source,) = tmp_path.iterdir()
     assert {"CHANGELOG.md", "CITATION.cff", "LICENSE", "README.md"} <= {path.name for path in source.iterdir()}
     assert sum(path.stat().st_size for path in source.rglob("*")) < 5 << 20
-    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "built", cwd=source)
-    ours, again = (zipfile.ZipFile(path) for path in (wheel, tmp_path / "built" / wheel.name))
+    ours, again = map(zipfile.ZipFile, (wheel, built("wheel", tmp_path / "built", source)))
     assert {name: ours.read(name) for name in ours.namelist()} == {name: again.read(name) for name in again.namelist()}
 
 

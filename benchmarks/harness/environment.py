@@ -52,6 +52,11 @@ def device_environment(config: RunConfig, commit: str | None = None) -> dict[str
     }
 
 
+def machine_load() -> float:
+    """Return the mean number of processes that ran or waited in the last minute: of a quiet machine, those measured."""
+    return round(os.getloadavg()[0], 1)
+
+
 def _card(config: RunConfig) -> dict[str, Any]:
     if not config.on_gpu:
         return {}

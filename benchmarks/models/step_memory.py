@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.harness.memory import MIB, resident_peak_of
+from benchmarks.harness.own_process import answer_of
 from benchmarks.models.families import FAMILIES, Sizes, build_model, inputs_for
 from lift import load_model
 from lift_kernels import apply_lift_kernels
@@ -51,11 +50,7 @@ def measure_in_a_process(step: ModelStep) -> dict[str, float]:
     Raises:
         RuntimeError: the process failed; the message ends with what it said.
     """
-    command = [sys.executable, "-m", __name__, step.to_json()]
-    output = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    if output.returncode:
-        raise RuntimeError(f"{step.model}, {step.path}: {output.stderr[-2000:]}")
-    result: dict[str, float] = json.loads(output.stdout.splitlines()[-1])
+    result: dict[str, float] = answer_of(__name__, step.to_json())
     return result
 
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import torch
 
 from benchmarks.harness.memory import cuda_peak_of, resident_peak_of
+from benchmarks.harness.own_process import answer_of
 from benchmarks.harness.run_config import RunConfig
 from benchmarks.ops.cases import Case
 from benchmarks.ops.provider import Step
@@ -31,9 +30,7 @@ def peak_of(provider: str, case: Case, step: Step, config: RunConfig) -> int | N
 
 def peak_in_a_process(provider: str, case: Case) -> int:
     """Prepare the step anew on the CPU of another process, and count resident bytes there."""
-    command = [sys.executable, "-m", __name__, provider, case.name, str(torch.get_num_threads())]
-    output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    peak: int = json.loads(output.stdout.splitlines()[-1])
+    peak: int = answer_of(__name__, provider, case.name, str(torch.get_num_threads()))
     return peak
 
 

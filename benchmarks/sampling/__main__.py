@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from torch.nn import functional as F
 from benchmarks.harness.environment import host_environment
 from benchmarks.harness.json_record import RESULTS, dated_path, write_record
 from benchmarks.harness.memory import MIB, resident_peak_of
+from benchmarks.harness.own_process import answer_of
 from benchmarks.sampling.published import from_logits
 from lift_kernels import linear_sample
 
@@ -88,10 +88,8 @@ def build(setting: str, way: str, sizes: dict[str, int]) -> Callable[[], tuple[T
 
 
 def _in_a_process(setting: str, way: str, options: argparse.Namespace) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.sampling", "--threads", str(options.threads)]
-    command += ["--variant", setting, way, *(["--smoke"] if options.smoke else [])]
-    output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    found: dict[str, float] = json.loads(output.stdout.splitlines()[-1])
+    words = ["--threads", str(options.threads), "--variant", setting, way, *(["--smoke"] if options.smoke else [])]
+    found: dict[str, float] = answer_of("benchmarks.sampling", *words)
     return found
 
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-_ROUNDING = 1e-9
+import lift.statistics
+
 _RESAMPLES = 99_999  # up to 16 differences all sign patterns are counted, and the test is exact
 
 
@@ -24,12 +25,10 @@ class Difference(NamedTuple):
 
 def paired_difference(differences: Sequence[float]) -> Difference:
     """Return mean, t interval and t test of (n,) differences; without two that differ, the interval is unbounded."""
-    mean = float(np.mean(differences))
-    if np.ptp(differences) <= _ROUNDING * abs(mean):
-        return Difference(mean, -math.inf, math.inf, 1.0)
-    found = stats.ttest_1samp(differences, 0.0)
-    low, high = found.confidence_interval(0.95)
-    return Difference(mean, float(low), float(high), float(found.pvalue))
+    found = lift.statistics.paired_difference(differences)
+    if found.interval is None or found.p_value is None:
+        return Difference(found.mean, -math.inf, math.inf, 1.0)
+    return Difference(found.mean, found.interval.low, found.interval.high, found.p_value)
 
 
 def sign_flip_p_value(differences: Sequence[float]) -> float:

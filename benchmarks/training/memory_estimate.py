@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForMaskedLM
 
 from benchmarks.harness.memory import MIB, resident_peak_of
+from benchmarks.harness.own_process import answer_of
 from lift import LiftConfig, LiftTrainer
 from lift.models import new_config
 from lift.tasks import sudoku
@@ -45,11 +44,8 @@ _CASES = [
 def main() -> None:
     """Print a line for each case: estimated and resident MiB beyond the weights, and their ratio."""
     for model, options in _CASES:
-        command = [sys.executable, "-m", "benchmarks.training.memory_estimate", json.dumps([model, options])]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
-        if done.returncode:
-            raise RuntimeError(done.stderr[-2000:])
-        print(model["model_type"], options, done.stdout.strip().splitlines()[-1], flush=True)
+        found = answer_of("benchmarks.training.memory_estimate", json.dumps([model, options]))
+        print(model["model_type"], options, found, flush=True)
 
 
 def measure(model_options: dict[str, Any], options: dict[str, Any]) -> str:
@@ -85,6 +81,6 @@ def measure(model_options: dict[str, Any], options: dict[str, Any]) -> str:
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         torch.set_num_threads(1)
-        print(measure(*json.loads(sys.argv[1])))
+        print(json.dumps(measure(*json.loads(sys.argv[1]))))
     else:
         main()

@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +16,7 @@ from torch import Tensor
 from transformers import ModernBertConfig, ModernBertForMaskedLM
 
 from benchmarks.harness.memory import MIB, hand_back_freed, resident_peak_of
+from benchmarks.harness.own_process import answer_of
 from benchmarks.models.families import Sizes
 from benchmarks.training.objectives import with_density
 from benchmarks.training.step_runner import loss_of_step
@@ -58,11 +57,7 @@ def measure_in_a_process(step: MemoryStep) -> dict[str, float]:
     Raises:
         RuntimeError: the process failed; the message ends with what it said.
     """
-    command = [sys.executable, "-m", __name__, step.to_json()]
-    output = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    if output.returncode:
-        raise RuntimeError(f"{step.options}: {output.stderr[-2000:]}")
-    result: dict[str, float] = json.loads(output.stdout.splitlines()[-1])
+    result: dict[str, float] = answer_of(__name__, step.to_json())
     return result
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 
 import pytest
 import torch
@@ -12,11 +11,10 @@ from lift import LiftError
 from lift.integrations.dllm import LiftMDLMMixin
 from lift.integrations.labelled_rows import content_id
 from lift.objectives import diffusion_time
-from lift.objectives.options import LiftOptions
 from tests.lift.support import mdlm_stand_in as stand_in
 from tests.lift.support.clean_rows import DENSITY
 from tests.lift.support.labelled import Shifted, split, tiny_dream, watch_logits, weights
-from tests.lift.support.mdlm_trainer import MDLM, Config, make_trainer, whole_batch
+from tests.lift.support.mdlm_trainer import MDLM, Config, make_trainer, of_dllm_itself, whole_batch
 from tests.lift.support.oracle import loss_by_description
 from tests.lift.support.tiny import tiny_model
 from tests.lift.support.trainers import evaluation_batch, training_batch
@@ -197,19 +195,9 @@ def test_shifted_labels_are_refused(tmp_path):
 
 
 def test_in_dllm_itself(tmp_path):
-    trainers = pytest.importorskip(
-        "dllm.core.trainers", reason="dllm is not installed: it is on no package index, clone github.com/ZHZisZZ/dllm"
-    )
-
-    @dataclass
-    class RealConfig(LiftOptions, trainers.MDLMConfig):
-        group_by_length: bool = False  # dLLM 0.1.0 reads it, transformers 5 has dropped it
-
-    class RealTrainer(LiftMDLMMixin, trainers.MDLMTrainer):
-        pass
-
+    config, trainer_class, _ = of_dllm_itself(LiftMDLMMixin, "MDLM")
     trainer = make_trainer(
-        tmp_path, trainer_class=RealTrainer, config=RealConfig, bf16=False, warmup_ratio=0.0, eval_steps=1, save_steps=1,
+        tmp_path, trainer_class=trainer_class, config=config, bf16=False, warmup_ratio=0.0, eval_steps=1, save_steps=1,
         per_device_eval_batch_size=24,
     )  # fmt: skip
     inputs = whole_batch(trainer)

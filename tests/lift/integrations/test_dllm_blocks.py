@@ -18,7 +18,7 @@ from tests.doubles.a2d_qwen3 import SDARConfig, SDARForCausalLM
 from tests.lift.support import mdlm_stand_in as stand_in
 from tests.lift.support.clean_rows import DENSITY
 from tests.lift.support.labelled import RUN, assert_same_run, split, tiny_dream, weights
-from tests.lift.support.mdlm_trainer import MDLM, Config, make_trainer, whole_batch
+from tests.lift.support.mdlm_trainer import MDLM, Config, make_trainer, of_dllm_itself, whole_batch
 from tests.lift.support.tiny import tiny_config, tiny_model, uneven_rows
 from tests.lift.support.trainers import training_batch
 from tests.transformers_version import needs_packing
@@ -98,19 +98,9 @@ def test_a_token_has_dllms_weight_at_the_time_of_its_block(tmp_path, scheduler, 
 
 @needs_packing
 def test_bd3lm_of_dllm_itself_has_the_same_loss_of_the_same_noise(tmp_path, monkeypatch):
-    trainers = pytest.importorskip(
-        "dllm.core.trainers", reason="dllm is not installed: it is on no package index, clone github.com/ZHZisZZ/dllm"
-    )
-
-    @dataclass
-    class RealConfig(LiftOptions, trainers.BD3LMConfig):
-        group_by_length: bool = False  # dLLM 0.1.0 reads it, transformers 5 has dropped it
-
-    class RealTrainer(LiftBD3LMMixin, trainers.BD3LMTrainer):
-        pass
-
+    config, trainer_class, own = of_dllm_itself(LiftBD3LMMixin, "BD3LM")
     options = {"block_size": SIZE, "time_scope": "row", "method": "sft", "bf16": False, "warmup_ratio": 0.0}
-    trainer = bd3lm(tmp_path, config=RealConfig, trainer_class=RealTrainer, **options)
+    trainer = bd3lm(tmp_path, config=config, trainer_class=trainer_class, **options)
     given = trainer.data_collator([dict(row) for row in labelled()[:8]])
     inputs = trainer.clean_inputs(dict(given))
     seed = trainer._seed()
@@ -121,7 +111,7 @@ def test_bd3lm_of_dllm_itself_has_the_same_loss_of_the_same_noise(tmp_path, monk
     twin = copy.deepcopy(trainer.model)
     ours = trainer.compute_loss(trainer.model, inputs)
     monkeypatch.setattr(torch, "rand", lambda *shape, **_: draws.pop(0))
-    theirs = trainers.BD3LMTrainer.compute_loss(trainer, twin, {name: given[name] for name in ("input_ids", "labels")})
+    theirs = own.compute_loss(trainer, twin, {name: given[name] for name in ("input_ids", "labels")})
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
     ours.backward()
     theirs.backward()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from datasets import Dataset
 from transformers import DataCollatorForSeq2Seq
 
@@ -22,6 +23,23 @@ class Config(LiftOptions, stand_in.MDLMConfig):
 
 class MDLM(LiftMDLMMixin, stand_in.MDLMTrainer):
     pass
+
+
+def of_dllm_itself(mixin: type, kind: str) -> tuple[type, type, type]:
+    """Return the configuration and the trainer with LIFT, and dLLM's own, of dLLM's `kind`; skips without dLLM."""
+    trainers = pytest.importorskip(
+        "dllm.core.trainers", reason="dllm is not installed: it is on no package index, clone github.com/ZHZisZZ/dllm"
+    )
+    own_config, own_trainer = (getattr(trainers, f"{kind}{name}") for name in ("Config", "Trainer"))
+
+    @dataclass
+    class RealConfig(LiftOptions, own_config):
+        group_by_length: bool = False  # dLLM 0.1.0 reads it, transformers 5 has dropped it
+
+    class RealTrainer(mixin, own_trainer):
+        pass
+
+    return RealConfig, RealTrainer, own_trainer
 
 
 def rows() -> Dataset:
