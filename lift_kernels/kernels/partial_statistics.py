@@ -25,9 +25,14 @@ from lift_kernels.linear_head import LinearHead, RowStats
 REFERENCE, SUM, WEIGHTED_SUM, MAX, TARGET_LOGIT, RUNNER_UP, NUM_ABOVE = (tl.constexpr(plane) for plane in range(7))
 
 
+_THRESHOLD_ROWS = 256  # widened at a time, with their targets' rows of the head: 12 MiB at D = 4096
+
+
 def target_thresholds(hidden_states: Tensor, head: LinearHead, targets: Tensor) -> Tensor:
     """Return the targets' logits (N,) float32 in bits, above which others are counted; any for one outside [0, V)."""
-    return head.logits_of(hidden_states, targets.clamp(0, head.weight.shape[0] - 1)) * LOG2_E
+    known = targets.clamp(0, head.weight.shape[0] - 1)
+    parts = zip(hidden_states.split(_THRESHOLD_ROWS), known.split(_THRESHOLD_ROWS), strict=True)
+    return torch.cat([head.logits_of(*part) for part in parts]) * LOG2_E
 
 
 @dataclass(frozen=True)

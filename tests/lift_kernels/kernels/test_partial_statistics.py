@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from lift_kernels.kernels.arithmetic import LOG2_E, LOWEST
-from lift_kernels.kernels.partial_statistics import PartialStatistics
+from lift_kernels.kernels.partial_statistics import PartialStatistics, target_thresholds
+from lift_kernels.linear_head import LinearHead
+from lift_kernels.testing import Head
 
 
 def parts_of(bits: torch.Tensor, targets: torch.Tensor, bounds: list[int], references: torch.Tensor):
@@ -100,3 +102,16 @@ def test_a_sure_target_keeps_the_digits_of_its_log_probability(others, kernel_de
     stats = parts.merge()
     assert stats.log_prob.item() == pytest.approx(-math.log1p(others), rel=1e-6)
     assert stats.max_log_prob.item() == stats.log_prob.item()
+
+
+@pytest.mark.parametrize("num_rows", [0, 600])
+def test_thresholds_are_the_targets_logits_in_bits(num_rows):
+    head = Head.random(num_rows, 8, 40, ignored=0.0)
+    targets = head.targets.clone()
+    targets[::7] = 99  # of another part of the vocabulary: any number, but a number
+    found = target_thresholds(head.hidden_states, LinearHead(head.weight, head.bias, 0.5, 3.0), targets)
+    logits = 3 * torch.tanh((head.hidden_states.double() @ head.weight.double().T + head.bias.double()) / 6)
+    expected = logits.gather(1, head.targets[:, None])[:, 0] * math.log2(math.e)
+    is_here = targets < 40
+    torch.testing.assert_close(found[is_here].double(), expected[is_here], rtol=1e-5, atol=1e-5)
+    assert found.shape == (num_rows,) and found.isfinite().all()
