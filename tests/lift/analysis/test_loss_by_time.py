@@ -19,6 +19,10 @@ from tests.lift.analysis.conftest import MASK
 from tests.lift.support.labelled import tiny_dream
 from tests.lift.support.tiny import tiny_model
 
+NEEDS_PAIRS = pytest.mark.skipif(
+    not keeps_packed_examples_apart(), reason="this transformers' ModernBERT takes no mask of pairs"
+)
+
 TIMES, NUM_MASKS, SEED, SIZE = (0.1, 0.5, 1.0), 3, 7, 4
 
 
@@ -68,13 +72,12 @@ def log_probs(model, clean, noisy, starts):
     return torch.cat([found[:1], found[:-1]]) if shifts else found
 
 
-@pytest.mark.skipif(not keeps_packed_examples_apart(), reason="this transformers' ModernBERT takes no mask of pairs")
 @pytest.mark.parametrize(
     ("name", "size", "from_answer"),
     [
-        ("bert", None, False),
-        ("bert", SIZE, False),
-        ("bert", SIZE, True),
+        pytest.param("bert", None, False, marks=NEEDS_PAIRS),
+        pytest.param("bert", SIZE, False, marks=NEEDS_PAIRS),
+        pytest.param("bert", SIZE, True, marks=NEEDS_PAIRS),
         ("dream", SIZE, False),
         ("dream", None, False),
     ],

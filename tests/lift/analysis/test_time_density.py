@@ -16,6 +16,10 @@ from lift_kernels import apply_lift_kernels
 from tests.lift.analysis.conftest import MASK
 from tests.lift.support.tiny import tiny_model
 
+NEEDS_PAIRS = pytest.mark.skipif(
+    not keeps_packed_examples_apart(), reason="this transformers' ModernBERT takes no mask of pairs"
+)
+
 SETTINGS = {"mask_token_id": MASK, "num_examples": 5, "num_times": 6, "num_masks": 3, "show_progress": False}
 
 
@@ -24,8 +28,7 @@ def model():
     return apply_lift_kernels(tiny_model())
 
 
-@pytest.mark.skipif(not keeps_packed_examples_apart(), reason="this transformers' ModernBERT takes no mask of pairs")
-@pytest.mark.parametrize("block_size", [None, 8])
+@pytest.mark.parametrize("block_size", [None, pytest.param(8, marks=NEEDS_PAIRS)])
 def test_the_density_is_that_of_losses_of_rows_spread_over_the_set(model, rows, block_size):
     found = measure_times(model, rows, **SETTINGS, time_range=(0.2, 0.8), seed=3, block_size=block_size)
     chosen = [rows[i] for i in (0, 6, 12, 17, 23)]  # of 24

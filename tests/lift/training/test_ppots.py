@@ -19,6 +19,10 @@ from tests.lift.support.trainers import (
     training_batch,
 )
 
+NEEDS_PAIRS = pytest.mark.skipif(
+    not keeps_packed_examples_apart(), reason="this transformers' ModernBERT takes no mask of pairs"
+)
+
 
 @pytest.fixture
 def uniform(tmp_path):
@@ -27,8 +31,9 @@ def uniform(tmp_path):
     return str(path)
 
 
-@pytest.mark.skipif(not keeps_packed_examples_apart(), reason="this transformers' ModernBERT takes no mask of pairs")
-@pytest.mark.parametrize("options", [{}, {"attention": "block", "block_size": 4}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, pytest.param({"attention": "block", "block_size": 4}, marks=NEEDS_PAIRS)], ids=str
+)
 def test_a_uniform_density_is_sft_to_the_bit(tmp_path, uniform, options):
     plain = first_step(tmp_path, 4, 2, method="sft", **options)
     drawn = first_step(tmp_path, 4, 2, method="ppots", time_density=uniform, **options)
