@@ -17,13 +17,13 @@ class LogitTiles:
         self.head, self.head_rows, self.num_rows = head, head_rows, hidden_states.shape[0]
         self.product = LogitProduct(hidden_states)
         dtype = statistics_dtype(hidden_states.dtype)
-        self.buffer = hidden_states.new_empty(tiling.columns * self.num_rows, dtype=dtype)
+        self.buffer = hidden_states.new_empty(tiling.columns * self.product.row_distance, dtype=dtype)
 
     def __call__(self, columns: slice) -> tuple[Tensor, Tensor]:
         """Return the logits (K, N) of the entries `columns`, and their rows (K, D) of the head as an operand."""
-        head, width = self.head, columns.stop - columns.start
+        head = self.head
         rows, operand = self.head_rows[columns]
-        z = self.product(rows, self.buffer[: width * self.num_rows].view(width, self.num_rows))
+        z = self.product(rows, self.buffer)
         if head.bias is not None:
             z += head.bias[columns, None].to(z.dtype)
         if head.scale != 1.0:

@@ -1,8 +1,8 @@
 """Matrix products of half-precision operands whose result is accumulated and returned in float32.
 
 `torch.mm` on bfloat16 rounds its result to bfloat16: at a logit of 20 that is an error of up to 0.06 nats. CUDA has
-`out_dtype=` for this, and MKL a function of its own (`mkl`). Elsewhere the (exactly representable) operands are widened
-and multiplied in float32.
+`out_dtype=` for this, and processors that multiply bfloat16 have functions of MKL's and oneDNN's (`mkl`, `brgemm`).
+Elsewhere the (exactly representable) operands are widened and multiplied in float32.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lift_kernels.fallback import mkl
+from lift_kernels.fallback import brgemm, mkl
 from lift_kernels.fallback.processor import has_avx512_bf16
 from lift_kernels.linear_head import gradient_dtype, statistics_dtype
 
@@ -22,13 +22,26 @@ class LogitProduct:
     """
 
     def __init__(self, x: Tensor) -> None:
-        self.has_out_dtype, self.by_mkl = has_out_dtype(x), _is_for_mkl(x)
+        self.num_rows = self.row_distance = x.shape[0]
+        self.has_out_dtype, self.by_mkl, self.packed = has_out_dtype(x), _is_for_mkl(x), None
+        self.by_onednn = False
+        if _is_for_brgemm(x):
+            self.packed, self.row_distance = brgemm.Packed.of(x), brgemm.row_distance(self.num_rows)
+            return
         is_bfloat16 = x.device.type == "cpu" and x.dtype == torch.bfloat16 and x.numel() > 0
         self.by_onednn = is_bfloat16 and has_avx512_bf16() and not self.by_mkl
         wide = x if self.has_out_dtype or self.by_mkl or x.dtype == torch.float64 else x.float()
         self.x = wide if self.by_onednn else wide.t()
 
-    def __call__(self, w_rows: Tensor, out: Tensor) -> Tensor:  # (K, D) of `left_operand`, (K, N) -> out, or a new one
+    def __call__(self, w_rows: Tensor, buffer: Tensor) -> Tensor:
+        """Return the product (K, N) with rows (K, D) of `HeadRows`, in the memory of `buffer` or new.
+
+        `buffer` is flat, of at least K * `row_distance` elements.
+        """
+        num_columns = w_rows.shape[0]
+        out = buffer[: num_columns * self.row_distance].view(num_columns, self.row_distance)[:, : self.num_rows]
+        if self.packed is not None:
+            return brgemm.multiply(w_rows, self.packed, out)
         if self.has_out_dtype:
             return torch.mm(w_rows, self.x, out_dtype=torch.float32, out=out)
         if self.by_mkl:
@@ -44,7 +57,7 @@ class HeadRows:
     def __init__(self, weight: Tensor, num_rows: int) -> None:
         self.weight = weight
         self.operand_dtype = operand_dtype(weight)
-        needs_none = has_out_dtype(weight) or _is_for_mkl(weight)
+        needs_none = has_out_dtype(weight) or _is_for_mkl(weight) or _is_for_brgemm(weight)
         widens = weight.dtype in (torch.bfloat16, torch.float16) and not (
             needs_none and self.operand_dtype == weight.dtype
         )
@@ -92,3 +105,9 @@ def has_out_dtype(tensor: Tensor) -> bool:
 
 def _is_for_mkl(tensor: Tensor) -> bool:
     return tensor.dtype == torch.bfloat16 and tensor.device.type == "cpu" and mkl.is_available()
+
+
+def _is_for_brgemm(tensor: Tensor) -> bool:  # (..., D)
+    is_bfloat16 = tensor.dtype == torch.bfloat16 and tensor.device.type == "cpu"
+    width = tensor.shape[-1]
+    return is_bfloat16 and width > 0 and width % 2 == 0 and not mkl.is_available() and brgemm.is_available()

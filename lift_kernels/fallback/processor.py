@@ -16,6 +16,12 @@ def has_avx512_bf16() -> bool:
     return bool(_is_x86() and supported and torch.backends.mkldnn.is_available() and supported())
 
 
+def has_amx() -> bool:
+    """Whether it multiplies tiles of bfloat16, as far as torch knows."""
+    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool(_is_x86() and supported and supported())
+
+
 @cache
 def is_by_intel() -> bool:
     """Whether Intel made it, as far as Linux says: on others' processors MKL takes its oldest code."""

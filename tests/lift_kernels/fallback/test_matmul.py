@@ -7,9 +7,9 @@ import threading
 import pytest
 import torch
 
+from lift_kernels.fallback import brgemm, matmul, mkl
 from lift_kernels.fallback import linear_cross_entropy as backend
-from lift_kernels.fallback import matmul, mkl
-from lift_kernels.linear_head import LinearHead
+from lift_kernels.linear_head import LinearHead, NeedsGrad
 from lift_kernels.testing import Head
 
 HALF = (torch.bfloat16, torch.float16)
@@ -21,6 +21,7 @@ def has_avx512_bf16(request, monkeypatch):
         pytest.skip("torch was built without oneDNN")
     monkeypatch.setattr(matmul, "has_avx512_bf16", lambda: request.param)
     monkeypatch.setattr(mkl, "is_available", lambda: False)
+    monkeypatch.setattr(brgemm, "is_available", lambda: False)
     return request.param
 
 
@@ -29,7 +30,7 @@ def test_logits_are_those_of_float32_products(dtype, has_avx512_bf16):
     head = Head.random(20, 64, 50, dtype)
     rows, _ = matmul.HeadRows(head.weight, 30)[10:40]
     wide = torch.float64 if dtype == torch.float64 else torch.float32
-    z = matmul.LogitProduct(head.hidden_states)(rows, torch.empty(30, 20, dtype=wide))
+    z = matmul.LogitProduct(head.hidden_states)(rows, torch.empty(30 * 20, dtype=wide))
     truth = head.weight.double()[10:40] @ head.hidden_states.double().T
     assert z.dtype == wide
     torch.testing.assert_close(z.double(), truth, rtol=1e-6, atol=2e-6)
@@ -43,9 +44,11 @@ def test_bfloat16_is_multiplied_as_such_only_where_there_are_instructions(has_av
     assert rows.dtype == torch.float32 and operand.dtype == expected and len(rows) == len(operand) == 3
 
 
-def test_nothing_is_widened_where_mkl_multiplies_bfloat16(monkeypatch):
+@pytest.mark.parametrize("way", [mkl, brgemm])
+def test_nothing_is_widened_where_bfloat16_is_multiplied(way, monkeypatch):
     monkeypatch.setattr(matmul, "has_avx512_bf16", lambda: True)
-    monkeypatch.setattr(mkl, "is_available", lambda: True)
+    for one in (mkl, brgemm):
+        monkeypatch.setattr(one, "is_available", lambda is_it=one is way: is_it)
     weight = torch.ones(4, 2, dtype=torch.bfloat16)
     rows, operand = matmul.HeadRows(weight, 4)[:3]
     assert rows.data_ptr() == operand.data_ptr() == weight.data_ptr()
@@ -92,3 +95,28 @@ def test_float32_products_of_other_threads_see_no_setting_changed():
     is_done.set()
     watcher.join()
     assert len(seen) > 5 and set(seen) == {(before, True)}
+
+
+@pytest.mark.parametrize("way", [mkl, brgemm])
+@pytest.mark.parametrize("is_trained", [False, True])
+def test_every_way_to_the_loss_is_as_exact_as_widening_the_head(way, is_trained, monkeypatch):
+    if not way.is_available():
+        pytest.skip("this processor has no such product")
+    monkeypatch.setattr(mkl, "is_available", lambda: way is mkl)
+    head = Head.random(50, 64, 300, torch.bfloat16)
+    needs = NeedsGrad(hidden_states=True, weight=is_trained, bias=False)
+
+    def found(dtype: torch.dtype = torch.bfloat16) -> tuple[torch.Tensor, ...]:
+        kept = head.targets != -100
+        stats, _, gradients = backend.loss_gradients(
+            head.hidden_states[kept].to(dtype), LinearHead(head.weight.to(dtype)), head.targets[kept],
+            torch.ones(int(kept.sum())), needs, workspace_bytes=None, all_stats=True,
+        )  # fmt: skip
+        return stats.log_prob, stats.entropy, gradients.hidden_states, *([gradients.weight] if is_trained else [])
+
+    truth, by_way = found(torch.float64), found()
+    for other in (mkl, brgemm):
+        monkeypatch.setattr(other, "is_available", lambda: False)
+    for ours, other, exact in zip(by_way, found(), truth, strict=True):
+        error, other_error = ((x.double() - exact).square().mean().sqrt() for x in (ours, other))
+        assert ours.is_contiguous() and error <= 1.1 * other_error + 1e-7

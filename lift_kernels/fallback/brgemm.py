@@ -1,0 +1,134 @@
+"""oneDNN's block product of bfloat16 with a float32 result, on processors with AVX512-BF16 where MKL has none.
+
+No operator of torch gives it on a CPU (`mkl` says why a setting is no way), but the library that torch brings exports
+the function that its attention calls for each block, `at::native::cpublas::brgemm`. Its mangled name spells its
+arguments, so a release that changes them has no such name; a small product is tried once before the first real one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lift_kernels.fallback.processor import has_amx, has_avx512_bf16
+
+_NAME = "_ZN2at6native7cpublas6brgemmEllllllbPKN3c108BFloat16ES5_Pfb"
+_LIBRARY = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
+
+# Code is made for each shape and distance of rows, and kept: so columns come in blocks of one width, and the distance
+# in few sizes.
+_COLUMNS = 64
+# A sum in the order of one chain of products is four times further off at a width of 1024 than sums of this many.
+_INNER = 256
+_LEFT_ELEMENTS, _MAX_ROWS = 1 << 18, 256  # of the left operand: half a MiB, which stays in the second-level cache
+_MAX_THREADS = 8  # calls of some 20 microseconds, between which each thread waits for the interpreter
+
+
+def is_available() -> bool:
+    """Whether this processor and this torch have the product."""
+    return _brgemm() is not None
+
+
+@dataclass(frozen=True)
+class Packed:
+    """x (N, D) of bfloat16, D even, as the product reads it: (N / 64, D / 2, 64, 2), the last block filled with 0."""
+
+    blocks: Tensor
+    num_rows: int
+
+    @classmethod
+    def of(cls, x: Tensor) -> Packed:
+        num_rows, width = x.shape
+        num_blocks = -(-num_rows // _COLUMNS)
+        padded = x.new_empty((num_blocks * _COLUMNS, width))
+        padded[:num_rows] = x
+        padded[num_rows:] = 0
+        return cls(padded.view(num_blocks, _COLUMNS, width // 2, 2).transpose(1, 2).contiguous(), num_rows)
+
+
+def row_distance(num_rows: int) -> int:
+    """The distance, in elements, that the rows of a result for x (num_rows, D) are to have: at least num_rows."""
+    step = max(_COLUMNS, 1 << max(num_rows.bit_length() - 4, 0))  # about eight sizes up to twice as many rows
+    return max(-(-num_rows // step), 1) * step
+
+
+def multiply(a: Tensor, packed: Packed, out: Tensor) -> Tensor:
+    """out = a @ x.T in float32 throughout, the same to the bit for every number of threads.
+
+    Args:
+        a: (M, D) bfloat16.
+        packed: of x (N, D).
+        out: (M, N) float32, its rows `row_distance(N)` apart; the elements between them are overwritten.
+    """
+    assert out.stride() == (row_distance(packed.num_rows), 1)
+    a = a if a.stride(1) == 1 else a.contiguous()
+    step = max(32, min(_MAX_ROWS, _LEFT_ELEMENTS // max(a.shape[1], 1) // 32 * 32))
+    starts = range(0, a.shape[0], step)
+    threads = min(torch.get_num_threads(), _MAX_THREADS, len(starts))
+    parts = [starts[part::threads] for part in range(threads)]
+
+    def run(starts: range) -> None:
+        for start in starts:
+            _multiply_rows(a[start : start + step], packed, out[start : start + step])
+
+    if threads == 1:
+        run(starts)
+    elif threads:
+        others = [_pool().submit(run, part) for part in parts[1:]]
+        run(parts[0])
+        for other in others:
+            other.result()
+    return out
+
+
+def _multiply_rows(a: Tensor, packed: Packed, out: Tensor) -> None:
+    brgemm = _brgemm()
+    assert brgemm is not None
+    (num_rows, width), lead_a, lead_out = a.shape, a.stride(0), out.stride(0)
+    from_a, from_x, to = a.data_ptr(), packed.blocks.data_ptr(), out.data_ptr()
+    for block in range(packed.blocks.shape[0]):
+        for inner in range(0, width, _INNER):
+            brgemm(
+                num_rows, _COLUMNS, min(_INNER, width - inner), lead_a, _COLUMNS, lead_out, inner > 0,
+                from_a + 2 * inner, from_x + 2 * _COLUMNS * (block * width + inner), to + 4 * _COLUMNS * block, True,
+            )  # fmt: skip
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_MAX_THREADS - 1, thread_name_prefix="lift-kernels")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # threads stay behind in the parent
+
+
+@cache
+def _brgemm() -> Callable[..., None] | None:
+    # With AMX, each thread would have to give its tiles back; MKL has the product there.
+    if not has_avx512_bf16() or has_amx():
+        return None
+    try:
+        brgemm = getattr(ctypes.CDLL(str(_LIBRARY)), _NAME)
+    except (OSError, AttributeError):
+        return None
+    size, pointer, flag = ctypes.c_int64, ctypes.c_void_p, ctypes.c_bool
+    brgemm.argtypes = [*[size] * 6, flag, pointer, pointer, pointer, flag]
+    brgemm.restype = None
+    return brgemm if _is_right(brgemm) else None
+
+
+def _is_right(brgemm: Callable[..., None]) -> bool:
+    """Whether it still reads and adds as we expect: small whole numbers, whose product is exact."""
+    a, x = (torch.arange(count * 8).remainder(7).sub(3).view(count, 8).bfloat16() for count in (3, _COLUMNS))
+    out = torch.ones(3, _COLUMNS)
+    blocks = Packed.of(x).blocks
+    brgemm(3, _COLUMNS, 8, 8, _COLUMNS, _COLUMNS, True, a.data_ptr(), blocks.data_ptr(), out.data_ptr(), True)
+    return out.equal(a.float() @ x.float().t() + 1)

@@ -1,0 +1,99 @@
+"""oneDNN's block product of bfloat16 with float32 results, against float64, at every kind of edge."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from lift_kernels.fallback import brgemm
+from tests.lift_kernels.fallback.operands import LAYOUTS, operand
+
+pytestmark = pytest.mark.skipif(
+    not brgemm.is_available(), reason="needs a processor with AVX512-BF16 and without AMX, and torch's oneDNN"
+)
+
+
+def product(a: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """What the module makes of it, between nans."""
+    distance = brgemm.row_distance(x.shape[0])
+    out = torch.full((a.shape[0], distance), torch.nan)[:, : x.shape[0]]
+    assert brgemm.multiply(a, brgemm.Packed.of(x), out) is out
+    return out
+
+
+@pytest.fixture
+def threads():
+    """Set the number of threads, and set it back."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("of_a", LAYOUTS)
+@pytest.mark.parametrize("of_x", LAYOUTS)
+def test_is_the_float32_product(of_a, of_x):
+    a, x = operand(300, 130, of_a), operand(70, 130, of_x)
+    torch.testing.assert_close(product(a, x).double(), a.double() @ x.double().t(), rtol=1e-6, atol=2e-5)
+
+
+@pytest.mark.parametrize("num_rows", [0, 1, 63, 64, 65, 200])
+@pytest.mark.parametrize("width", [2, 254, 256, 258, 1030])
+@pytest.mark.parametrize("num_columns", [0, 1, 31, 256, 257])
+def test_every_edge_of_the_blocks(num_rows, width, num_columns):
+    a, x = operand(num_columns, width), operand(num_rows, width)
+    torch.testing.assert_close(product(a, x).double(), a.double() @ x.double().t(), rtol=1e-6, atol=5e-5)
+
+
+def test_sums_of_a_wide_head_are_as_exact_as_float32_ones():
+    a, x = operand(64, 4096), operand(64, 4096)
+    truth = a.double() @ x.double().t()
+    error, float32_error = (
+        (z.double() - truth).square().mean().sqrt() for z in (product(a, x), a.float() @ x.float().t())
+    )
+    assert error < 1.5 * float32_error
+
+
+def test_threads_change_no_bit(threads):
+    a, x = operand(3000, 300), operand(90, 300)
+    threads(1)
+    expected = product(a, x)
+    for count in (2, 3, 20):
+        threads(count)
+        assert product(a, x).equal(expected)
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
+def test_a_forked_process_starts_threads_of_its_own(threads):
+    threads(2)
+    a, x = operand(300, 64), operand(20, 64)  # so small that torch takes no threads, which would hang in a fork
+    expected = product(a, x)
+    found = _in_a_fork(lambda: product(a, x).equal(expected))
+    assert found is True
+
+
+def _in_a_fork(function: Callable[[], bool]) -> bool:
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=lambda: sender.send(function()), daemon=True)
+    child.start()
+    assert receiver.poll(60), "the child did not answer"
+    child.join()
+    return receiver.recv()
+
+
+@pytest.mark.parametrize("num_rows", [1, 64, 65, 512, 1023, 1024, 4097, 100_000])
+def test_rows_lie_apart_by_one_of_few_distances(num_rows):
+    distance = brgemm.row_distance(num_rows)
+    assert distance % 64 == 0 and num_rows <= distance < num_rows + max(64, num_rows / 4)
+    octave = {brgemm.row_distance(count) for count in range(num_rows, 2 * num_rows)}
+    assert len(octave) <= 17
+
+
+def test_a_release_that_reads_otherwise_is_not_used(monkeypatch):
+    def other(*arguments: object) -> None:
+        """Writes nothing."""
+
+    assert not brgemm._is_right(other)
