@@ -8,9 +8,8 @@ arguments, so a release that changes them has no such name; a small product is t
 from __future__ import annotations
 
 import ctypes
-import os
+import itertools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,6 +28,7 @@ _COLUMNS = 64
 # A sum in the order of one chain of products is four times further off at a width of 1024 than sums of this many.
 _INNER = 256
 _LEFT_ELEMENTS, _MAX_ROWS = 1 << 18, 256  # of the left operand: half a MiB, which stays in the second-level cache
+_BODY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _MAX_THREADS = 8  # calls of some 20 microseconds, between which each thread waits for the interpreter
 
 
@@ -68,46 +68,52 @@ def multiply(a: Tensor, packed: Packed, out: Tensor) -> Tensor:
         packed: of x (N, D).
         out: (M, N) float32, its rows `row_distance(N)` apart; the elements between them are overwritten.
     """
-    assert out.stride() == (row_distance(packed.num_rows), 1)
+    brgemm = _brgemm()
+    assert brgemm is not None and out.stride() == (row_distance(packed.num_rows), 1)
     a = a if a.stride(1) == 1 else a.contiguous()
-    step = max(32, min(_MAX_ROWS, _LEFT_ELEMENTS // max(a.shape[1], 1) // 32 * 32))
-    starts = range(0, a.shape[0], step)
-    threads = min(torch.get_num_threads(), _MAX_THREADS, len(starts))
-    parts = [starts[part::threads] for part in range(threads)]
+    (num_rows, width), lead_a, lead_out = a.shape, a.stride(0), out.stride(0)
+    from_a, from_x, to = a.data_ptr(), packed.blocks.data_ptr(), out.data_ptr()
+    step = max(32, min(_MAX_ROWS, _LEFT_ELEMENTS // max(width, 1) // 32 * 32))
+    starts, errors = itertools.count(step=step), []
 
-    def run(starts: range) -> None:
-        for start in starts:
-            _multiply_rows(a[start : start + step], packed, out[start : start + step])
+    def take_part() -> None:
+        try:
+            while (start := next(starts)) < num_rows:
+                for block in range(packed.blocks.shape[0]):
+                    for inner in range(0, width, _INNER):
+                        brgemm(
+                            min(step, num_rows - start), _COLUMNS, min(_INNER, width - inner), lead_a, _COLUMNS,
+                            lead_out, inner > 0, from_a + 2 * (start * lead_a + inner),
+                            from_x + 2 * _COLUMNS * (block * width + inner),
+                            to + 4 * (start * lead_out + block * _COLUMNS), True,
+                        )  # fmt: skip
+        except BaseException as error:  # C would print it and go on
+            errors.append(error)
 
-    if threads == 1:
-        run(starts)
-    elif threads:
-        others = [_pool().submit(run, part) for part in parts[1:]]
-        run(parts[0])
-        for other in others:
-            other.result()
+    threads = min(torch.get_num_threads(), _MAX_THREADS, -(-num_rows // step))
+    if threads > 1 and (parallel := _openmp()) is not None:
+        parallel(_BODY(lambda _: take_part()), None, threads, 0)
+    else:
+        take_part()
+    if errors:
+        raise errors[0]
     return out
 
 
-def _multiply_rows(a: Tensor, packed: Packed, out: Tensor) -> None:
-    brgemm = _brgemm()
-    assert brgemm is not None
-    (num_rows, width), lead_a, lead_out = a.shape, a.stride(0), out.stride(0)
-    from_a, from_x, to = a.data_ptr(), packed.blocks.data_ptr(), out.data_ptr()
-    for block in range(packed.blocks.shape[0]):
-        for inner in range(0, width, _INNER):
-            brgemm(
-                num_rows, _COLUMNS, min(_INNER, width - inner), lead_a, _COLUMNS, lead_out, inner > 0,
-                from_a + 2 * inner, from_x + 2 * _COLUMNS * (block * width + inner), to + 4 * _COLUMNS * block, True,
-            )  # fmt: skip
-
-
 @cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_MAX_THREADS - 1, thread_name_prefix="lift-kernels")
+def _openmp() -> Callable[..., None] | None:
+    """Return the function by which compilers run a body in all threads of OpenMP.
 
-
-os.register_at_fork(after_in_child=_pool.cache_clear)  # threads stay behind in the parent
+    They are torch's own: threads of ours would share the processors with them, as they spin for some milliseconds
+    after each of torch's operations.
+    """
+    try:
+        parallel = ctypes.CDLL(str(_LIBRARY)).GOMP_parallel
+    except (OSError, AttributeError):
+        return None
+    parallel.argtypes = [_BODY, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+    parallel.restype = None
+    return parallel
 
 
 @cache
