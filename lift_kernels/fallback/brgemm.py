@@ -12,15 +12,14 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from lift_kernels.fallback.processor import has_amx, has_avx512_bf16
+from lift_kernels.fallback.torch_library import exported
 
 _NAME = "_ZN2at6native7cpublas6brgemmEllllllbPKN3c108BFloat16ES5_Pfb"
-_LIBRARY = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
 
 # Code is made for each shape and distance of rows, and kept: so columns come in blocks of one width, and the distance
 # in few sizes.
@@ -107,13 +106,7 @@ def _openmp() -> Callable[..., None] | None:
     They are torch's own: threads of ours would share the processors with them, as they spin for some milliseconds
     after each of torch's operations.
     """
-    try:
-        parallel = ctypes.CDLL(str(_LIBRARY)).GOMP_parallel
-    except (OSError, AttributeError):
-        return None
-    parallel.argtypes = [_BODY, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
-    parallel.restype = None
-    return parallel
+    return exported("GOMP_parallel", [_BODY, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint])
 
 
 @cache
@@ -121,14 +114,9 @@ def _brgemm() -> Callable[..., None] | None:
     # With AMX, each thread would have to give its tiles back; MKL has the product there.
     if not has_avx512_bf16() or has_amx():
         return None
-    try:
-        brgemm = getattr(ctypes.CDLL(str(_LIBRARY)), _NAME)
-    except (OSError, AttributeError):
-        return None
     size, pointer, flag = ctypes.c_int64, ctypes.c_void_p, ctypes.c_bool
-    brgemm.argtypes = [*[size] * 6, flag, pointer, pointer, pointer, flag]
-    brgemm.restype = None
-    return brgemm if _is_right(brgemm) else None
+    brgemm = exported(_NAME, [*[size] * 6, flag, pointer, pointer, pointer, flag])
+    return None if brgemm is None or not _is_right(brgemm) else brgemm
 
 
 def _is_right(brgemm: Callable[..., None]) -> bool:

@@ -10,15 +10,14 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from lift_kernels.fallback.processor import has_avx512_bf16, is_by_intel
+from lift_kernels.fallback.torch_library import exported
 
 _ROW_MAJOR, _NO_TRANSPOSE, _TRANSPOSE = 101, 111, 112  # of CBLAS
-_LIBRARY = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
 
 
 def is_available() -> bool:
@@ -64,13 +63,7 @@ def _operand(matrix: Tensor) -> tuple[Tensor, int, int]:
 def _gemm() -> Callable[..., None] | None:
     if not (has_avx512_bf16() and is_by_intel() and torch.backends.mkl.is_available()):
         return None
-    try:
-        gemm = ctypes.CDLL(str(_LIBRARY)).cblas_gemm_bf16bf16f32
-    except (OSError, AttributeError):
-        return None
     integer, number, pointer = ctypes.c_int, ctypes.c_float, ctypes.c_void_p
-    gemm.argtypes = [
+    return exported("cblas_gemm_bf16bf16f32", [
         *[integer] * 6, number, pointer, integer, pointer, integer, number, pointer, integer,
-    ]  # fmt: skip
-    gemm.restype = None
-    return gemm
+    ])  # fmt: skip
