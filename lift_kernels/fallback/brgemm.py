@@ -2,7 +2,7 @@
 
 No operator of torch gives it on a CPU (`mkl` says why a setting is no way), but the library that torch brings exports
 the function that its attention calls for each block, `at::native::cpublas::brgemm`. Its mangled name spells its
-arguments, so a release that changes them has no such name; a small product is tried once before the first real one.
+arguments, so a release that changes them has no such name; a small product is tried before the first real one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from lift_kernels.fallback.processor import has_amx, has_avx512_bf16
-from lift_kernels.fallback.torch_library import exported
+from lift_kernels.fallback.torch_library import exported, returns
 
 _NAME = "_ZN2at6native7cpublas6brgemmEllllllbPKN3c108BFloat16ES5_Pfb"
 
@@ -116,7 +116,15 @@ def _brgemm() -> Callable[..., None] | None:
         return None
     size, pointer, flag = ctypes.c_int64, ctypes.c_void_p, ctypes.c_bool
     brgemm = exported(_NAME, [*[size] * 6, flag, pointer, pointer, pointer, flag])
-    return None if brgemm is None or not _is_right(brgemm) else brgemm
+    # It throws where oneDNN was built without it, or ONEDNN_MAX_CPU_ISA forbids the instructions.
+    return brgemm if brgemm is not None and returns(_NAME, _TRIAL) and _is_right(brgemm) else None
+
+
+_TRIAL = f"""
+sizes = [ctypes.c_int64(size) for size in (3, {_COLUMNS}, 8, 8, {_COLUMNS}, {_COLUMNS})]
+a, x, out = [(ctypes.c_float * 1024)() for _ in range(3)]
+function(*sizes, ctypes.c_bool(True), a, x, out, ctypes.c_bool(True))
+"""
 
 
 def _is_right(brgemm: Callable[..., None]) -> bool:

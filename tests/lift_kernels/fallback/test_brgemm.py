@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -93,3 +97,17 @@ def test_a_release_that_reads_otherwise_is_not_used(monkeypatch):
         """Writes nothing."""
 
     assert not brgemm._is_right(other)
+
+
+@pytest.mark.parametrize("instructions", ["AVX2", "AVX512_CORE"])
+def test_instructions_that_onednn_may_not_use_end_no_process(instructions):
+    code = (
+        "import torch; from lift_kernels import linear_token_stats as stats; from lift_kernels.fallback import brgemm\n"
+        "x, w = torch.ones(4, 8).bfloat16(), torch.ones(50, 8).bfloat16()\n"
+        "print(brgemm.is_available(), stats(x, w, torch.zeros(4, dtype=torch.long)).log_prob.exp().mul(50).round().sum().item())"
+    )
+    words = [sys.executable, "-c", code]
+    completed = subprocess.run(
+        words, env=os.environ | {"ONEDNN_MAX_CPU_ISA": instructions}, capture_output=True, text=True
+    )
+    assert completed.stdout.split() == ["False", "4.0"], completed.stderr

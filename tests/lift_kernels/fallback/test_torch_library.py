@@ -18,3 +18,9 @@ def test_a_function_is_called_or_is_not_there(monkeypatch):
 def test_without_the_file_there_is_nothing(monkeypatch):
     monkeypatch.setattr(torch_library.torch, "__file__", "/no/such/torch/__init__.py")
     assert torch_library._library.__wrapped__() is None
+
+
+def test_a_trial_that_dies_ends_no_other_process():
+    assert torch_library.returns("strlen", "assert function(b'four') == 4")
+    assert not torch_library.returns("abort", "function()")
+    assert not torch_library.returns("no_such_function", "")
