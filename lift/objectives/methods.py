@@ -94,7 +94,7 @@ METHODS: dict[str, Method] = {
     ),
     "easy": Method("the easiest masked tokens, at every t", "lift", (EASY,)),
     "middle": Method("a random subset of the masked tokens, at every t", "lift", (MIDDLE,)),
-    "hard": Method("the hardest masked tokens, at every t", "lift", (HARD,)),
+    "hard": Method("the hardest masked tokens, at every t: a choice for half-learnt tasks", "lift", (HARD,)),
 }  # fmt: skip
 
 
