@@ -21,9 +21,9 @@ from lift_kernels.fallback.torch_library import exported, returns
 
 _NAME = "_ZN2at6native7cpublas6brgemmEllllllbPKN3c108BFloat16ES5_Pfb"
 
-# Code is made for each shape and distance of rows, and kept: so columns come in blocks of one width, and the distance
+# Code is made for each shape and distance of rows, and kept: so columns come in blocks of few widths, and the distance
 # in few sizes.
-_COLUMNS = 64
+_COLUMNS, _COLUMN_STEP = 64, 16
 # A sum in the order of one chain of products is four times further off at a width of 1024 than sums of this many.
 _INNER = 256
 _LEFT_ELEMENTS, _MAX_ROWS = 1 << 18, 256  # of the left operand: half a MiB, which stays in the second-level cache
@@ -38,19 +38,21 @@ def is_available() -> bool:
 
 @dataclass(frozen=True)
 class Packed:
-    """x (N, D) of bfloat16, D even, as the product reads it: (N / 64, D / 2, 64, 2), the last block filled with 0."""
+    """x (N, D) of bfloat16, D even, as the product reads it."""
 
-    blocks: Tensor
+    blocks: list[Tensor]
+    """(D / 2, 64, 2) each, of as many rows; the last one of fewer, a multiple of 16 filled up with 0."""
+
     num_rows: int
 
     @classmethod
     def of(cls, x: Tensor) -> Packed:
-        num_rows, width = x.shape
-        num_blocks = -(-num_rows // _COLUMNS)
-        padded = x.new_empty((num_blocks * _COLUMNS, width))
-        padded[:num_rows] = x
-        padded[num_rows:] = 0
-        return cls(padded.view(num_blocks, _COLUMNS, width // 2, 2).transpose(1, 2).contiguous(), num_rows)
+        blocks = []
+        for rows in x.split(_COLUMNS) if x.shape[0] else ():
+            missing = -rows.shape[0] % _COLUMN_STEP
+            rows = torch.nn.functional.pad(rows, (0, 0, 0, missing)) if missing else rows
+            blocks.append(rows.reshape(rows.shape[0], -1, 2).transpose(0, 1).contiguous())
+        return cls(blocks, x.shape[0])
 
 
 def row_distance(num_rows: int) -> int:
@@ -71,20 +73,20 @@ def multiply(a: Tensor, packed: Packed, out: Tensor) -> Tensor:
     assert brgemm is not None and out.stride() == (row_distance(packed.num_rows), 1)
     a = a if a.stride(1) == 1 else a.contiguous()
     (num_rows, width), lead_a, lead_out = a.shape, a.stride(0), out.stride(0)
-    from_a, from_x, to = a.data_ptr(), packed.blocks.data_ptr(), out.data_ptr()
+    from_a, to = a.data_ptr(), out.data_ptr()
+    blocks = [(number * _COLUMNS, block.shape[1], block.data_ptr()) for number, block in enumerate(packed.blocks)]
     step = max(32, min(_MAX_ROWS, _LEFT_ELEMENTS // max(width, 1) // 32 * 32))
     starts, errors = itertools.count(step=step), []
 
     def take_part() -> None:
         try:
             while (start := next(starts)) < num_rows:
-                for block in range(packed.blocks.shape[0]):
+                for column, columns, from_x in blocks:
                     for inner in range(0, width, _INNER):
                         brgemm(
-                            min(step, num_rows - start), _COLUMNS, min(_INNER, width - inner), lead_a, _COLUMNS,
-                            lead_out, inner > 0, from_a + 2 * (start * lead_a + inner),
-                            from_x + 2 * _COLUMNS * (block * width + inner),
-                            to + 4 * (start * lead_out + block * _COLUMNS), True,
+                            min(step, num_rows - start), columns, min(_INNER, width - inner), lead_a, columns,
+                            lead_out, inner > 0, from_a + 2 * (start * lead_a + inner), from_x + 2 * columns * inner,
+                            to + 4 * (start * lead_out + column), True,
                         )  # fmt: skip
         except BaseException as error:  # C would print it and go on
             errors.append(error)
@@ -131,6 +133,6 @@ def _is_right(brgemm: Callable[..., None]) -> bool:
     """Whether it still reads and adds as we expect: small whole numbers, whose product is exact."""
     a, x = (torch.arange(count * 8).remainder(7).sub(3).view(count, 8).bfloat16() for count in (3, _COLUMNS))
     out = torch.ones(3, _COLUMNS)
-    blocks = Packed.of(x).blocks
-    brgemm(3, _COLUMNS, 8, 8, _COLUMNS, _COLUMNS, True, a.data_ptr(), blocks.data_ptr(), out.data_ptr(), True)
+    (block,) = Packed.of(x).blocks
+    brgemm(3, _COLUMNS, 8, 8, _COLUMNS, _COLUMNS, True, a.data_ptr(), block.data_ptr(), out.data_ptr(), True)
     return out.equal(a.float() @ x.float().t() + 1)

@@ -40,7 +40,7 @@ def test_is_the_float32_product(of_a, of_x):
     torch.testing.assert_close(product(a, x).double(), a.double() @ x.double().t(), rtol=1e-6, atol=2e-5)
 
 
-@pytest.mark.parametrize("num_rows", [0, 1, 63, 64, 65, 200])
+@pytest.mark.parametrize("num_rows", [0, 1, 17, 63, 64, 65, 200])
 @pytest.mark.parametrize("width", [2, 254, 256, 258, 1030])
 @pytest.mark.parametrize("num_columns", [0, 1, 31, 256, 257])
 def test_every_edge_of_the_blocks(num_rows, width, num_columns):
