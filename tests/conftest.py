@@ -13,10 +13,12 @@ import pytest
 # Before torch is imported, and for the tests' processes: how a product rounds depends on the threads that share it, so
 # with one a test says the same whatever the machine, and parts of the suite that run side by side do not wait.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# A script that starts the suite in the background hands it SIGINT ignored, which its processes would inherit: those that
-# a test interrupts would never end.
+# A script that starts the suite in the background hands it SIGINT ignored, and nohup SIGHUP, which its processes would
+# inherit: those that a test interrupts would never end.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 import torch
 
