@@ -11,16 +11,17 @@ from benchmarks.gpu.measurements.measurement import Session
 from benchmarks.gpu.measurements.shapes import Shape
 from benchmarks.rivals.rival import Rival
 from lift_kernels import linear_cross_entropy
-from lift_kernels.fallback import mkl
+from lift_kernels.fallback import brgemm, mkl
 from tests.benchmarks.support import SMOKE
 
 SHAPE = Shape(8, 16, 72)
 
 
 @pytest.fixture(autouse=True)
-def without_mkl(monkeypatch):
-    """Whose products torch's counter does not see; on a GPU there are none."""
-    monkeypatch.setattr(mkl, "is_available", lambda: False)
+def without_unseen_products(monkeypatch):
+    """Those that torch's counter does not see; on a GPU there are none."""
+    for unseen in (mkl, brgemm):
+        monkeypatch.setattr(unseen, "is_available", lambda: False)
 
 
 @pytest.mark.parametrize("trained", [False, True])
