@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from accelerate.state import GradientState
 
 from benchmarks.models.families import Sizes
 from benchmarks.training import objective_memory
@@ -27,6 +30,17 @@ def test_a_step_survives_json():
 def test_the_loss_of_sft_is_that_of_its_logits(without_memory):
     fused, by_logits = measure_here(step("sft")), measure_here(step("sft", by_logits=True))
     assert fused["loss"] == pytest.approx(by_logits["loss"], rel=1e-5) and fused["peak_mib"] == 3.0
+
+
+def test_a_loader_that_was_left_in_the_middle_changes_no_loss(without_memory):
+    expected = measure_here(step("sft"))["loss"]
+    left = SimpleNamespace(end_of_dataloader=True, remainder=1)
+    state = GradientState()
+    state._add_dataloader(left)
+    try:
+        assert measure_here(step("sft"))["loss"] == expected
+    finally:
+        state._remove_dataloader(left)
 
 
 def test_objectives_differ_in_their_losses(without_memory):
