@@ -50,7 +50,7 @@ def loss_of_step(trainer: Any, inputs: Any, number: int) -> Tensor:
     """Return the loss of a micro-batch that is global step `number`, by the calls with which a training makes it."""
     trainer.state.global_step = number
     trainer.current_gradient_accumulation_steps = 1
-    # No loader deals this batch out, and one that an earlier trainer left in the middle must not say that its epoch ends.
+    # No loader deals this batch out, and one that an earlier trainer left in the middle must not end its epoch.
     trainer.accelerator.gradient_state.dataloader_references = [None]
     (batch,), _ = trainer.get_batch_samples(iter([dict(inputs)]), 1, trainer.args.device)
     loss: Tensor = trainer.compute_loss(trainer.model, batch)
