@@ -28,7 +28,7 @@ _COLUMNS, _COLUMN_STEP = 64, 16
 _INNER = 256
 _LEFT_ELEMENTS, _MAX_ROWS = 1 << 18, 256  # of the left operand: half a MiB, which stays in the second-level cache
 _BODY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-_MAX_THREADS = 8  # calls of some 20 microseconds, between which each thread waits for the interpreter
+_MAX_THREADS = 8  # which wait for the interpreter between calls that are short
 
 
 def is_available() -> bool:

@@ -22,14 +22,13 @@ class LogitProduct:
     """
 
     def __init__(self, x: Tensor) -> None:
-        self.num_rows = self.row_distance = x.shape[0]
-        self.has_out_dtype, self.by_mkl, self.packed = has_out_dtype(x), _is_for_mkl(x), None
-        self.by_onednn = False
-        if _is_for_brgemm(x):
-            self.packed, self.row_distance = brgemm.Packed.of(x), brgemm.row_distance(self.num_rows)
+        self.num_rows = x.shape[0]
+        self.packed = brgemm.Packed.of(x) if _is_for_brgemm(x) else None
+        self.row_distance = self.num_rows if self.packed is None else brgemm.row_distance(self.num_rows)
+        if self.packed is not None:
             return
-        is_bfloat16 = x.device.type == "cpu" and x.dtype == torch.bfloat16 and x.numel() > 0
-        self.by_onednn = is_bfloat16 and has_avx512_bf16() and not self.by_mkl
+        self.has_out_dtype, self.by_mkl = has_out_dtype(x), _is_for_mkl(x)
+        self.by_onednn = _is_bfloat16_on_cpu(x) and x.numel() > 0 and has_avx512_bf16() and not self.by_mkl
         wide = x if self.has_out_dtype or self.by_mkl or x.dtype == torch.float64 else x.float()
         self.x = wide if self.by_onednn else wide.t()
 
@@ -104,10 +103,14 @@ def has_out_dtype(tensor: Tensor) -> bool:
 
 
 def _is_for_mkl(tensor: Tensor) -> bool:
-    return tensor.dtype == torch.bfloat16 and tensor.device.type == "cpu" and mkl.is_available()
+    return _is_bfloat16_on_cpu(tensor) and mkl.is_available()
 
 
 def _is_for_brgemm(tensor: Tensor) -> bool:  # (..., D)
-    is_bfloat16 = tensor.dtype == torch.bfloat16 and tensor.device.type == "cpu"
     width = tensor.shape[-1]
-    return is_bfloat16 and width > 0 and width % 2 == 0 and not mkl.is_available() and brgemm.is_available()
+    is_fit = _is_bfloat16_on_cpu(tensor) and width > 0 and width % 2 == 0
+    return is_fit and not mkl.is_available() and brgemm.is_available()
+
+
+def _is_bfloat16_on_cpu(tensor: Tensor) -> bool:
+    return tensor.dtype == torch.bfloat16 and tensor.device.type == "cpu"

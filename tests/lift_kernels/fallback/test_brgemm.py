@@ -12,7 +12,7 @@ import torch
 from lift_kernels.fallback import brgemm
 from tests.lift_kernels.fallback.operands import LAYOUTS, operand
 
-pytestmark = pytest.mark.skipif(
+needs_brgemm = pytest.mark.skipif(
     not brgemm.is_available(), reason="needs a processor with AVX512-BF16 and without AMX, and torch's oneDNN"
 )
 
@@ -33,6 +33,7 @@ def threads():
     torch.set_num_threads(before)
 
 
+@needs_brgemm
 @pytest.mark.parametrize("of_a", LAYOUTS)
 @pytest.mark.parametrize("of_x", LAYOUTS)
 def test_is_the_float32_product(of_a, of_x):
@@ -40,6 +41,7 @@ def test_is_the_float32_product(of_a, of_x):
     torch.testing.assert_close(product(a, x).double(), a.double() @ x.double().t(), rtol=1e-6, atol=2e-5)
 
 
+@needs_brgemm
 @pytest.mark.parametrize("num_rows", [0, 1, 17, 63, 64, 65, 200])
 @pytest.mark.parametrize("width", [2, 254, 256, 258, 1030])
 @pytest.mark.parametrize("num_columns", [0, 1, 31, 256, 257])
@@ -48,6 +50,7 @@ def test_every_edge_of_the_blocks(num_rows, width, num_columns):
     torch.testing.assert_close(product(a, x).double(), a.double() @ x.double().t(), rtol=1e-6, atol=5e-5)
 
 
+@needs_brgemm
 def test_sums_of_a_wide_head_are_as_exact_as_float32_ones():
     a, x = operand(64, 4096), operand(64, 4096)
     truth = a.double() @ x.double().t()
@@ -57,6 +60,7 @@ def test_sums_of_a_wide_head_are_as_exact_as_float32_ones():
     assert error < 1.5 * float32_error
 
 
+@needs_brgemm
 def test_threads_change_no_bit(threads):
     a, x = operand(3000, 300), operand(90, 300)
     threads(1)
@@ -66,6 +70,7 @@ def test_threads_change_no_bit(threads):
         assert product(a, x).equal(expected)
 
 
+@needs_brgemm
 def test_an_error_in_a_thread_is_raised(threads, monkeypatch):
     def fail(*arguments: object) -> None:
         raise MemoryError("no room")
@@ -77,6 +82,7 @@ def test_an_error_in_a_thread_is_raised(threads, monkeypatch):
             product(operand(600, 64), operand(20, 64))
 
 
+@needs_brgemm
 def test_without_openmp_one_thread_does_it_all(threads, monkeypatch):
     monkeypatch.setattr(brgemm, "_openmp", lambda: None)
     threads(2)
@@ -92,7 +98,7 @@ def test_rows_lie_apart_by_one_of_few_distances(num_rows):
     assert len(octave) <= 17
 
 
-def test_a_release_that_reads_otherwise_is_not_used(monkeypatch):
+def test_a_release_that_reads_otherwise_is_not_used():
     def other(*arguments: object) -> None:
         """Writes nothing."""
 
