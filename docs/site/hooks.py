@@ -27,6 +27,14 @@ ELSEWHERE = {
     "changelog.md": "CHANGELOG.md",
 }
 """Pages of the site whose text lies elsewhere in the repository."""
+PICTURES = {
+    f"plots/{study}/{name}.png": f"benchmarks/results/{study}/{name}.png"
+    for study, name in (
+        ("study", "differences"), ("study", "answers-by-steps"), ("study", "nll-against-answers"),
+        ("study-sapiens", "differences"),
+    )
+}  # fmt: skip
+"""Pictures of its pages that lie with the results that they show."""
 
 _FENCED = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
@@ -40,9 +48,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that lie elsewhere."""
-    for page, source in ELSEWHERE.items():
-        files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
+    """Add what lies elsewhere."""
+    for name, source in (ELSEWHERE | PICTURES).items():
+        files.append(File.generated(config, name, abs_src_path=str(ROOT / source)))
     return files
 
 
@@ -54,14 +62,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def site_links(markdown: str, page: str) -> str:
     """Return the text of `page`, a path in docs/, with links that hold on the site.
 
-    What leads to a file that is no page leads to GitHub; what leads nowhere stays, for mkdocs to warn of.
+    What leads to a file that the site has not leads to GitHub; what leads nowhere stays, for mkdocs to warn of.
     """
-    page_of = {source: name for name, source in ELSEWHERE.items()}
+    name_of = {source: name for name, source in (ELSEWHERE | PICTURES).items()}
     folder = posixpath.dirname(ELSEWHERE.get(page, f"docs/{page}"))
 
     def follow(link: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(folder, link[1]))
-        inside = page_of.get(target, target.removeprefix("docs/") if target.startswith("docs/") else None)
+        inside = name_of.get(target, target.removeprefix("docs/") if target.startswith("docs/") else None)
         if inside is not None:
             return f"]({posixpath.relpath(inside, posixpath.dirname(page) or '.')}{link[2] or ''})"
         return f"]({REPOSITORY}{target}{link[2] or ''})" if (ROOT / target).exists() else link[0]

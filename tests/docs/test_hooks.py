@@ -18,6 +18,11 @@ REPOSITORY = "https://github.com/lift-kernels/lift-kernels/blob/main/"
         ("models.md", "../lift/objectives/README.md#blocks", "algorithm.md#blocks"),  # a page from elsewhere
         ("reference/lift.md", "../../lift_kernels/README.md", "../kernels.md"),
         ("reference/lift.md", "../integrations.md", "../integrations.md"),
+        (
+            "study.md",
+            "../benchmarks/results/study/differences.png",
+            "plots/study/differences.png",
+        ),  # a picture from elsewhere
         ("models.md", "../lift/recipes/presets", f"{REPOSITORY}lift/recipes/presets"),  # no page
         ("benchmarks.md", "../docs/performance.md", "performance.md"),  # on a page from elsewhere
         ("benchmarks.md", "study/PROTOCOL.md", f"{REPOSITORY}benchmarks/study/PROTOCOL.md"),
