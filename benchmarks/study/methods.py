@@ -36,15 +36,18 @@ class Method:
 
     trainer: type[LiftTrainer] = field(default=LiftTrainer)
 
+    equal_compute: str | None = None
+    """The method of as many more steps as its second forward pass costs; None without one."""
+
 
 METHODS = {
     "sft": Method({"method": "sft"}),
-    "lift3": Method({"method": "lift3"}),
-    "hard": Method({"method": "hard"}),
-    "lift2": Method({"method": "lift2"}),
-    "reversed": Method({"method": "lift3"}, trainer=ReversedTrainer),
+    "lift3": Method({"method": "lift3"}, equal_compute="sft_x1.22"),
+    "hard": Method({"method": "hard"}, equal_compute="sft_x1.34"),
+    "lift2": Method({"method": "lift2"}, equal_compute="sft_x1.34"),
+    "reversed": Method({"method": "lift3"}, trainer=ReversedTrainer, equal_compute="sft_x1.22"),
     "middle": Method({"method": "middle"}),
-    "gift": Method({"method": "gift"}),
+    "gift": Method({"method": "gift"}, equal_compute="sft_x1.34"),
     "sft_x1.22": Method({"method": "sft"}, step_factor=1.22),
     "sft_x1.34": Method({"method": "sft"}, step_factor=1.34),
 }

@@ -10,9 +10,10 @@ from benchmarks.study.comparisons import runs_of
 from benchmarks.study.domain import Domain
 from benchmarks.study.domains import DOMAINS, add_domain_flag
 from benchmarks.study.figures import write_figures
+from benchmarks.study.methods import METHODS
 from benchmarks.study.plan import Plan
 from benchmarks.study.results import read_lines
-from benchmarks.study.tables import likelihood_table, methods_table, predictions_table
+from benchmarks.study.tables import differences_table, likelihood_table, methods_table, predictions_table
 from lift.atomic_write import atomic_write
 from lift.errors import LiftError
 
@@ -29,6 +30,7 @@ def write_report(folder: Path, domain: Domain, plan: Plan) -> Path:
         raise LiftError(f"{folder} holds no run of a study: run python -m benchmarks.study --output {folder}.")
     figures = write_figures(runs, domain, plan, folder)
     methods = [*plan.methods, *plan.beside]
+    equal_compute = [(name, sft) for name in plan.methods if (sft := METHODS[name].equal_compute)]
     parts = [
         f"# {domain.title}\n",
         f"{len(runs)} of {len([*plan.runs()])} runs. Points, of losses nats; [95 % t interval]. PROTOCOL.md beside the "
@@ -42,6 +44,8 @@ def write_report(folder: Path, domain: Domain, plan: Plan) -> Path:
         parts += [f"## {setting}\n", "Means, and below them the differences from `sft` by start.\n"]
         parts += [
             methods_table(runs, setting, methods, domain.outcomes),
+            "From SFT of equal compute by start, and of `hard` from `lift3`:\n",
+            differences_table(runs, setting, [*equal_compute, ("hard", "lift3")], domain.outcomes),
             "NLL of masked tokens in nats, by mask rate:\n",
         ]
         parts.append(likelihood_table(runs, setting, methods))

@@ -65,6 +65,17 @@ def methods_table(runs: Runs, setting: str, methods: Iterable[str], outcomes: Se
     return markdown(("method", "runs", *(OUTCOMES[name].name for name in outcomes)), rows)
 
 
+def differences_table(runs: Runs, setting: str, pairs: Iterable[tuple[str, str]], outcomes: Sequence[str]) -> str:
+    """Return the differences by start of each method from the one beside it."""
+    rows = []
+    for method, against in pairs:
+        found = {name: compare(runs, Comparison(setting, name, method, against)) for name in outcomes}
+        cells = [_interval(result.by_start, OUTCOMES[name]) for name, result in found.items() if result is not None]
+        if cells:
+            rows.append([f"{method} - {against}", *cells])
+    return markdown(("comparison", *(OUTCOMES[name].name for name in outcomes)), rows)
+
+
 def likelihood_table(runs: Runs, setting: str, methods: Iterable[str]) -> str:
     """Return the mean NLL at each mask rate."""
     rows = []

@@ -20,6 +20,7 @@ def test_a_report_has_every_setting_and_its_figures(tmp_path):
         append_line(results_path(tmp_path), line)
     text = write_report(tmp_path, DOMAINS["tasks"], FULL).read_text(encoding="utf-8")
     assert all(f"\n## {setting}\n" in text for setting in FULL.settings)
+    assert text.count("\n| hard - sft_x1.34 |") == text.count("\n| hard - lift3 |") == 4
     assert "torch" in text and " of 780 runs" in text
     pictures = [tmp_path / name for name in ("differences.png", "answers-by-steps.png", "nll-against-answers.png")]
     assert all(f"]({path.name})" in text for path in pictures)

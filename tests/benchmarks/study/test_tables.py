@@ -3,7 +3,7 @@ from __future__ import annotations
 from benchmarks.study.comparisons import runs_of
 from benchmarks.study.plan import FULL
 from benchmarks.study.predictions import PREDICTIONS
-from benchmarks.study.tables import likelihood_table, methods_table, predictions_table, starts_table
+from benchmarks.study.tables import differences_table, likelihood_table, methods_table, predictions_table, starts_table
 from tests.benchmarks.study.lines import made_lines
 
 
@@ -59,6 +59,14 @@ def test_methods_stand_beside_sft_of_equal_steps():
     assert rows["sft"][1:3] == ["20", "40.0"]
     assert rows["hard"][2].startswith("50.0<br>+10.0 [")
     assert rows["cart"][1] == "5"
+
+
+def test_methods_stand_beside_those_that_they_are_to_be_compared_with():
+    runs = runs_of(made_lines({("fsa", "hard"): 0.1, ("fsa", "lift3"): 0.05}))
+    pairs = [("hard", "sft_x1.34"), ("hard", "lift3"), ("hard", "not run")]
+    rows = cells(differences_table(runs, "fsa", pairs, ["answers", "nll"]))
+    assert [row[0] for row in rows] == ["hard - sft_x1.34", "hard - lift3"] and all(len(row) == 3 for row in rows)
+    assert rows[0][1] == "+10.0" and rows[1][1] == "+5.0"  # the noise of made lines is that of the run
 
 
 def test_likelihood_and_starts_are_listed():
