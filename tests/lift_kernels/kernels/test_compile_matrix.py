@@ -96,9 +96,10 @@ def spill_budget(report: dict) -> int:
         # 1024 threads have 64 registers each, and a row is held in them. What spills is read once a row, outside the
         # loop over bits; the compilers of 3.8 and 3.9 spill less.
         return 224 if release < (3, 8) or architecture == "gfx942" else 192
-    if (report["kernel"], architecture) == ("_tiled_gradient_kernel", "sm100") and use.endswith("bias and softcap"):
-        # After the loop over D, once a tile: every ptxas orders the tanh of a thread's 64 logits in its own way.
-        return {(3, 6): 32, (3, 9): 24}.get(release, 16)
+    if report["kernel"] in MATRIX_KERNELS and not report["hot_loop"].get("local"):
+        # After the loop over D, once a tile, each ptxas orders what is done with a thread's 64 logits in its own way:
+        # up to 12 of 255 registers.
+        return {(3, 6): 32, (3, 9): 48}.get(release, 16)
     return 16
 
 
