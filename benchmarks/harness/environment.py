@@ -16,10 +16,10 @@ from benchmarks.harness.run_config import RunConfig
 from lift_kernels import __version__, backend_report
 
 _PEERS = ("liger-kernel", "cut-cross-entropy", "quack-kernels", "trl", "nvidia-cutlass-dsl")
-# They change what the allocator, cuBLAS and Triton do.
+# They change what the allocators, cuBLAS and Triton do.
 _SETTINGS = (
     "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES",
-    "NVIDIA_TF32_OVERRIDE", "TRITON_INTERPRET",
+    "NVIDIA_TF32_OVERRIDE", "THP_MEM_ALLOC_ENABLE", "TRITON_INTERPRET",
 )  # fmt: skip
 
 

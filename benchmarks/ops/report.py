@@ -44,6 +44,7 @@ def heading(path: Path, results: Results) -> str:
     versions = [
         f"torch {facts.get('torch')}",
         *(f"{name} {version}" for name, version in facts.get("peers", {}).items()),
+        *(f"{name}={value}" for name, value in facts.get("settings", {}).items()),
     ]
     where = facts.get("device")
     if where == "cpu":

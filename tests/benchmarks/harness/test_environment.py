@@ -28,6 +28,7 @@ def test_the_environment_without_git_names_the_commit_it_is_told(monkeypatch):
         raise FileNotFoundError("git")
 
     monkeypatch.setattr(environment.subprocess, "run", no_git)
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "1")
     facts = environment.device_environment(HERE, "abc")
-    assert facts["commit"] == "abc" and facts["device"] == "cpu"
+    assert facts["commit"] == "abc" and facts["device"] == "cpu" and facts["settings"]["THP_MEM_ALLOC_ENABLE"] == "1"
     assert environment.host_environment()["commit"] is None

@@ -38,6 +38,7 @@ def file_of_results(folder: Path) -> Path:
         "instructions": "AVX2",
         "threads": 2,
         "peers": {"trl": "1.16"},
+        "settings": {"THP_MEM_ALLOC_ENABLE": "1"},
     }
     record = {"machine_info": {"lift": environment}, "benchmarks": [{"extra_info": row} for row in every]}
     path.write_text(json.dumps(record))
