@@ -23,7 +23,8 @@ Loss = Callable[..., Any]  # hidden_states (1, 1), weight (V, 1), targets (1,) -
 
 def main() -> None:
     """Run the command."""
-    if not torch.cuda.is_available():
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":
         os.environ.setdefault("TRITON_INTERPRET", "1")
     from lift_kernels import linear_cross_entropy
 
@@ -35,17 +36,17 @@ def main() -> None:
     print("| 1 - p |" + "".join(f" {name}: loss, gradient |" for name in losses))
     print("|---|" + "---|" * len(losses))
     for exponent in range(3, 13):
-        errors = (relative_errors(loss, exponent) for loss in losses.values())
+        errors = (relative_errors(loss, exponent, device) for loss in losses.values())
         print(f"| 1e-{exponent} |" + "".join(f" {of_loss:.0e}, {of_gradient:.0e} |" for of_loss, of_gradient in errors))
 
 
-def relative_errors(loss: Loss, exponent: int) -> tuple[float, float]:
+def relative_errors(loss: Loss, exponent: int, device: torch.device) -> tuple[float, float]:
     """Return those of the loss and of its gradient for the hidden state, of a token with 1 - p near 10^-exponent."""
     weight = head()
     hidden = hidden_state(weight, exponent)
     true_loss, true_gradient, _ = exact(hidden, weight)
-    leaf = torch.tensor([[hidden]], requires_grad=True)
-    found = loss(leaf, weight, torch.zeros(1, dtype=torch.long))
+    leaf = torch.tensor([[hidden]], device=device, requires_grad=True)
+    found = loss(leaf, weight.to(device), torch.zeros(1, dtype=torch.long, device=device))
     found.backward()
     assert leaf.grad is not None
     pairs = ((found.item(), true_loss), (leaf.grad.item(), true_gradient))

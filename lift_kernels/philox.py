@@ -49,7 +49,8 @@ def philox_4x32(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the four output words, int64 in [0, 2^32), of counters in that range that broadcast together."""
     k0, k1 = key & _MASK, key >> 32 & _MASK
-    w0, w1, w2, w3 = (torch.as_tensor(c) for c in (c0, c1, c2, c3))
+    device = next((c.device for c in (c0, c1, c2, c3) if isinstance(c, Tensor)), None)
+    w0, w1, w2, w3 = (torch.as_tensor(c, device=device) for c in (c0, c1, c2, c3))
     # The counters are not expanded first: the first round then works on (L,) and (B, 1) instead of (B, L).
     for _ in range(_ROUNDS):
         product_0, product_1 = w0 * _MULTIPLIERS[0], w2 * _MULTIPLIERS[1]

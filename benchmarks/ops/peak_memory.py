@@ -11,7 +11,7 @@ import sys
 
 import torch
 
-from benchmarks.harness.memory import cuda_peak_of, resident_peak_of
+from benchmarks.harness.memory import cuda_peak_of, hand_back_freed, resident_peak_of
 from benchmarks.harness.own_process import answer_of
 from benchmarks.harness.run_config import RunConfig
 from benchmarks.ops.cases import Case
@@ -38,7 +38,9 @@ def _peak_here(provider: str, case: Case) -> int:
     config = RunConfig(torch.device("cpu"), "torch")
     small = dataclasses.replace(case, model="smoke", num_tokens=16)
     PROVIDERS[provider].prepare(small, small.inputs(), config)()  # libraries load and pools open before
-    return resident_peak_of(PROVIDERS[provider].prepare(case, case.inputs(), config))[1]
+    step = PROVIDERS[provider].prepare(case, case.inputs(), config)
+    hand_back_freed()  # what making the inputs left behind
+    return resident_peak_of(step)[1]
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ from lift_kernels.checks.tensors import (
     check_shape,
     check_tensor,
 )
-from lift_kernels.checks.transforms import refuse_transforms
+from lift_kernels.checks.transforms import refuse_transforms, requires_grad
 
 __all__ = [
     "check_backend",
@@ -91,4 +91,5 @@ __all__ = [
     "local",
     "local_head",
     "refuse_transforms",
+    "requires_grad",
 ]

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 
-def refuse_transforms(op: str, *tensors: Tensor | None) -> None:
+def refuse_transforms(op: str, *arguments: Tensor | float | None) -> None:
     """Raise RuntimeError where a derivative is asked of a tensor by torch.func (but for vmap) or in forward mode.
 
     Torch itself gives a silent zero in forward mode, and speaks of autograd functions in torch.func.grad.
@@ -16,12 +16,20 @@ def refuse_transforms(op: str, *tensors: Tensor | None) -> None:
         # Tensors of torch.func are hidden from what dynamo traces, so vmap is refused here too.
         is_refused = torch._C._are_functorch_transforms_active()
     else:
-        is_refused = any(tensor is not None and _is_differentiated(tensor) for tensor in tensors)
+        is_refused = any(isinstance(argument, Tensor) and _is_differentiated(argument) for argument in arguments)
     if is_refused:
         raise RuntimeError(
             f"{op}: torch.func.grad, vjp, jvp and forward-mode AD are not supported. Use loss.backward() or "
             "torch.autograd.grad(), or pass what is not differentiated as a constant with .detach()."
         )
+
+
+def requires_grad(tensor: Tensor) -> bool:
+    """Return whether a backward pass may ask for this tensor's gradient; inside vmap it says itself that none will."""
+    functorch = torch._C._functorch
+    while not torch.compiler.is_compiling() and functorch.is_batchedtensor(tensor):
+        tensor = functorch.get_unwrapped(tensor)
+    return tensor.requires_grad
 
 
 def _is_differentiated(tensor: Tensor) -> bool:

@@ -71,7 +71,7 @@ def multiply(a: Tensor, packed: Packed, out: Tensor) -> Tensor:
     """
     brgemm = _brgemm()
     assert brgemm is not None and out.stride() == (row_distance(packed.num_rows), 1)
-    a = a if a.stride(1) == 1 else a.contiguous()
+    a = a if a.stride(1) == 1 and a.stride(0) >= a.shape[1] else a.contiguous()
     (num_rows, width), lead_a, lead_out = a.shape, a.stride(0), out.stride(0)
     from_a, to = a.data_ptr(), out.data_ptr()
     blocks = [(number * _COLUMNS, block.shape[1], block.data_ptr()) for number, block in enumerate(packed.blocks)]
@@ -131,8 +131,10 @@ function(*sizes, ctypes.c_bool(True), a, x, out, ctypes.c_bool(True))
 
 def _is_right(brgemm: Callable[..., None]) -> bool:
     """Whether it still reads and adds as we expect: small whole numbers, whose product is exact."""
-    a, x = (torch.arange(count * 8).remainder(7).sub(3).view(count, 8).bfloat16() for count in (3, _COLUMNS))
-    out = torch.ones(3, _COLUMNS)
+    a, x = (
+        torch.arange(count * 8, device="cpu").remainder(7).sub(3).view(count, 8).bfloat16() for count in (3, _COLUMNS)
+    )
+    out = torch.ones(3, _COLUMNS, dtype=torch.float32, device="cpu")
     (block,) = Packed.of(x).blocks
     brgemm(3, _COLUMNS, 8, 8, _COLUMNS, _COLUMNS, True, a.data_ptr(), block.data_ptr(), out.data_ptr(), True)
     return out.equal(a.float() @ x.float().t() + 1)

@@ -10,6 +10,8 @@ from lift_kernels.fallback.target_rows import add_to_bias, add_to_weight
 from lift_kernels.fallback.tiles import balanced_columns, slices
 from lift_kernels.linear_head import NeedsGrad
 
+_RUN = 256  # float32 sums of more terms, where these are alike, would drift
+
 # (V, N) exponentials in the gradients' dtype, 0 at the targets; (T, N) what brings each of the T tiles of them to the
 # rows' final share in the gradient; (N,) the targets' coefficients; (N, D) hidden states; (N,) targets.
 Deferred = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -35,10 +37,18 @@ def head_gradients(
             else:
                 grad_weight[columns] = tile @ rows
         if grad_bias is not None:
-            torch.mv(tile.to(factor.dtype), factor, out=grad_bias[columns])
+            grad_bias[columns] = _row_sums(tile.to(factor.dtype), factor)
     if grad_weight is not None:
         add_to_weight(grad_weight, at_target, hidden_states, targets)
     if grad_bias is None:
         return grad_weight, None
     add_to_bias(grad_bias, at_target, targets)
     return grad_weight, grad_bias.to(dtype)
+
+
+def _row_sums(tile: Tensor, factor: Tensor) -> Tensor:
+    """Return tile @ factor, (K, N) by (N,): in parts, as a vector product adds its terms one after another."""
+    total = tile.new_zeros(tile.shape[0])
+    for rows in slices(tile.shape[1], _RUN):
+        total.addmv_(tile[:, rows], factor[rows])
+    return total

@@ -23,6 +23,7 @@ LN_2 = tl.constexpr(math.log(2))
 
 # The least finite float32. Not -inf as a first maximum: -inf - -inf is nan where a whole row is -inf.
 LOWEST = tl.constexpr(-3.4028234663852886e38)
+LEAST_LOG_PROB = tl.constexpr(-1000.0)  # its exponential is 0, and products with it stay finite
 
 
 @triton.jit

@@ -121,11 +121,13 @@ def _plan(
     most_rows = workspace_bytes // (inside_bytes + 4 * max(least_columns, least_width))
     if apart_bytes is not None:
         most_rows = min(most_rows, apart_bytes // max(row_bytes, 1))
+    cached = max(_CACHED_BYTES, _CACHED_BYTES * _CACHED_WIDTH // width) // 4
+    if not row_bytes:  # without sums over rows another chunk costs no more than reading the head again
+        most_rows = min(most_rows, max(cached // least_columns, _USEFUL_ROWS))
     if most_rows < max(1, min(num_rows, _USEFUL_ROWS)) or workspace_bytes < inside_bytes + 4 * width:
         return None
     rows = _balanced(num_rows, most_rows, _ROW_MULTIPLE)
     room = (workspace_bytes - rows * inside_bytes) // 4
-    cached = max(_CACHED_BYTES, _CACHED_BYTES * _CACHED_WIDTH // width) // 4
     most_columns = max(min(room, cached) // rows, least_columns)
     columns = best_columns(rows, width, even, most_columns, num_processors)
     # Room for a float32 row of each hidden state, where there is any, makes their gradient one product.

@@ -14,7 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lift_kernels.kernels.arithmetic import LOWEST, head_logits, logit_slope, round_to
+from lift_kernels.kernels.arithmetic import LEAST_LOG_PROB, head_logits, logit_slope, round_to
 from lift_kernels.kernels.launch_configs import ROW_GRADIENTS
 from lift_kernels.kernels.tiled_gradient import Rows
 from lift_kernels.linear_head import LinearHead, RowStats, StatsGrad
@@ -34,7 +34,7 @@ def rows_of_stats(hidden_states: Tensor, targets: Tensor | None, stats: RowStats
         target_gradient = -grad.log_prob * torch.expm1(log_prob)
     at_target = grad_lse
     if grad.entropy is not None:
-        at_target = at_target - grad.entropy * (log_prob.clamp(min=-1e30) + stats.entropy)
+        at_target = at_target - grad.entropy * (log_prob.clamp(min=LEAST_LOG_PROB.value) + stats.entropy)
     target_gradient = target_gradient + log_prob.exp() * at_target
     return Rows(hidden_states, targets, weight, stats.lse, target_gradient, grad.entropy, entropy)
 
@@ -61,7 +61,7 @@ def _row_gradients_kernel(
     weight = tl.load(token_weight_ptr + i_n)
     if HAS_ENTROPY:
         # The sum first: both terms are far larger than it. And 0 * -inf would be nan.
-        surprise = tl.maximum(log_probs, LOWEST) + tl.load(entropy_ptr + i_n)
+        surprise = tl.maximum(log_probs, LEAST_LOG_PROB) + tl.load(entropy_ptr + i_n)
         weight = weight - tl.load(entropy_weight_ptr + i_n) * surprise
     slope = logit_scale
     if HAS_SOFTCAP:

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lift_kernels.kernels.arithmetic import LOWEST, logit_slope, round_to
+from lift_kernels.kernels.arithmetic import LEAST_LOG_PROB, logit_slope, round_to
 from lift_kernels.kernels.launch_configs import Launch
 from lift_kernels.kernels.products import dot_precision
 from lift_kernels.kernels.tiled_statistics import row_tile_index, tile_grid, tile_logits
@@ -50,7 +50,7 @@ def _tiled_gradient_kernel(
     token_weight = tl.load(token_weight_ptr + rows)[:, None]
     if HAS_ENTROPY:
         # The sum first: both terms are far larger than it. And 0 * -inf would be nan.
-        surprise = tl.maximum(log_probs, LOWEST) + tl.load(entropy_ptr + rows)[:, None]
+        surprise = tl.maximum(log_probs, LEAST_LOG_PROB) + tl.load(entropy_ptr + rows)[:, None]
         gradient *= token_weight - tl.load(entropy_weight_ptr + rows)[:, None] * surprise
     else:
         gradient *= token_weight

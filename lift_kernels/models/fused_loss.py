@@ -179,7 +179,7 @@ class FusedLoss:
 
         loss, stats = call_head(head, transform(rows), compute_statistics if self.runner_up else compute_loss)
         if active is not None:
-            loss = active.mark(loss)
+            loss = active.mark_loss(loss, hidden_states)
         return Result(loss, None if stats.value is None else _spread(stats.value, active, labels))
 
     def _at_tokens(self, result: Result, head: Any, options: dict[str, Any]) -> Result:
@@ -208,7 +208,7 @@ def _labelled_rows(hidden_states: Tensor, labels: Tensor, num_targets: int | Non
         return hidden_states, None
     is_labelled = labels.flatten() != -100
     is_wrong = None
-    if num_targets is not None and labels.device.type != "cpu":
+    if num_targets is not None and not checks.is_on_host(labels):
         index, is_wrong = counted_rows(is_labelled, num_targets)
     else:
         index = is_labelled.nonzero()[:, 0]

@@ -25,6 +25,7 @@ from torch import nn
 Forward = Callable[..., Any]
 
 _LAYERS = "_lift_kernels_forwards"
+_REPLICATE = "_replicate_for_data_parallel"
 _NAMES = ("_old_forward", "forward")  # the first is that of accelerate's hooks
 
 
@@ -94,6 +95,7 @@ def replace_forward(
         _numbered_forward(module, layer.number, signature), module
     )
     layers.append(layer)
+    module.__dict__[_REPLICATE] = types.MethodType(_replicate_for_data_parallel, module)
 
 
 def is_replaced(module: nn.Module, owner: str) -> bool:
@@ -120,6 +122,15 @@ def restore_forwards(model: nn.Module) -> None:
                 stack.layers = [other for other in stack.layers if other is not layer]
         if not stack.layers:
             del module.__dict__[_LAYERS]
+            module.__dict__.pop(_REPLICATE, None)
+
+
+def _replicate_for_data_parallel(module: nn.Module) -> nn.Module:
+    # A replica's forward would be the one bound to the original, with the original's weights. Called as torch's own.
+    raise RuntimeError(
+        f"torch.nn.DataParallel cannot copy a {type(module).__name__} that lift_kernels has patched. Start one process "
+        "per GPU with torchrun or accelerate launch, or show this one a single GPU: CUDA_VISIBLE_DEVICES=0."
+    )
 
 
 def _numbered_forward(module: nn.Module, number: int, signature: inspect.Signature | None) -> Callable[..., Any]:

@@ -77,6 +77,15 @@ class ActiveRows:
         """Return the values, or nan in place of all of them where an argument was wrong."""
         return values if self.is_wrong is None else values.masked_fill(self.is_wrong, torch.nan)
 
+    def mark_loss(self, loss: Tensor, hidden_states: Tensor) -> Tensor:
+        """Return the loss (0-d) of these rows of hidden_states (N, ...): nan, its gradients too, where wrong."""
+        if self.is_wrong is None:
+            return loss
+        factor = loss.new_ones(()).masked_fill(self.is_wrong, torch.nan)
+        if self.index.shape[0] == 0:  # nothing to multiply: a wrong count of 0 reaches the model past the loss
+            loss = loss + torch.where(self.is_wrong, hidden_states, 0).sum()
+        return loss * factor
+
     def values(self, values: Tensor) -> Tensor:
         """Return the values (N,) of these rows: (M,), contiguous."""
         return values.contiguous() if self.are_all else values[self.index]

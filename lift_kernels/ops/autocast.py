@@ -19,7 +19,7 @@ def apply_autocast(hidden_states: Tensor, weight: Tensor, bias: Tensor | None) -
     if not torch.amp.is_autocast_available(device_type) or not torch.is_autocast_enabled(device_type):
         return hidden_states, weight, bias
     dtype = torch.get_autocast_dtype(device_type)
-    narrow_weight = _cached_cast(weight) if _is_cached(weight, dtype) else _narrow(weight, dtype)
+    narrow_weight = _cached_cast(weight, dtype) if _is_cached(weight, dtype) else _narrow(weight, dtype)
     return _narrow(hidden_states, dtype), narrow_weight, None if bias is None else _narrow(bias, dtype)
 
 
@@ -45,15 +45,15 @@ def _is_cached(weight: Tensor, dtype: torch.dtype) -> bool:
     )
 
 
-def _cached_cast(weight: Tensor) -> Tensor:
+def _cached_cast(weight: Tensor, dtype: torch.dtype) -> Tensor:
     """Return the cast of `weight` (V, D) that autocast caches, the same that torch's own linear layers use.
 
     Torch has no function for it. So a product with a matrix of no columns, which costs nothing, takes the cast, and
-    keeps it for its backward pass, where it can be found.
+    keeps it for its backward pass, where it can be found. The other is in `dtype`, so that no cast of it is cached too.
     """
     # Saved-tensor hooks of the caller, checkpointing for one, are for what a backward pass will read.
     with torch.enable_grad(), saved_tensors_hooks(_as_it_is, _as_it_is):
-        product = torch.mm(weight, weight.new_empty((weight.shape[1], 0)).requires_grad_())
+        product = torch.mm(weight, weight.new_empty((weight.shape[1], 0), dtype=dtype).requires_grad_())
         cast: Tensor = product.grad_fn._saved_self  # type: ignore[union-attr]
     # Torch caches what it met first, and that has no graph where it was met without one.
     return cast if cast.requires_grad else weight.to(cast.dtype)

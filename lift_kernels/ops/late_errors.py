@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
@@ -17,6 +18,7 @@ class _Report(NamedTuple):
 
 
 _reports: deque[_Report] = deque()
+_lock = threading.Lock()
 
 
 def report_later(is_wrong: Tensor, message: str) -> None:
@@ -29,16 +31,22 @@ def report_later(is_wrong: Tensor, message: str) -> None:
 
 
 def raise_reported() -> None:
-    """Raise ValueError for the first thing reported wrong among what has arrived by now."""
-    while _reports and _reports[0].is_there():
-        report = _reports.popleft()
-        if report.is_wrong:
-            _reports.clear()  # what came after it has most likely the same cause
-            raise ValueError(report.message)
+    """Raise ValueError for the first thing reported wrong among what has arrived by now.
+
+    While a CUDA graph is captured nothing is asked for: an event must not be queried then, and keeps until later.
+    """
+    if not _reports or (torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()):
+        return
+    with _lock:  # backward passes come from threads of their own
+        while _reports and _reports[0].is_there():
+            report = _reports.popleft()
+            if report.is_wrong:
+                _reports.clear()  # what came after it has most likely the same cause
+                raise ValueError(report.message)
 
 
 def _sent_to_host(flag: Tensor) -> tuple[Callable[[], bool], Tensor]:
-    on_host = torch.empty((), dtype=torch.bool, pin_memory=True)
+    on_host = torch.empty((), dtype=torch.bool, device="cpu", pin_memory=True)
     on_host.copy_(flag, non_blocking=True)
     event = torch.cuda.Event()
     event.record(torch.cuda.current_stream(flag.device))

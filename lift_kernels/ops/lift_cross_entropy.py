@@ -118,6 +118,7 @@ def lift_cross_entropy(
         checks.check_seed(_OP, seed)
     elif learnability == "hard":
         checks.check_seed_given(_OP, labels.device)
+    checks.refuse_transforms(_OP, timestep, row_weight, denominator)
     checks.check_denominator(_OP, denominator, reduction, hidden_states.device)
 
     timestep = timestep.detach().to(statistics_dtype(hidden_states.dtype))

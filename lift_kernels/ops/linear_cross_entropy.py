@@ -100,6 +100,7 @@ def linear_cross_entropy(
     checks.check_bool(_OP, "return_stats", return_stats)
     checks.check_targets(_OP, targets, hidden_states)
     checks.check_same_device(_OP, hidden_states=hidden_states, targets=targets)
+    checks.refuse_transforms(_OP, token_weight, denominator)
     checks.check_token_weight(_OP, token_weight, targets, ignore_index)
     checks.check_denominator(_OP, denominator, reduction, hidden_states.device)
     flat_hidden_states = hidden_states.reshape(-1, hidden_states.shape[-1])

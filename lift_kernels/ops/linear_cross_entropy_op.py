@@ -80,7 +80,7 @@ def _loss(
         compute = head_backend(_OP, backend, hidden_states)
         stats, _, gradients = compute.loss_gradients(
             rows.take(hidden_states, compute), head, rows.targets(targets), row_weight, needs_grad,
-            workspace_bytes=workspace_bytes, all_stats=all_stats, may_defer=may_defer,
+            workspace_bytes=workspace_bytes, all_stats=all_stats, may_defer=may_defer and rows.index.shape[0] > 0,
         )  # fmt: skip
         loss = rows.mark(weighted_nll(stats.log_prob, row_weight))
         others = rows.spread_stats(stats)[:5] if all_stats else empty_stats(hidden_states, 0)

@@ -25,12 +25,27 @@ def full_gradients(
     gradients: Gradients, rows: ActiveRows, hidden_states: Tensor, backend: HeadBackend
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return gradients as a registered op does: for hidden_states (N, D) of all rows, empty where not asked for."""
+    gradients, rows = told_without_rows(gradients, rows, backend)
     grad_hidden = gradients.hidden_states
     return (
         _nothing(hidden_states) if grad_hidden is None else rows.spread(grad_hidden, backend),
         _nothing(hidden_states) if gradients.weight is None else gradients.weight,
         _nothing(hidden_states) if gradients.bias is None else gradients.bias,
     )
+
+
+def told_without_rows(gradients: Gradients, rows: ActiveRows, backend: HeadBackend) -> tuple[Gradients, ActiveRows]:
+    """Return gradients, and the rows those of hidden_states are of, that are nan where a count of 0 was wrong.
+
+    Of any other count the rows' weights are nan (`ActiveRows.mark`), and the products carry that to the gradients.
+    """
+    if rows.is_wrong is None or rows.index.shape[0] > 0:
+        return gradients, rows
+    grad_hidden, grad_weight, grad_bias, deferred = gradients
+    if grad_hidden is not None:
+        grad_hidden = rows.spread(grad_hidden, backend)
+    marked = (None if gradient is None else rows.mark(gradient) for gradient in (grad_hidden, grad_weight, grad_bias))
+    return Gradients(*marked, deferred), ActiveRows.every(rows.index.new_empty(rows.num_rows))
 
 
 def _nothing(hidden_states: Tensor) -> Tensor:

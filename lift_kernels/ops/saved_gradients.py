@@ -16,7 +16,7 @@ from torch import Tensor
 from lift_kernels import checks
 from lift_kernels.linear_head import NeedsGrad
 from lift_kernels.ops.autocast import exactly_as_given
-from lift_kernels.ops.op_outputs import HeadLoss
+from lift_kernels.ops.op_outputs import HeadLoss, told_without_rows
 
 # (hidden_states (N, D), weight (V, D), bias (V,) or None, what needs a gradient, whether the head's may be deferred)
 ComputeLoss = Callable[[Tensor, Tensor, Tensor | None, NeedsGrad, bool], HeadLoss]
@@ -32,7 +32,8 @@ def needs_grad_of(hidden_states: Tensor, weight: Tensor, bias: Tensor | None) ->
     """Return which gradients a backward pass over a call on these will ask for."""
     if not torch.is_grad_enabled():
         return NeedsGrad(False, False, False)
-    return NeedsGrad(hidden_states.requires_grad, weight.requires_grad, bias is not None and bias.requires_grad)
+    needs_grad = (tensor is not None and checks.requires_grad(tensor) for tensor in (hidden_states, weight, bias))
+    return NeedsGrad(*needs_grad)
 
 
 def eager_loss(
@@ -52,10 +53,11 @@ class _EagerLoss(torch.autograd.Function):
         ctx: Any, hidden_states: Tensor, weight: Tensor, bias: Tensor | None, op: str, compute: ComputeLoss
     ) -> tuple[Tensor, ...]:
         result = compute(hidden_states, weight, bias, NeedsGrad(*ctx.needs_input_grad[:3]), True)
-        grad_hidden, grad_weight, grad_bias, deferred = result.gradients
-        ctx.op, ctx.backend, ctx.num_rows = op, result.backend, result.rows.num_rows
+        gradients, rows = told_without_rows(result.gradients, result.rows, result.backend)
+        grad_hidden, grad_weight, grad_bias, deferred = gradients
+        ctx.op, ctx.backend, ctx.num_rows = op, result.backend, rows.num_rows
         ctx.dtype, ctx.is_deferred = hidden_states.dtype, deferred is not None
-        index = None if grad_hidden is None or result.rows.are_all else result.rows.index
+        index = None if grad_hidden is None or rows.are_all else rows.index
         ctx.save_for_backward(index, grad_hidden, grad_weight, grad_bias, *(deferred or ()))
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*result.others)

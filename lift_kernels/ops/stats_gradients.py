@@ -39,9 +39,9 @@ def nll_gradients(
         rows = ActiveRows.find(targets, ignore_index, num_targets, grad_nll, weight.shape[0], exclude_index)
         compute = head_backend(op, backend, hidden_states)
         gradients = compute.gradients_from_stats(
-            rows.take(hidden_states, compute), head, rows.targets(targets), rows.values(grad_nll), rows.values(lse),
-            rows.values(log_prob), NeedsGrad(needs_grad_hidden_states, needs_grad_weight, needs_grad_bias),
-            workspace_bytes=workspace_bytes,
+            rows.take(hidden_states, compute), head, rows.targets(targets), rows.mark(rows.values(grad_nll)),
+            rows.values(lse), rows.values(log_prob),
+            NeedsGrad(needs_grad_hidden_states, needs_grad_weight, needs_grad_bias), workspace_bytes=workspace_bytes,
         )  # fmt: skip
         return full_gradients(gradients, rows, hidden_states, compute)
 
@@ -95,7 +95,10 @@ def stats_gradients(
             rows.take(hidden_states, compute), head, None if targets is None else rows.targets(targets),
             RowStats(*(rows.values(values) for values in (log_prob, lse, entropy, lse, lse))),
             StatsGrad(
-                *(None if grad is None else rows.values(grad) for grad in (grad_log_prob, grad_lse, grad_entropy))
+                *(
+                    None if grad is None else rows.mark(rows.values(grad))
+                    for grad in (grad_log_prob, grad_lse, grad_entropy)
+                )
             ),
             NeedsGrad(needs_grad_hidden_states, needs_grad_weight, needs_grad_bias),
             workspace_bytes=workspace_bytes,

@@ -29,6 +29,18 @@ def test_published_vectors(key, counter, answer):
     assert [word.item() for word in words] == list(answer)
 
 
+def test_the_default_device_of_a_program_plays_no_part():
+    words = philox_4x32(3, torch.tensor([7]), 5, torch.tensor([1]), 0)
+    with torch.device("meta"):
+        assert all(
+            map(
+                torch.equal,
+                philox_4x32(3, torch.tensor([7], device="cpu"), 5, torch.tensor([1], device="cpu"), 0),
+                words,
+            )
+        )
+
+
 def test_words_equal_the_definition():
     row_ids = [0, 1, 2**31, 2**32 - 1, 2**40 + 7, 2**63 - 1, -1, -(2**33) - 5]
     for seed in (0, 1, 2**31, 2**32 + 5, 2**63 - 1):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from benchmarks.certainty import relative_errors
 from benchmarks.gpu.checks.op_calls import LEAVES, Shape, call_loss, workspace_of
 from benchmarks.gpu.checks.statistics import compare_statistics
 from benchmarks.harness.check_result import CheckResult, relative_error
@@ -32,6 +33,26 @@ def confident(config: RunConfig, *, shape: Shape, dtype: torch.dtype, path: str)
     head = replace(head, hidden_states=(gold / gold.square().sum(1, keepdim=True) * lengths[:, None]).to(dtype))
     # Nearer to 1, float32 logits of up to 30 no longer tell how far.
     return _extreme_logits(config, head, path, lambda nll: -torch.expm1(-nll) > 1e-3)
+
+
+def near_certainty(config: RunConfig, *, path: str) -> CheckResult:
+    """A token with 1 - p down to 1e-12, in float32 against 40 digits: what a GPU's own exponential leaves of them."""
+    result = CheckResult()
+    for exponent in (3, 6, 9, 12):
+
+        def loss(hidden_states: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+            head = Head(hidden_states, weight, weight[:, 0], targets, torch.ones_like(hidden_states[:, 0]))
+            options = {"reduction": "sum", "workspace_bytes": workspace_of(path, head, config)}
+            found: Tensor = call_loss(head, config.backend, has_bias=False, **options)
+            return found
+
+        # Rounding a logit of 30 costs 2e-6 of the others' sum.
+        for name, error in zip(("loss", "gradient"), relative_errors(loss, exponent, config.device), strict=True):
+            result.expect(
+                f"{name} where 1 - p is 1e-{exponent}", error <= 1e-5, f"relative error {error:.2g}, allowed 1e-5"
+            )
+            result.add_numbers(worst_relative_error=max(error, result.numbers.get("worst_relative_error", 0)))
+    return result
 
 
 def _extreme_logits(config: RunConfig, head: Head, path: str, is_judged: Callable[[Tensor], Tensor]) -> CheckResult:

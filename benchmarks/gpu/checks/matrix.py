@@ -92,8 +92,9 @@ def _values(sizes: Sizes, dtype: torch.dtype) -> Iterator[Check]:
     yield _check(STATISTICS, statistics.statistics, path="default", **several)
     for path in PATHS:
         options = {"path": path, "dtype": dtype, "shape": sizes.one}
-        yield _check(CROSS_ENTROPY, extreme_logits.far_below_zero, **options)
-        yield _check(CROSS_ENTROPY, extreme_logits.confident, **options)
+        for shape in (sizes.one, sizes.one_of_llada_s_width):
+            yield _check(CROSS_ENTROPY, extreme_logits.far_below_zero, **{**options, "shape": shape})
+            yield _check(CROSS_ENTROPY, extreme_logits.confident, **{**options, "shape": shape})
         for name in ("hard", "soft"):
             yield _check(LIFT, lift_objective, **{**options, "shape": sizes.rows, "learnability": name})
 
@@ -118,6 +119,7 @@ def _edges(sizes: Sizes) -> Iterator[Check]:
     for path, workspace in (("default", None), ("minimal", 32 * MIB)):
         yield _check(CROSS_ENTROPY, losses.beyond_int32, path=path, workspace=workspace, shape=sizes.beyond_int32)
     for path in PATHS:
+        yield _check(CROSS_ENTROPY, extreme_logits.near_certainty, path=path)
         yield _check(CROSS_ENTROPY, losses.numbers_of_rows, path=path, shape=(sizes.block, *sizes.one[1:]))
         yield _check(STATISTICS, statistics.ties, path=path, vocab_size=sizes.one[2])
     rows, length = sizes.tokens

@@ -21,6 +21,7 @@ class Sizes:
         (129, 4096, 126464), (129, 3584, 152064), (129, 1024, 50257), (129, 1024, 151936), (129, 1024, 1100),
     )  # fmt: skip
     one: Shape = (130, 64, 1100)
+    one_of_llada_s_width: Shape = (130, 4096, 1100)  # what tensor cores truncate shows at sums as long as a real head's
     block: int = 128  # rows of a block of the kernels: some checks take one more and one less
     wide: Shape = (129, 1024, 50257)
     beyond_int32: Shape = (20000, 64, 126464)
@@ -34,5 +35,6 @@ class Sizes:
         tiny = (5, 16, 40)
         return cls(
             ragged=(tiny,), first=(tiny, (3, 8, 17), (9, 16, 72)), chunked=(7, 16, 40), real=((5, 16, 42),), one=tiny,
-            block=4, wide=(5, 16, 41), beyond_int32=tiny, memory=tiny, rows=(3, 5, 16, 40), tokens=(3, 8), repeats=2,
+            one_of_llada_s_width=(5, 32, 40), block=4, wide=(5, 16, 41), beyond_int32=tiny, memory=tiny,
+            rows=(3, 5, 16, 40), tokens=(3, 8), repeats=2,
         )  # fmt: skip

@@ -84,7 +84,7 @@ def row_kernel_launcher(logits: list[Tensor], targets: Tensor, exponentials: Ten
         "head": LinearHead(exponentials.new_empty(vocab_size, 8)), "targets": targets, "exponentials": exponentials,
         "statistics": PartialStatistics.empty(num_rows, 1, targets.device),
         "launch": launch_config("softmax_rows", exponentials.dtype, targets.device, num_rows),
-        "all_stats": False, "complete": False, "runner_up": False,
+        "all_stats": False, "runner_up": False,
     }  # fmt: skip
 
     def launch(number: int, place: int) -> None:

@@ -51,6 +51,23 @@ def test_a_derivative_that_no_backward_pass_gives_is_refused(name, transform):
             transform(first_output(name, argument), value)
 
 
+@pytest.mark.parametrize(
+    ("name", "argument", "value"),
+    [
+        ("linear_cross_entropy", "token_weight", torch.ones(B, L)),
+        ("linear_cross_entropy", "denominator", torch.tensor(2.0)),
+        ("lift_cross_entropy", "timestep", torch.full((B,), 0.5)),
+        ("lift_cross_entropy", "row_weight", torch.ones(B)),
+        ("lift_cross_entropy", "denominator", torch.tensor(2.0)),
+    ],
+)
+def test_what_counts_as_a_constant_is_refused_too(name, argument, value):
+    with pytest.raises(RuntimeError, match=REFUSAL.format(name)):
+        dual(first_output(name, argument), value)
+    with pytest.raises((RuntimeError, ValueError), match=f"{REFUSAL.format(name)}|{argument} must be a constant"):
+        torch.func.grad(first_output(name, argument))(value)
+
+
 def test_compiled_code_is_refused_too():
     function = first_output("linear_cross_entropy")
 
@@ -75,6 +92,23 @@ def test_vmap_is_a_loop(name):
     many = torch.stack([STATES, 2 * STATES])
     ours = torch.vmap(first_output(name))(many)
     torch.testing.assert_close(ours, torch.stack([first_output(name)(states) for states in many]))
+
+
+@pytest.mark.parametrize("name", HEAD_OPS)
+@pytest.mark.parametrize("argument", ["hidden_states", "weight", "bias"])
+def test_a_backward_pass_through_vmap_is_that_of_a_loop(name, argument):
+    options = {"differentiable": True} if name == "linear_token_stats" else {}
+    values = torch.stack([CALLS[name]()[argument], CALLS[name]()[argument].sin()])
+    ours, loop = values.clone().requires_grad_(), values.clone().requires_grad_()
+
+    def compute(value):
+        result = call(name, **{argument: value}, **options)
+        return result[0].sum() if isinstance(result, tuple) else result
+
+    torch.vmap(compute)(ours).dot(torch.tensor([1.0, 3.0])).backward()
+    torch.stack([compute(value) for value in loop]).dot(torch.tensor([1.0, 3.0])).backward()
+    assert loop.grad.abs().sum() > 0
+    torch.testing.assert_close(ours.grad, loop.grad)
 
 
 def test_the_choices_of_tokens_may_stand_inside_any_transform():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -103,6 +104,23 @@ def test_a_release_that_reads_otherwise_is_not_used():
         """Writes nothing."""
 
     assert not brgemm._is_right(other)
+
+
+def test_the_defaults_of_a_program_change_no_answer():
+    a, x = (torch.arange(count * 8).remainder(7).sub(3).view(count, 8).float() for count in (3, 64))
+    product = a @ x.t() + 1
+
+    def right(*arguments: int) -> None:
+        ctypes.memmove(arguments[-2], product.data_ptr(), product.nbytes)
+
+    assert brgemm._is_right(right)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            assert brgemm._is_right(right)
+    finally:
+        torch.set_default_dtype(before)
 
 
 @pytest.mark.parametrize("instructions", ["AVX2", "AVX512_CORE"])

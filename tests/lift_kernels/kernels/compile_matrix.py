@@ -158,15 +158,34 @@ def uses() -> Iterator[tuple[str, Any]]:
 
         return call
 
-    def gradients_of_stats(dtype, *, workspace=None):
+    def deferred_step(dtype, *, num_rows=NUM_ROWS, bias=False):
+        """Forward and backward pass as users run them, the hidden states' gradient scaled and spread."""
+        width, vocab_size = LLADA
+
+        def call():
+            head = LinearHead(empty(vocab_size, width, dtype=dtype), empty(vocab_size, dtype=dtype) if bias else None)
+            needs_grad, index = NeedsGrad(True, True, bias), empty(num_rows, dtype=torch.int64)
+            _, _, gradients = head_kernels.loss_gradients(
+                empty(num_rows, width, dtype=dtype), head, index, empty(num_rows), needs_grad, workspace_bytes=None,
+                all_stats=False, may_defer=True,
+            )  # fmt: skip
+            head_kernels.head_gradients(gradients.deferred, empty(), needs_grad)
+            head_kernels.spread_rows(gradients.hidden_states, index, 2 * num_rows, scale=empty(), dtype=dtype)
+
+        return call
+
+    def gradients_of_stats(dtype, *, workspace=None, bias=False, softcap=None):
         width, vocab_size = LLADA
 
         def call():
             row = empty(NUM_ROWS)
+            head = LinearHead(
+                empty(vocab_size, width, dtype=dtype), empty(vocab_size, dtype=dtype) if bias else None, 1.0, softcap, 5
+            )
             head_kernels.stats_gradients(
-                empty(NUM_ROWS, width, dtype=dtype), LinearHead(empty(vocab_size, width, dtype=dtype), exclude_index=5),
+                empty(NUM_ROWS, width, dtype=dtype), head,
                 empty(NUM_ROWS, dtype=torch.int64), RowStats(row, row, row, row, empty(NUM_ROWS, dtype=torch.int64)),
-                StatsGrad(row, row, row), NeedsGrad(True, False, False), workspace_bytes=workspace,
+                StatsGrad(row, row, row), NeedsGrad(True, False, bias), workspace_bytes=workspace,
             )  # fmt: skip
 
         return call
@@ -213,6 +232,9 @@ def uses() -> Iterator[tuple[str, Any]]:
         name = str(dtype).removeprefix("torch.")
         yield f"{name} minimal memory statistics", step(dtype, (False, False, False), size=BERT, workspace=1 << 20)
     yield "bfloat16 gradients of statistics", gradients_of_stats(half)
+    yield "bfloat16 gradients of statistics with bias and softcap", gradients_of_stats(half, bias=True, softcap=30.0)
+    yield "bfloat16 deferred head", deferred_step(half)
+    yield "bfloat16 deferred head with bias in two chunks", deferred_step(half, num_rows=2 * NUM_ROWS, bias=True)
     yield "bfloat16 minimal memory gradients of statistics", gradients_of_stats(half, workspace=MINIMAL_WORKSPACE)
     statistics = step(half, (False, False, False), size=BERT, workspace=1 << 20, bias=True, softcap=30.0)
     yield "bfloat16 minimal memory statistics with bias and softcap", statistics

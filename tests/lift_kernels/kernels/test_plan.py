@@ -55,8 +55,9 @@ def test_a_trained_llada_head_is_one_chunk_within_the_default_workspace(num_rows
 
 @pytest.mark.parametrize("model", [LLADA, DREAM], ids=str)
 def test_pieces_are_aligned_even_and_within_the_cache(model):
-    for num_rows in (256, 2600, 4096, 8192):
-        plan = plan_gradients(num_rows, *model, 2, DEFAULT_WORKSPACE_BYTES)
+    gradients = (plan_gradients(n, *model, 2, DEFAULT_WORKSPACE_BYTES) for n in (256, 2600, 4096, 8192))
+    statistics = (plan_statistics(n, *model, DEFAULT_WORKSPACE_BYTES) for n in (256, 2600, 8192, 40_000, 1 << 17))
+    for plan in (*gradients, *statistics):
         columns = list(plan.column_chunks())
         assert all(s.start % 256 == 0 for s in columns)
         assert 4 * plan.rows * plan.columns <= (48 << 20) * 4096 // model[0]

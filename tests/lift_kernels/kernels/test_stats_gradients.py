@@ -81,6 +81,20 @@ def test_gradients_match_float64_truth(dtype, case, path, kernel_device):
         assert not found.weight[300].any() and not found.bias[300]
 
 
+def test_entries_that_a_bias_hides_leave_an_entropy_s_gradient_finite(path, kernel_device):
+    head = Head.random(9, 8, 300, ignored=0).to(kernel_device)
+    head.bias[290:], head.targets[0] = -torch.inf, 291
+    linear = linear_head(head, bias=True)
+    grad = StatsGrad(torch.zeros(9, device=kernel_device), None, torch.full((9,), 1e30, device=kernel_device))
+    stats, true = by_autograd(head.double(), linear, grad._replace(log_prob=None))
+    stats = stats._replace(log_prob=stats.log_prob.index_fill(0, torch.tensor(0, device=kernel_device), -torch.inf))
+    found = kernels.stats_gradients(
+        head.hidden_states, linear, head.targets, stats, grad, NeedsGrad(True, True, True), workspace_bytes=None
+    )
+    for gradient, truth in zip(found, true, strict=False):
+        torch.testing.assert_close(gradient.double(), truth, rtol=0, atol=3e-6 * truth.abs().max().item())
+
+
 def test_only_the_gradients_asked_for_are_computed(path, kernel_device):
     head = Head.random(9, 8, 64, ignored=0).to(kernel_device)
     linear = linear_head(head, bias=True)

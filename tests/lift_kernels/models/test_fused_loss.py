@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from transformers import BertConfig, BertForMaskedLM
 
 from lift_kernels import TokenStats, apply_lift_kernels
-from lift_kernels.models import next_token
+from lift_kernels.models import fused_loss, next_token
+from lift_kernels.ops import active_rows
 
 V, L, MASK = 50, 6, 7
 
@@ -73,3 +74,16 @@ def test_all_zero_logits_at_the_first_position_leave_the_excluded_entry_out(excl
     for values, value in zip(stats, (-log_v, log_v, log_v, -log_v, argmax), strict=True):
         torch.testing.assert_close(values[:, 0].double(), torch.tensor([value, values[1, 0].item()]).double())
     torch.testing.assert_close(next_token.uniform_first_loss(labels, None, 2.0, num_entries), torch.tensor(log_v / 2))
+
+
+@pytest.mark.parametrize("num_targets", [0, 2, 3])
+def test_a_wrong_count_that_is_not_read_leaves_no_gradient_that_looks_right(num_targets, model, batch, monkeypatch):
+    monkeypatch.setattr(active_rows, "_is_read", lambda targets: False)
+    monkeypatch.setattr(active_rows, "report_later", lambda is_wrong, message: None)
+    monkeypatch.setattr(fused_loss.checks, "is_on_host", lambda *tensors: False)
+    labels = batch["labels"].fill_(-100)
+    labels[0, 2], labels[1, 4], labels[2, 0] = 3, 5, 11
+    apply_lift_kernels(model)
+    loss = model(**batch, num_targets=num_targets).loss
+    backbone = gradients_of(model, loss)["bert.embeddings.word_embeddings.weight"]
+    assert bool(loss.isnan()) == bool(backbone.isnan().any()) == (num_targets != 3)

@@ -36,6 +36,17 @@ def test_layers_run_from_the_last_to_the_first_and_come_off():
     assert set(vars(module)) == set(vars(Named()))
 
 
+def test_a_copy_for_data_parallel_is_refused_while_patched():
+    module = Named()
+    replace_forward(module, "a", layer("a"))
+    for patched in (module, copy.deepcopy(module)):
+        with pytest.raises(RuntimeError, match=r"DataParallel cannot copy a Named .* Start one process per GPU"):
+            patched._replicate_for_data_parallel()
+    loaded = pickle.loads(pickle.dumps(module))
+    restore_forwards(module)
+    assert type(loaded._replicate_for_data_parallel()) is type(module._replicate_for_data_parallel()) is Named
+
+
 def test_the_same_owner_renews_its_layer_in_its_place():
     module = Named()
     replace_forward(module, "a", layer("a"), options=1)

@@ -49,6 +49,14 @@ def test_a_trained_head_is_cast_once_in_a_context(calls):
     assert casts(head, *calls, cache_enabled=False) == len(calls)
 
 
+def test_nothing_else_is_kept():
+    """Every call of a long context would add to the cache."""
+    head = Head.random(30, 16, 200).trainable("weight")
+    with torch.autocast("cpu", torch.bfloat16), Casts((16, 0)) as seen:
+        own(head)
+    assert seen.count == 0
+
+
 def test_what_torch_does_not_keep_is_not_kept():
     frozen = Head.random(30, 16, 200).trainable("hidden_states")
     assert casts(frozen, own, own) == casts(frozen, torch_linear, torch_linear) == 2

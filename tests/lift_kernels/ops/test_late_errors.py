@@ -36,3 +36,17 @@ def test_what_was_right_is_forgotten(reports):
 def test_only_cuda_reports(reports):
     report_later(torch.tensor(True), "read on the spot")
     assert not reports
+
+
+def test_nothing_is_asked_for_while_a_graph_is_captured(reports, monkeypatch):
+    def query():
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    reports.append(_Report(query, torch.tensor(True), "a warm-up step's"))
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    raise_reported()
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+    reports[0] = reports[0]._replace(is_there=lambda: True)
+    with pytest.raises(ValueError, match="a warm-up step's"):
+        raise_reported()

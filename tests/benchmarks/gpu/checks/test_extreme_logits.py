@@ -23,6 +23,19 @@ def test_phantom_columns_are_found(broken):
     assert extreme_logits.far_below_zero(HERE, shape=SHAPE, dtype=torch.float32, path="default").failures
 
 
+@pytest.mark.parametrize("path", ["default", "minimal"])
+def test_digits_near_certainty(path, broken):
+    result = extreme_logits.near_certainty(HERE, path=path)
+    assert not result.failures and result.numbers["worst_relative_error"] < 3e-6
+
+    def from_logits(hidden_states, weight, targets, **options):
+        return torch.nn.functional.cross_entropy(hidden_states @ weight.T, targets, reduction="sum")
+
+    broken(loss=from_logits)
+    failures = extreme_logits.near_certainty(HERE, path="default").failures
+    assert failures[0].startswith("loss where 1 - p is 1e-3: relative error 0.000") and len(failures) == 8
+
+
 def rounds_probabilities(hidden_states, weight, targets, bias=None, **options):
     """As a kernel that keeps p - onehot as a difference of bfloat16 numbers."""
 
