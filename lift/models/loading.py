@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
 
 from lift.errors import LiftError
+from lift.models.loaded_weights import check_loaded, recorded_loading
 from lift.models.remote_code import load_remote_model, names_of_transformers_4
 
 DTYPES: dict[str, Any] = {
@@ -42,6 +43,12 @@ def resolve_package_path(name: str) -> str:
     if not path.exists():
         raise LiftError(f"the package {package} has no {folder!r}: look into {path.parent}.")
     return str(path)
+
+
+def is_missing_folder(name: str) -> bool:
+    """Return whether this names a folder, as no id of the Hub does, and there is none."""
+    is_id = name.startswith(_PACKAGE_PREFIX) or (name.count("/") <= 1 and not name.startswith((".", "/", "~")))
+    return not is_id and not Path(name).is_dir()
 
 
 def load_tokenizer(name_or_path: str, *, trust_remote_code: bool = False) -> Any:
@@ -92,18 +99,25 @@ def load_model(
 
     Raises:
         LiftError: nothing can be loaded from there, or only with code that is not trusted; the model is no masked
-            language model; or its weights are pickled.
+            language model; its weights are pickled, or they are not all there.
     """
     config = load_config(name_or_path, trust_remote_code=trust_remote_code)
     auto_class = _own_auto_class(config)
-    options = {"dtype": dtype, "use_safetensors": True} | options
+    # Shapes that do not fit are told with the rest; transformers names no tensor where it refuses them.
+    options = {"dtype": dtype, "use_safetensors": True, "ignore_mismatched_sizes": True} | options
+    path = resolve_package_path(name_or_path)
     try:
-        if trust_remote_code and auto_class is not None:
-            return load_remote_model(resolve_package_path(name_or_path), config, auto_class, **options)
-        own_class = _denoiser_class(config, name_or_path) or AutoModelForMaskedLM
-        return own_class.from_pretrained(resolve_package_path(name_or_path), config=config, **options)
+        with recorded_loading() as found:
+            if trust_remote_code and auto_class is not None:
+                model = load_remote_model(path, config, auto_class, **options)
+            else:
+                own_class = _denoiser_class(config, name_or_path) or AutoModelForMaskedLM
+                model = own_class.from_pretrained(path, config=config, **options)
+        for info in found:
+            check_loaded(name_or_path, info)
+        return model
     except OSError as error:
-        if "safetensors" in str(error):
+        if "safetensors" in str(error) and "ermission denied" not in str(error):
             raise LiftError(
                 f"{name_or_path} has no weights in the safetensors format; pickled ones (.bin) may run code when "
                 "loaded: convert them with save_pretrained where you trust them."
@@ -172,6 +186,8 @@ def _own_auto_class(config: Any) -> str | None:
 
 
 def _load(what: str, auto_class: Any, name: str, *, trust_remote_code: bool) -> Any:
+    if is_missing_folder(name):
+        raise LiftError(f"no {what} could be loaded from {name}: there is no such folder.")
     try:
         with names_of_transformers_4():
             return auto_class.from_pretrained(resolve_package_path(name), trust_remote_code=trust_remote_code)

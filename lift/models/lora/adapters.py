@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from lift.errors import LiftError
-from lift.models.loading import load_generation_config
+from lift.models.loading import is_missing_folder, load_generation_config
 from lift.models.lora.required import require
 from lift.models.lora.wrapping import parameter_owners
 from lift.models.training_record import restore_record
@@ -28,11 +29,16 @@ def base_of_adapter(folder: str | Path) -> str:
     """Return the folder or Hub id of the model that an adapter belongs to.
 
     Raises:
-        LiftError: the adapter does not say.
+        LiftError: the adapter does not say, or names a folder that is not there.
     """
     base = _adapter_config(folder).get("base_model_name_or_path")
     if not base:
         raise LiftError(f"{Path(folder) / ADAPTER_CONFIG} names no base model: set base_model_name_or_path in it.")
+    if is_missing_folder(str(base)):
+        raise LiftError(
+            f"the adapter {folder} belongs to {base}, and there is no such folder: set base_model_name_or_path in "
+            f"{Path(folder) / ADAPTER_CONFIG} to where the base is now."
+        )
     return str(base)
 
 
@@ -58,10 +64,12 @@ def load_adapter(model: nn.Module, folder: str | Path) -> Any:
             f"the adapter {folder} has no {ADAPTER_WEIGHTS}, and pickled weights are not read: convert them."
         )
     try:
-        with without_renaming_notice():
+        with without_renaming_notice(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Found missing adapter keys")  # `_check_loaded` finds them too
             adapted = PeftModel.from_pretrained(model, str(folder))
     except (ValueError, RuntimeError, KeyError) as error:
         raise LiftError(f"the adapter {folder} does not fit its base model: {' '.join(str(error).split())}") from None
+    _check_loaded(adapted, folder)
     restore_record(adapted, folder)
     return adapted
 
@@ -114,6 +122,26 @@ def check_resumable(model: nn.Module, checkpoint: str | Path) -> None:
                 f"the checkpoint {checkpoint} was trained with {option} {_shown(before)}, not {_shown(now)}: resume "
                 "with the same."
             )
+
+
+def _check_loaded(adapted: Any, folder: str | Path) -> None:
+    """Check that every weight of an adapter was in its folder: peft warns, and leaves the others as if untrained.
+
+    Raises:
+        LiftError: one was not.
+    """
+    from peft import get_peft_model_state_dict
+    from safetensors import safe_open
+
+    with safe_open(Path(folder) / ADAPTER_WEIGHTS, framework="pt") as weights:
+        saved = set(weights.keys())
+    missing = sorted(get_peft_model_state_dict(adapted, save_embedding_layers=False).keys() - saved)
+    if missing:
+        raise LiftError(
+            f"the adapter {folder} does not fit its base model: {ADAPTER_WEIGHTS} lacks {missing[0]}"
+            + (f" and {len(missing) - 1:,} more" if len(missing) > 1 else "")
+            + ". Save it again by save_pretrained of the model that was trained, or name the base it belongs to."
+        )
 
 
 def _adapter_config(folder: str | Path) -> dict[str, Any]:

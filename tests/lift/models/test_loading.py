@@ -96,6 +96,13 @@ def test_pickled_weights_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("load", [load_config, load_model, load_tokenizer])
+@pytest.mark.parametrize("name", ["./nowhere", "/no/such", "runs/mine/model"])
+def test_a_folder_that_is_not_there_is_taken_for_no_id(load, name):
+    with pytest.raises(LiftError, match=rf"could be loaded from {name}: there is no such folder\.$"):
+        load(name)
+
+
+@pytest.mark.parametrize("load", [load_config, load_model, load_tokenizer])
 def test_a_folder_without_a_model_is_named(load, tmp_path):
     with pytest.raises(LiftError, match=rf"no (model|tokenizer) could be loaded from {tmp_path}"):
         load(str(tmp_path))

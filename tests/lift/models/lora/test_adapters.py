@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForMaskedLM
 
@@ -48,6 +49,29 @@ def write_config(folder: Path, text: str) -> Path:
     folder.mkdir()
     (folder / "adapter_config.json").write_text(text)
     return folder
+
+
+def rename_weights(folder: Path, rename) -> None:
+    weights = load_file(folder / "adapter_model.safetensors")
+    save_file({rename(key): tensor for key, tensor in weights.items()}, folder / "adapter_model.safetensors")
+
+
+@pytest.mark.parametrize("part", ["", "layers.1"])
+def test_weights_under_other_names_are_missing(tmp_path, base, part):
+    with_adapter(base).save_pretrained(tmp_path / "adapter")
+    load_adapter(AutoModelForMaskedLM.from_pretrained(base), tmp_path / "adapter")
+    rename_weights(tmp_path / "adapter", lambda key: f"module.{key}" if part in key else key)
+    with pytest.raises(LiftError, match=r"adapter_model.safetensors lacks base_model\..*lora_A.weight and \d+ more\."):
+        load_adapter(AutoModelForMaskedLM.from_pretrained(base), tmp_path / "adapter")
+
+
+def test_a_base_that_was_moved_is_named(tmp_path, base):
+    with_adapter(base).save_pretrained(tmp_path / "adapter")
+    base.rename(tmp_path / "elsewhere")
+    with pytest.raises(
+        LiftError, match=rf"belongs to {base}, and there is no such folder: set base_model_name_or_path"
+    ):
+        base_of_adapter(tmp_path / "adapter")
 
 
 def test_an_adapter_is_told_from_a_model_and_names_its_base(tmp_path, base):
