@@ -47,7 +47,9 @@ def told_without_rows(gradients: Gradients, rows: ActiveRows, backend: HeadBacke
     grad_hidden, grad_weight, grad_bias = (
         None if gradient is None else rows.mark(gradient) for gradient in (grad_hidden, grad_weight, grad_bias)
     )
-    return Gradients(grad_hidden, grad_weight, grad_bias, deferred), ActiveRows.every(rows.index.new_empty(rows.num_rows))
+    return Gradients(grad_hidden, grad_weight, grad_bias, deferred), ActiveRows.every(
+        rows.index.new_empty(rows.num_rows)
+    )
 
 
 def _nothing(hidden_states: Tensor) -> Tensor:
