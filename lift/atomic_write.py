@@ -25,6 +25,13 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def check_atomic_write(path: Path) -> None:
+    """Raise the OSError that `atomic_write(path)` would begin with, by trying; nothing is left behind."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.touch()
+    temporary.unlink()
+
+
 def check_atomic_folder(path: Path) -> None:
     """Raise the OSError that `atomic_folder(path)` would begin with, by trying; nothing is left behind.
 

@@ -137,7 +137,10 @@ def _as_list(source: str | list[str] | None) -> list[str] | None:
 class RunArguments:
     """How this run treats its output folder, and when it ends before its last step."""
 
-    overwrite_output_dir: bool = option(False, "Delete output_dir, with all an earlier run left there, and start anew.")
+    overwrite_output_dir: bool = option(
+        False,
+        "Start anew, and delete output_dir with all an earlier run left there, once the first step is taken.",
+    )
     dry_run: bool = option(
         False,
         "Load everything and show what would be trained: lengths, rows as the model sees them, steps and memory; train "

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from lift.errors import LiftError
@@ -77,6 +78,20 @@ def put_to(model: Any, task: Any, **options: Any) -> Mapping[str, Any] | None:
     from lm_eval.tasks import TaskManager
 
     options = {"apply_chat_template": model.tokenizer.chat_template is not None} | options
-    return simple_evaluate(
-        model=model, tasks=[task], task_manager=TaskManager(include_defaults=False), bootstrap_iters=0, **options
-    )
+    with _without_git():
+        return simple_evaluate(
+            model=model, tasks=[task], task_manager=TaskManager(include_defaults=False), bootstrap_iters=0, **options
+        )
+
+
+@contextmanager
+def _without_git() -> Iterator[None]:
+    """Keep lm-eval from asking git for a commit: no record has it, and git complains where there is no repository."""
+    from lm_eval import evaluator
+
+    ask = evaluator.get_git_commit_hash
+    evaluator.get_git_commit_hash = lambda: None
+    try:
+        yield
+    finally:
+        evaluator.get_git_commit_hash = ask

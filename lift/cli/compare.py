@@ -9,9 +9,11 @@ from lift.cli.compared_runs import Pair, compared
 from lift.cli.comparison_plot import draw_comparison
 from lift.cli.evaluation_page import write_evaluation_page
 from lift.cli.evaluation_record import read_record
+from lift.cli.output_file import check_suffix
 from lift.cli.parser import SentenceParser
 from lift.cli.text_table import text_table
 from lift.errors import LiftError
+from lift.report.figure import FORMATS
 
 _DESCRIPTION = (
     "Compare runs of lift eval with the first one on the same problems: by McNemar's exact test where a problem is "
@@ -42,7 +44,7 @@ def _parser() -> SentenceParser:
     parser = SentenceParser(prog="lift compare", description=_DESCRIPTION, add_help=False)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="output_dir of a lift eval, at least two")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw scores and differences: .png, .svg or .pdf")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="write an HTML page of the answers side by side")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write a page of the answers side by side: .html")
     return parser
 
 
@@ -50,6 +52,10 @@ def _compare_evaluations(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(arguments)
     if len(options.runs) < 2:
         raise LiftError("a comparison needs at least two runs: name another output_dir of lift eval.")
+    if options.plot is not None:
+        check_suffix(options.plot, "--plot", [f".{name}" for name in FORMATS])
+    if options.page is not None:
+        check_suffix(options.page, "--page", [".html"])
     records = [read_record(path) for path in options.runs]
     pairs = [
         pair

@@ -10,9 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lift.cli.evaluation_record import check_free, read_record, settings_of, task_record, write_record
+from lift.cli.output_folder import check_writable
 from lift.cli.parser import SentenceParser
 from lift.cli.sampling_flags import add_sampling_flags, given_settings, sampling_config
 from lift.cli.yaml_flags import read_options
+from lift.errors import LiftError
+from lift.evaluation.likelihood_options import LikelihoodOptions
 from lift.models.saved_record import record_in
 from lift.tasks.benchmarks.files import BENCHMARKS
 
@@ -27,9 +31,15 @@ def run(arguments: Sequence[str]) -> None:
     """Evaluate, write the record, print the table and write the page.
 
     Raises:
-        LiftError: bad input, a model that cannot be loaded, or lm-eval is not installed.
+        LiftError: bad input, a folder that holds another evaluation or may not be written, a model that cannot be
+            loaded, or lm-eval is not installed.
     """
     options = read_options(_parser(), arguments)
+    folder, settings = Path(options.output_dir), settings_of(vars(options))
+    command = shlex.join(["lift", "eval", *arguments])
+    _check_num_forwards(options)
+    check_writable(folder)
+    check_free(folder, command, settings)
     record = record_in(options.peft or options.model)
     sampling_config(options, record)  # says what does not fit together before anything is loaded
 
@@ -37,7 +47,6 @@ def run(arguments: Sequence[str]) -> None:
 
     from lift.cli.benchmark_tasks import open_tasks, put_to, task_names
     from lift.cli.evaluation_page import FILE, write_evaluation_page
-    from lift.cli.evaluation_record import read_record, task_record, write_record
     from lift.cli.evaluation_table import table
     from lift.evaluation import LiftLM, register_model
 
@@ -53,10 +62,10 @@ def run(arguments: Sequence[str]) -> None:
         task.set_config("repeats", options.samples)
     is_auto = options.apply_chat_template == "auto"
     template = {} if is_auto else {"apply_chat_template": options.apply_chat_template == "true"}
-    folder = Path(options.output_dir)
     model = LiftLM(
-        options.model, peft=options.peft, dtype=options.dtype, trust_remote_code=options.trust_remote_code,
-        mask_token_id=options.mask_token_id, batch_size=options.batch_size, store=str(folder / "answers"),
+        options.model, tokenizer=options.tokenizer_name_or_path, peft=options.peft, dtype=options.dtype,
+        trust_remote_code=options.trust_remote_code, mask_token_id=options.mask_token_id,
+        batch_size=options.batch_size, store=str(folder / "answers"),
         sampler=options.sampler, reference_quirks=options.reference_quirks, estimator=options.estimator,
         num_forwards=options.num_forwards, **given_settings(options),
     )  # fmt: skip
@@ -76,7 +85,7 @@ def run(arguments: Sequence[str]) -> None:
         answers = {key: answer for of_rank in written for key, answer in of_rank.items()}
         records.append(task_record(results, answers, model.tokenizer, time.perf_counter() - start))
     if model.rank == 0:
-        write_record(folder, shlex.join(["lift", "eval", *arguments]), options.model, model.get_model_info(), records)
+        write_record(folder, command, options.model, model.get_model_info(), records, settings)
         print(table(records, model.get_model_info()))
         write_evaluation_page(folder / FILE, [(str(folder), read_record(folder))])
         print(f"every answer: {folder / FILE}")
@@ -89,6 +98,10 @@ def _parser() -> SentenceParser:
     parser.add_argument(
         "--model", required=True, help="folder or Hub id of a model and its tokenizer, or an adapter's folder"
     )
+    parser.add_argument(
+        "--tokenizer_name_or_path", metavar="NAME", default=None,
+        help="folder or Hub id of the tokenizer; by default the model's own",
+    )  # fmt: skip
     parser.add_argument(
         "--tasks", required=True,
         help=f"names with commas between: {', '.join(BENCHMARKS)}; a task of lm-eval's; or a YAML file",
@@ -123,12 +136,22 @@ def _parser() -> SentenceParser:
         help="of likelihoods: unbiased, with a standard error, or LLaDA's, which is biased",
     )  # fmt: skip
     parser.add_argument(
-        "--num_forwards", type=int, within="[1, inf)", default=128, help="forwards of a likelihood; by default 128"
-    )
+        "--num_forwards", type=int, within="[1, inf)", default=128,
+        help="forwards of a likelihood, 16 or more where it has a standard error; by default 128",
+    )  # fmt: skip
     parser.add_switch("run_generated_code", "run the programs that the model writes, confined: for humaneval and mbpp")
     parser.add_switch("trust_remote_code", help="run Python code that comes with the model")
     add_sampling_flags(parser)
     return parser
+
+
+def _check_num_forwards(options: Any) -> None:
+    num_estimates = LikelihoodOptions.num_replicates
+    if options.estimator == "antithetic" and options.num_forwards < 2 * num_estimates:
+        raise LiftError(
+            f"--num_forwards must be at least {2 * num_estimates}, got {options.num_forwards}: a standard error takes "
+            f"{num_estimates} estimates of 2 forwards each; --estimator published, which has none, takes any number."
+        )
 
 
 def _plain(model: Any, answer: Any) -> dict[str, Any]:

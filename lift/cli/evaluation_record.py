@@ -14,6 +14,9 @@ from lift.evaluation.summary import VERDICTS, summarise
 
 FILE = "evaluation.json"
 
+# Flags that change no answer.
+_OF_THE_START = ("output_dir", "batch_size", "trust_remote_code", "run_generated_code")
+
 Record = dict[str, Any]
 
 
@@ -51,8 +54,56 @@ def task_record(
     }
 
 
-def write_record(folder: Path, command: str, model: str, model_info: Record, tasks: Sequence[Record]) -> None:
-    """Write the record of a run into its folder, whole or not at all."""
+def check_free(folder: Path, command: str, settings: Record) -> None:
+    """Check that a folder has no record, or one of the same settings, which may be made again.
+
+    Args:
+        folder: of the run.
+        command: that makes it; it stands for the settings in records of an earlier release, which have none.
+        settings: as `settings_of` returns them.
+
+    Raises:
+        LiftError: the record there would be lost; the sentence says what differs.
+    """
+    if not (folder / FILE).exists():
+        return
+    before = read_record(folder)
+    if "settings" not in before:
+        if before.get("command") != command:
+            raise LiftError(f"{folder} holds the evaluation of {before.get('command')}: choose another --output_dir.")
+        return
+    old = before["settings"]
+    names = [name for name in dict.fromkeys([*old, *settings]) if old.get(name) != settings.get(name)]
+    if names:
+        changes = ", ".join(f"{name} {_told(old.get(name))}, not {_told(settings.get(name))}" for name in names)
+        raise LiftError(f"{folder} holds an evaluation with {changes}: choose another --output_dir.")
+
+
+def settings_of(values: Mapping[str, Any]) -> Record:
+    """Return what a score depends on of the parsed flags of `lift eval`, as JSON gives it back."""
+    kept = {name: value for name, value in values.items() if name not in _OF_THE_START and value not in (None, [])}
+    if Path(kept["model"]).exists():
+        kept["model"] = str(Path(kept["model"]).absolute())
+    return dict(json.loads(json.dumps(kept, default=str)))
+
+
+def _told(value: Any) -> str:
+    return "unset" if value is None else str(value)
+
+
+def write_record(
+    folder: Path, command: str, model: str, model_info: Record, tasks: Sequence[Record], settings: Record | None = None
+) -> None:
+    """Write the record of a run into its folder, whole or not at all.
+
+    Args:
+        folder: of the run.
+        command: that made it.
+        model: its name or folder.
+        model_info: what its scores should be stated with.
+        tasks: those of `task_record`.
+        settings: those of `settings_of`, by which `check_free` knows the run again.
+    """
     from lift.cli.run_environment import software  # loads torch, which reading a record does without
 
     record = {
@@ -60,6 +111,7 @@ def write_record(folder: Path, command: str, model: str, model_info: Record, tas
         "time": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}",
         "command": command,
         "model": model,
+        **({} if settings is None else {"settings": settings}),
         "model_info": model_info,
         **software(),
         "tasks": list(tasks),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lift.cli.measure_t_arguments import parse
 from lift.cli.measured_arguments import Parsed
+from lift.cli.output_file import check_output_file
 from lift.cli.text_table import text_table
 from lift.errors import LiftError
 
@@ -27,7 +28,8 @@ def run(arguments: Sequence[str]) -> None:
     """
     parsed = parse(arguments)
     path = Path(str(parsed.own.output))
-    _check_file(path)
+    check_output_file(path, "--output")
+    _check_replaceable(path)
     found, record = _measure(parsed, shlex.join(["lift", "measure-t", *arguments]))
     from lift.objectives.time_density_file import DensityPoints, write_time_density
 
@@ -83,12 +85,16 @@ def _table(found: MeasuredTimes) -> str:
     return text_table(["t", "loss", "deviation", "density"], rows, text_columns=())
 
 
-def _check_file(path: Path) -> None:
-    """Refuse what cannot become the file before anything is loaded."""
-    if path.is_dir():
-        raise LiftError(f"{path} is a folder: name a file.")
-    folder = path.parent
-    if not folder.is_dir():
-        raise LiftError(f"{path}: there is no folder {folder}: make it, or choose another --output.")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise LiftError(f"{path}: folder {folder} may not be written: choose another --output.")
+def _check_replaceable(path: Path) -> None:
+    """Refuse to replace a file that this command has not written."""
+    from lift.objectives.time_density_file import read_time_density
+
+    if not path.exists():
+        return
+    try:
+        read_time_density(path)
+        is_ours = str(json.loads(path.read_text("utf-8")).get("command")).startswith("lift measure-t ")
+    except LiftError:
+        is_ours = False
+    if not is_ours:
+        raise LiftError(f"{path} is there, and lift measure-t did not write it: choose another --output.")

@@ -22,6 +22,7 @@ class MeasuredArguments:
     """Which model is asked, and about which of the rows."""
 
     model: str | None = option(None, "Folder or Hub id of a model and its tokenizer, or an adapter's folder.")
+    tokenizer_name_or_path: str | None = option(None, "A folder or a Hub id; by default the model's own.")
     rows: Literal["train", "eval"] = option(
         "train", "Of the rows that lift train would have: those to train on, or those held out."
     )

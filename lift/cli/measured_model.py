@@ -82,6 +82,7 @@ def _open_rows(parsed: Parsed, process_index: int) -> Any:
     if parsed.data.task is not None:
         return open_task(parsed.data.task, parsed.task, config)
     model = ModelArguments(
-        model_name_or_path=own.model, dtype=own.dtype, trust_remote_code=own.trust_remote_code
+        model_name_or_path=own.model, tokenizer_name_or_path=own.tokenizer_name_or_path, dtype=own.dtype,
+        trust_remote_code=own.trust_remote_code,
     )  # fmt: skip
     return open_rows(parsed.data, model, config)

@@ -12,8 +12,10 @@ from datasets import Dataset
 
 from lift.cli.arguments import DataArguments, ModelArguments
 from lift.cli.loading import load_config, load_tokenizer
-from lift.data import frame_of_rows, is_hub_id, load_rows, prepare_dataset, resolve_mask_token_id
+from lift.data import frame_of_rows, is_hub_id, prepare_dataset, resolve_mask_token_id
 from lift.data.chosen_template import set_chat_template
+from lift.data.loading import load_named_rows
+from lift.data.row_names import RowNames
 from lift.errors import LiftError
 from lift.models import resolve_package_path
 from lift.tasks import Metrics, Task
@@ -63,15 +65,18 @@ def open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) ->
         LiftError: rows, columns, tokenizer or mask token are missing or do not fit.
     """
     train_data = _source(data.train_data or [])
-    rows = load_rows(train_data, split=data.train_split, name=_hub_name(train_data, data), limit=data.max_train_rows)
+    rows, names = load_named_rows(
+        train_data, split=data.train_split, name=_hub_name(train_data, data), limit=data.max_train_rows
+    )
     if data.eval_data is None:
-        num_eval = _num_held_out(data, len(rows))
-        rows, eval_rows = rows.select(range(len(rows) - num_eval)), rows.select(range(len(rows) - num_eval, len(rows)))
+        num_train = len(rows) - _num_held_out(data, len(rows))
+        rows, eval_rows = rows.select(range(num_train)), rows.select(range(num_train, len(rows)))
+        eval_names = names.after(num_train)
     else:
         eval_data = _source(data.eval_data)
         name = _hub_name(eval_data, data)
         limit = _NUM_EVAL_ROWS if data.num_eval_rows is None else data.num_eval_rows
-        eval_rows = load_rows(eval_data, split=data.eval_split, name=name, limit=limit)
+        eval_rows, eval_names = load_named_rows(eval_data, split=data.eval_split, name=name, limit=limit)
         if len(eval_rows) < (data.num_eval_rows or 0):
             logger.warning(
                 f"eval_data has {len(eval_rows)} rows, fewer than num_eval_rows={limit}: all are evaluated on."
@@ -82,7 +87,7 @@ def open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) ->
     if config.corruption == "mask":
         mask_token_id = resolve_mask_token_id(tokenizer, config.mask_token_id, config=load_config(model, tokenizer))
 
-    def prepare(dataset: Dataset) -> Dataset:
+    def prepare(dataset: Dataset, row_names: RowNames) -> Dataset:
         return prepare_dataset(
             dataset,
             tokenizer,
@@ -95,25 +100,31 @@ def open_rows(data: DataArguments, model: ModelArguments, config: LiftConfig) ->
             completion_column=data.completion_column,
             messages_column=data.messages_column,
             mask_token_id=mask_token_id,
+            row_names=row_names,
             show_progress=shows_progress(config),
         )
 
     frame = frame_of_rows(rows, data.data_format, data.prompt_column, data.completion_column, data.messages_column)
-    return OwnRows(", ".join(data.train_data or []), tokenizer, prepare(rows), prepare(eval_rows), frame.record)
+    prepared = prepare(rows, names), prepare(eval_rows, eval_names)
+    return OwnRows(", ".join(data.train_data or []), tokenizer, *prepared, frame.record)
 
 
 def _num_held_out(data: DataArguments, num_rows: int) -> int:
-    if num_rows < 2:
+    named = f"train_data {', '.join(data.train_data or [])}"
+    if num_rows < 2 and data.max_train_rows == num_rows:
         raise LiftError(
-            f"train_data {', '.join(data.train_data or [])} has {num_rows} rows, too few to hold any out: pass "
+            f"max_train_rows={num_rows} takes one row of {named}, too few to hold any out: take more, or pass "
             "--eval_data."
         )
+    if num_rows < 2:
+        raise LiftError(f"{named} has one row, too few to hold any out: pass --eval_data.")
     if data.num_eval_rows is None:
         return min(_NUM_EVAL_ROWS, num_rows // 2)
     if data.num_eval_rows >= num_rows:
+        taken = "" if data.max_train_rows != num_rows else f" that max_train_rows={num_rows} takes"
         raise LiftError(
-            f"num_eval_rows={data.num_eval_rows} leaves none of the {num_rows} rows of train_data to train on: ask for "
-            "fewer, or pass --eval_data."
+            f"num_eval_rows={data.num_eval_rows} leaves none of the {num_rows} rows of train_data{taken} to train on: "
+            "ask for fewer, or pass --eval_data."
         )
     return data.num_eval_rows
 

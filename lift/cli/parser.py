@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
+from lift.cli.home_folder import expand_home
 from lift.errors import LiftError
 from lift.fields import check_range
 
@@ -47,9 +48,11 @@ class SentenceParser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
-        """Parse as argparse does, and keep the words, so that a sentence can quote them."""
+        """Parse as argparse does, write out ~ in paths, and keep the words, so that a sentence can quote them."""
         self._words = [word.partition("=")[0] for word in args or ()]
-        return super().parse_known_args(args, namespace)
+        values, unknown = super().parse_known_args(args, namespace)
+        expand_home(values)
+        return values, unknown
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """Parse, and refuse words that belong to no flag."""

@@ -118,7 +118,7 @@ def _check_file(name: str, value: str) -> None:
     if value.lstrip().startswith("{"):
         parse_mapping(name, value)
         return
-    path = Path(value).expanduser()
+    path = Path(value)
     if not path.is_file():
         raise LiftError(f"{name}: no file at {value}: check the path, or pass a mapping, JSON on the command line.")
     parse_mapping(f"{name}: {value}", read_text(path, f"{name}: {value}"), "a file of one JSON mapping")

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from lift.cli.input_paths import PATHS
 from lift_kernels import __version__
 
 FILE = "config.yaml"
@@ -19,11 +20,6 @@ FILE = "config.yaml"
 # What says how one start treats its folder, what a launcher tells a process, and what must not be passed on.
 _LEFT_OUT = ("overwrite_output_dir", "local_rank", "hub_token", "push_to_hub_token")
 _SECRETS = ("hub_t", "push_to_hub_t")  # how their flags begin, as argparse takes abbreviations
-# Fields that may name a file or a folder; what is there is named from the root, so that any folder will do to run in.
-PATHS = (
-    "model_name_or_path", "tokenizer_name_or_path", "train_data", "eval_data", "test_puzzles", "chat_template",
-    "time_density", "deepspeed", "fsdp_config", "accelerator_config",
-)  # fmt: skip
 
 
 def config_text(settings: Mapping[str, Any], command: Sequence[str]) -> str:
@@ -59,8 +55,12 @@ def settings_text(settings: Mapping[str, Any]) -> str:
             if (folder := _other_folder(str(value), output)) is not None:
                 kept[name] = str(folder)
         elif name == "eval_task_files":
-            kept[name] = [f"{task}={_absolute(file)}" for task, _, file in (pair.partition("=") for pair in value)]
+            pairs = (pair.partition("=") for pair in value)
+            kept[name] = [f"{_absolute_task(task)}={_absolute(file)}" for task, _, file in pairs]
+        elif name == "eval_tasks":
+            kept[name] = ",".join(_absolute_task(task.strip()) for task in value.split(","))
         else:
+            # What is there is named from the root, so that any folder will do to run in.
             kept[name] = _absolute(value) if name in PATHS else _readable(value)
     return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=120)
 
@@ -97,6 +97,11 @@ def _absolute(value: Any) -> Any:
         return [_absolute(item) for item in value]
     is_there = isinstance(value, str) and value and (Path(value).exists() or _matches(value))
     return str(Path(value).absolute()) if is_there else _readable(value)
+
+
+def _absolute_task(task: str) -> str:
+    """Return the name of a task, or where its YAML file is; a folder that is called like a task is none of it."""
+    return str(Path(task).absolute()) if task.endswith((".yaml", ".yml")) and Path(task).is_file() else task
 
 
 def _matches(pattern: str) -> bool:

@@ -61,6 +61,10 @@ def _parser() -> SentenceParser:
     parser.add_argument(
         "--model", required=True, help="folder or Hub id of a trained model and its tokenizer, or an adapter's folder"
     )
+    parser.add_argument(
+        "--tokenizer_name_or_path", metavar="NAME", default=None,
+        help="folder or Hub id of the tokenizer; by default the model's own",
+    )  # fmt: skip
     parser.add_argument("--prompt", action="append", help="a prompt; may be given several times")
     parser.add_argument(
         "--prompts", metavar="FILE", default=None,
@@ -104,18 +108,16 @@ def _parser() -> SentenceParser:
 def _check_places(options: Any, rows: Sequence[dict[str, Any]]) -> None:
     """Refuse files that cannot be written as asked, before a model is loaded."""
     from lift.cli.answer_file import FIELDS
+    from lift.cli.output_file import check_output_file
     from lift.report import check_unmasking_path
 
     if options.save is not None:
         check_unmasking_path(Path(options.save))
+        check_output_file(Path(options.save), "--save")
         if options.output is not None or len(rows) * options.num_samples > 1:
             raise LiftError("--save keeps the animation of one answer: pass one prompt, and no --output.")
     if options.output is not None:
-        folder = Path(options.output).parent
-        if not folder.is_dir():
-            raise LiftError(f"{options.output}: there is no folder {folder}: make it, or choose another --output.")
-        if Path(options.output).is_dir():
-            raise LiftError(f"{options.output} is a folder: name a file.")
+        check_output_file(Path(options.output), "--output")
         for number, row in enumerate(rows):
             if taken := sorted(set(row) & set(FIELDS)):
                 raise LiftError(

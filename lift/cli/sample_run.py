@@ -54,14 +54,16 @@ class SampleRun:
         self._batch_size = BatchSize(1 if options.output is None else options.batch_size)
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._loaded = load(
-            options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code,
-            mask_token_id=options.mask_token_id,
+            options.model, tokenizer=options.tokenizer_name_or_path, dtype=options.dtype,
+            trust_remote_code=options.trust_remote_code, mask_token_id=options.mask_token_id,
         )  # fmt: skip
         self._writer = Writer(self._loaded, self._batch_size, AnswerStore(None), "")
         self._record = training_record(self._loaded.model)
         self._frame = self._find_frame()
         self._config = self._find_config()
-        self._wanted = list(find_wanted(rows, options.num_samples, self._loaded, self._frame, self._config))
+        self._wanted = list(
+            find_wanted(rows, options.num_samples, self._loaded, self._frame, self._config, options.prompts)
+        )
         if options.num_samples > 1 and not self._config.draws and not writes_by_renoising(self._loaded.model):
             logger.warning(
                 "%d answers to each prompt are wanted, and at temperature 0 all are one: set temperature",
@@ -132,13 +134,14 @@ class SampleRun:
 
     def _settings(self) -> dict[str, Any]:
         """Return all that an answer depends on beside its prompt."""
-        model = self._loaded.model
+        model, tokenizer = self._loaded.model, self._options.tokenizer_name_or_path
         return {
             "weights": weights_digest(model),
             "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
             "mask_token_id": self._loaded.mask_token_id,
             "system": self._frame.system,
             "num_samples": self._options.num_samples,
+            **({} if tokenizer is None else {"tokenizer": tokenizer}),
         } | dataclasses.asdict(self._config)
 
     def _count(self, answer: Answer) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,7 +57,7 @@ def take_file(words: Sequence[str], remedy: str = "check the path") -> tuple[lis
     """
     if not words or words[0].startswith("-"):
         return list(words), {}
-    path = Path(words[0])
+    path = Path(os.path.expanduser(words[0]))
     if not path.is_file():
         raise LiftError(f"no configuration file at {path}: {remedy}.")
     return list(words[1:]), _read(str(path), read_text(path, str(path)))

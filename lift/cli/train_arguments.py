@@ -8,7 +8,6 @@ takes.
 from __future__ import annotations
 
 import dataclasses
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from copy import copy
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from lift.cli.arguments import DataArguments, ModelArguments, RunArguments
 from lift.cli.evaluation_plan import plan_evaluations
 from lift.cli.field_parser import FieldParser
+from lift.cli.input_paths import input_paths
 from lift.cli.output_folder import where_to_start
 from lift.cli.parser import SentenceParser
 from lift.cli.requirements import check_requirements
@@ -79,9 +79,10 @@ def check_quickly(arguments: Sequence[str]) -> None:
     _check_the_rest(read)
     if not values["dry_run"]:
         where_to_start(
-            Path(os.path.expanduser(values["output_dir"])),
+            Path(values["output_dir"]),
             resume_from=values["resume_from_checkpoint"],
             may_overwrite=values["overwrite_output_dir"],
+            inputs=input_paths(values, arguments),
         )
 
 

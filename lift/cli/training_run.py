@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,9 +14,11 @@ from transformers import TrainerCallback
 
 from lift.atomic_write import atomic_write
 from lift.cli.arguments import ModelArguments
+from lift.cli.input_paths import input_paths
 from lift.cli.loading import build_model, keep_generation_config
-from lift.cli.output_folder import where_to_start
+from lift.cli.output_folder import lacks_its_end, where_to_start
 from lift.cli.own_rows import open_rows
+from lift.cli.replaced_run import ReplacedRun
 from lift.cli.run_pictures import draw_run
 from lift.cli.run_records import RunRecords
 from lift.cli.train_arguments import TrainArguments
@@ -52,20 +53,20 @@ def train(
     stop = StopOnSignal() if stop is None else stop
     config, output = arguments.config, Path(str(arguments.config.output_dir))
     checkpoint = where_to_start(
-        output, resume_from=config.resume_from_checkpoint, may_overwrite=arguments.run.overwrite_output_dir
-    )
+        output, resume_from=config.resume_from_checkpoint, may_overwrite=arguments.run.overwrite_output_dir,
+        inputs=input_paths(arguments.settings, arguments.command),
+    )  # fmt: skip
     console = Console(
         quiet=not config.should_log, highlight=False, width=None if sys.stdout and sys.stdout.isatty() else 100
     )
-    records = RunRecords(arguments, output, checkpoint)
-    task, trainer = open_trainer(arguments, [*records.callbacks, *callbacks, stop])
+    records, replaced = RunRecords(arguments, output, checkpoint), ReplacedRun(output)
+    task, trainer = open_trainer(arguments, [*records.callbacks, replaced, *callbacks, stop])
     console.print(
         f"[bold]{config.method}[/bold] on {task.description}: {model_size(trainer.model)}, "
         f"{len(task.train):,} rows to train on, {len(task.eval):,} to evaluate on"
     )
-    if arguments.run.overwrite_output_dir and checkpoint is None and trainer.is_world_process_zero():
-        shutil.rmtree(output, ignore_errors=True)
-    trainer.accelerator.wait_for_everyone()
+    replaces = arguments.run.overwrite_output_dir and checkpoint is None and trainer.is_world_process_zero()
+    trainer.accelerator.wait_for_everyone()  # all have looked at the folder
     before = records.before()
 
     def evaluate_before() -> None:
@@ -73,14 +74,19 @@ def train(
         before.update(_evaluate(trainer, task, records))
         console.print(f"before training: {task.sentence(before)}")
 
-    with stop, records.kept_from_first_step():
+    with stop, replaced.kept_until_first_step(is_asked=replaces), records.kept_from_first_step():
+        trainer.accelerator.wait_for_everyone()
         if before:
             console.print(f"before training: {task.sentence(before)}")
         elif trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
             trainer.add_callback(_WhenTrainingBegins(evaluate_before))  # they shard the model when training starts
         else:
             evaluate_before()
-        result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        if checkpoint is not None and lacks_its_end(checkpoint, output, config.max_steps):
+            console.print(f"{checkpoint} is of the last step: what follows the training is left to do")
+            result = trainer.finish(checkpoint)
+        else:
+            result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if stop.stopped_at is not None:
         console.print(f"stopped at step {stop.stopped_at}: go on with --resume_from_checkpoint true")
         return {"before": before}
@@ -94,12 +100,11 @@ def train(
     task.report(console, trainer.model, output)
     if not config.should_save:
         return {"before": before, "after": after}
-    mean_loss = None if checkpoint is None else records.history.mean_loss()
     metrics = {
         "method": config.method,
         "steps": result.global_step,
         "train_seconds": records.history.earlier_seconds + result.metrics["train_runtime"],
-        "train_loss": mean_loss or result.training_loss,
+        "train_loss": result.training_loss if checkpoint is None else records.history.train_loss,
         "before": before,
         "after": after,
     }

@@ -49,8 +49,8 @@ def find_paths(item: str | Path) -> list[Path]:
     raise LiftError(f"file not found: {item}; check the path (relative paths start at {Path.cwd()}).")
 
 
-def load_files(paths: list[Path], split: str | None, limit: int | None) -> Dataset:
-    """Return the rows of all files, one file after the other, each read as far as `limit` rows need.
+def load_files(paths: list[Path], split: str | None, limit: int | None) -> tuple[Dataset, list[int]]:
+    """Return the rows of all files, one file after the other, and how many each has, read as far as `limit` needs.
 
     Raises: LiftError if one has no rows or cannot be read, or they do not belong together.
     """
@@ -65,7 +65,7 @@ def load_files(paths: list[Path], split: str | None, limit: int | None) -> Datas
             raise LiftError(f"{path} has no rows; at least one is needed.")
     _compare_columns(paths, parts)
     try:
-        return datasets.concatenate_datasets(parts) if len(parts) > 1 else parts[0]
+        return datasets.concatenate_datasets(parts) if len(parts) > 1 else parts[0], list(map(len, parts))
     except (ValueError, pyarrow.ArrowException) as error:
         raise LiftError(f"{described(paths)} differ in the types of their columns: {first_line(error)}") from error
 

@@ -87,6 +87,7 @@ def encode_prompt(
     text: str,
     tokenizer: PreTrainedTokenizerBase,
     frame: PromptFrame = PromptFrame(),  # noqa: B008 (it is frozen)
+    where: str = "the prompt",
 ) -> list[int]:
     """Return the ids that a prompt has in training: a user turn of the chat template, or with its special tokens.
 
@@ -94,10 +95,11 @@ def encode_prompt(
         text: the prompt.
         tokenizer: the model's.
         frame: the text that stood in front of every prompt in training.
+        where: how an error names the prompt.
 
     Raises: LiftError if the tokenizer or its template cannot take the text.
     """
-    where, control = "the prompt", ControlTokens(tokenizer)
+    control = ControlTokens(tokenizer)
     if tokenizer.chat_template is None:
         ids = _encode_plain_prompt(frame.text(text), tokenizer, control, where)
     else:
@@ -106,7 +108,8 @@ def encode_prompt(
         ids = control.encode_template(render(messages, tokenizer, where, context={}, is_prompt=True), where)
     if control.num_as_text:
         logger.warning(
-            "the prompt spells %s, a control token of the tokenizer; it was encoded as text",
+            "%s spells %s, a control token of the tokenizer; it was encoded as text",
+            where,
             control.spelled_in(frame.text(text)),
         )
     return ids

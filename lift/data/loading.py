@@ -17,6 +17,7 @@ import pyarrow
 from datasets import Dataset, DatasetDict
 
 from lift.data.files import READABLE, as_list, described, find_paths, first_line, load_files
+from lift.data.row_names import RowNames
 from lift.errors import LiftError
 
 _FILE_SUFFIXES = (*READABLE, ".txt", ".arrow", ".gz", ".zip", ".zst", ".xz")
@@ -47,7 +48,19 @@ def load_rows(
 
     Raises: LiftError if the source is missing, empty, unreadable or unreachable, or has no such split.
     """
+    return load_named_rows(source, split=split, name=name, limit=limit)[0]
+
+
+def load_named_rows(
+    source: str | Path | Sequence[str | Path],
+    *,
+    split: str | None = None,
+    name: str | None = None,
+    limit: int | None = None,
+) -> tuple[Dataset, RowNames]:
+    """As `load_rows`, and how a sentence names each row."""
     _check_arguments(source, split, name, limit)
+    names = None
     if isinstance(source, str) and is_hub_id(source):
         dataset = _load_from_hub(source, name, split)
     elif name is not None:
@@ -59,10 +72,12 @@ def load_rows(
         if len(paths) == 1 and paths[0].is_dir():
             dataset = _load_saved(paths[0], split)
         else:
-            dataset = load_files(paths, split, limit)
+            dataset, lengths = load_files(paths, split, limit)
+            names = RowNames(tuple(zip(map(str, paths), lengths, strict=True)))
     if len(dataset) == 0:
         raise LiftError(f"{described(source)} has no rows; at least one is needed.")
-    return dataset if limit is None else dataset.select(range(min(limit, len(dataset))))
+    names = names or RowNames(((described(source), len(dataset)),))
+    return dataset if limit is None else dataset.select(range(min(limit, len(dataset)))), names
 
 
 def _check_arguments(source: Any, split: Any, name: Any, limit: Any) -> None:

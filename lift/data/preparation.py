@@ -15,6 +15,7 @@ from lift.data.columns import find_columns
 from lift.data.formats import ASSISTANT_TURNS, PROMPT_BOUNDARIES
 from lift.data.named_formats import check_data_format
 from lift.data.remarks import report
+from lift.data.row_names import RowNames
 from lift.data.row_table import rows_to_dataset
 from lift.data.tokenised_rows import COUNTS, REMARKS, tokenise, tokenised_features
 from lift.errors import LiftError
@@ -39,6 +40,7 @@ def prepare_dataset(
     assistant_turns: Literal["last", "all"] = "last",
     chat_template: str | None = None,
     chat_template_kwargs: Mapping[str, Any] | None = None,
+    row_names: RowNames | None = None,
     num_proc: int | None = None,
     show_progress: bool = True,
 ) -> Dataset:
@@ -73,6 +75,8 @@ def prepare_dataset(
             file; by default the tokenizer's own.
         chat_template_kwargs: Values of variables that the template reads, such as {"enable_thinking": False}; they
             become its defaults, and are saved in it.
+        row_names: How errors name a row, where its number alone does not say which it is; of
+            `lift.data.loading.load_named_rows`.
         num_proc: Processes; by default this one.
         show_progress: Show the bar of `datasets`, unless its `disable_progress_bars` was called.
 
@@ -132,6 +136,7 @@ def prepare_dataset(
                 "truncation": truncation,
                 "prompt_boundary": prompt_boundary,
                 "assistant_turns": assistant_turns,
+                "row_names": row_names or RowNames(),
             },
         )
     if len(tokenised) == 0:

@@ -13,6 +13,7 @@ from lift.data.formats import encode_every_answer, encode_row, read_row_context
 from lift.data.messages import without_table_nulls
 from lift.data.named_formats import apply_data_format
 from lift.data.response_spans import COLUMN, Span, flatten
+from lift.data.row_names import RowNames
 from lift.data.unknown_tokens import count_unknown
 from lift.errors import LiftError
 
@@ -55,6 +56,7 @@ def tokenise(
     truncation: str,
     prompt_boundary: str,
     assistant_turns: str,
+    row_names: RowNames,
 ) -> dict[str, list[Any]]:
     """Encode a batch of `datasets.Dataset.map`: columns, and row numbers, to those of `tokenised_features`.
 
@@ -67,7 +69,7 @@ def tokenise(
     control = ControlTokens(tokenizer)
     names = list(batch) if columns is None else columns.names
     for index, *cells in zip(indices, *(batch[name] for name in names), strict=True):
-        where = f"row {index} (counted from 0)"
+        where = row_names(index)
         row = {name: without_table_nulls(cell, features[name]) for name, cell in zip(names, cells, strict=True)}
         if data_format is not None:
             row = apply_data_format(data_format, row, where)

@@ -102,7 +102,7 @@ def load(
         mask_token_id = resolve_mask_token_id(tokenizer, mask_token_id, config=inner.config, vocab_size=vocab_size)
     return LoadedModel(
         model, tokenizer, mask_token_id,
-        end_token_ids(tokenizer, generation_config),
+        end_token_ids(tokenizer, generation_config) - {mask_token_id},
         tuple(unknown_token_ids(tokenizer, vocab_size)),
     )  # fmt: skip
 

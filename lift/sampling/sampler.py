@@ -118,6 +118,10 @@ def generate(
     check_prompts(model, prompt_ids, attention_mask, _num_new_columns(config, prompt_ids))
     if config.eos != "keep" and not config.stop_ids:
         raise LiftError(f"generate: eos={config.eos!r} needs stop_ids, the tokenizer's end tokens.")
+    if mask_token_id in config.stop_ids:
+        raise LiftError(
+            f"generate: stop_ids hold the mask token (id {mask_token_id}), which ends nothing: leave it out."
+        )
     length = prompt_ids.shape[1] if config.infill else config.gen_length
     if length is None:
         raise LiftError("generate: gen_length must be given: the response length in tokens.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
@@ -47,26 +46,13 @@ def find_checkpoint(output: Path, resume_from: str | PathLike[str] | bool | None
 
 def newest_checkpoint(run: Path) -> Path | None:
     """Return the folder `checkpoint-N` of the highest N in `run` that was written to its end, or None."""
-    return next(_whole_checkpoints(run), None)
-
-
-def newest_unfinished(run: Path) -> Path | None:
-    """Return the newest whole checkpoint in `run` that leaves its run steps to take, or None.
-
-    One after the last step, as a run leaves that was killed in its last evaluation, is none to go on from.
-    """
-    return next((path for path in _whole_checkpoints(run) if not _is_last(path)), None)
-
-
-def _whole_checkpoints(run: Path) -> Iterator[Path]:
-    """Yield the checkpoints that were written to their end, the newest first."""
     steps = {int(number): path for path in run.glob("checkpoint-*") if (number := path.name.split("-")[1]).isdigit()}
-    return (steps[number] for number in sorted(steps, reverse=True) if _is_whole(steps[number]))
+    return next((steps[number] for number in sorted(steps, reverse=True) if _is_whole(steps[number])), None)
 
 
-def _is_last(checkpoint: Path) -> bool:
-    state = json.loads((checkpoint / STATE).read_text("utf-8"))
-    return bool(0 < state.get("max_steps", 0) <= state.get("global_step", 0))
+def step_of(checkpoint: Path) -> int:
+    """Return the optimiser step after which a whole checkpoint was saved."""
+    return int(json.loads((checkpoint / STATE).read_text("utf-8")).get("global_step", 0))
 
 
 def check_unfinished(checkpoint: Path, max_steps: int) -> None:
@@ -75,7 +61,7 @@ def check_unfinished(checkpoint: Path, max_steps: int) -> None:
     Raises:
         LiftError: it has none; the Trainer would train one step too many.
     """
-    step = json.loads((checkpoint / STATE).read_text("utf-8")).get("global_step", 0)
+    step = step_of(checkpoint)
     if 0 < max_steps <= step:
         raise LiftError(
             f"{checkpoint} is at step {step}, and max_steps={max_steps} leaves nothing to train: raise max_steps, or "

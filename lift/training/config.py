@@ -13,6 +13,7 @@ from lift.models.transformers_versions import set_checkpointing_options, take_ol
 from lift.objectives import METHODS, LiftOptions
 from lift.training.argument_ranges import check_training_arguments
 from lift.training.batch_options import EVALUATION_SHARE, BatchOptions, TrainerDefaults
+from lift.training.scheduler_options import check_scheduler_options
 from lift.training.unsupported import check_supported
 
 
@@ -33,6 +34,7 @@ class LiftConfig(BatchOptions, TrainerDefaults, LiftOptions, TrainingArguments):
         self.check_defaults()
         self._plan_evaluations()
         super().__post_init__()
+        check_scheduler_options(self)
         if self.gradient_checkpointing:
             self._make_checkpointing_non_reentrant()
         self.resolve_options()

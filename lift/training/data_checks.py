@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import pyarrow.compute
 import torch
+from datasets import Dataset
 from transformers.trainer_utils import has_length
 
 from lift.data.collator import missing_columns
+from lift.data.response_spans import COLUMN
 from lift.errors import LiftError
+
+logger = logging.getLogger(__name__)
 
 
 def data_sets(train_dataset: Any, eval_dataset: Any) -> Iterator[tuple[str, Any]]:
@@ -61,6 +67,42 @@ def check_columns(name: str, rows: Any) -> None:
             f"the rows of {name} lack {', '.join(missing)} (they have {', '.join(map(str, row))}): build it with "
             "lift.prepare_dataset, or bring a data_collator of your own."
         )
+
+
+def check_responses(name: str, rows: Any) -> None:
+    """Check that no prompt is longer than its row, and warn of rows that are all prompt, where all can be had at once.
+
+    Raises:
+        LiftError: one is; the sentence names the row.
+    """
+    empty = []
+    for number, (length, prompt_length) in enumerate(_lengths(rows)):
+        if prompt_length > length:
+            raise LiftError(
+                f"row {number} (counted from 0) of {name} has {length} tokens and prompt_length={prompt_length}, which "
+                "is more: count the prompt in tokens, and cut it with its row."
+            )
+        if prompt_length == length:
+            empty.append(number)
+    if empty:
+        logger.warning(
+            "%d of %d rows of %s are all prompt, row %d (counted from 0) first: no token of their own is trained; "
+            "remove them, or cut them behind more of their response", len(empty), len(rows), name, empty[0],
+        )  # fmt: skip
+
+
+def _lengths(rows: Any) -> Iterator[tuple[int, int]]:
+    """Yield how many tokens each row and its prompt have; nothing of packed rows and those with several responses."""
+    if isinstance(rows, Dataset):
+        if COLUMN in rows.column_names or not {"input_ids", "prompt_length"} <= set(rows.column_names):
+            return
+        for chunk in rows.select_columns(["input_ids", "prompt_length"]).with_format("arrow").iter(batch_size=10_000):
+            lengths = pyarrow.compute.list_value_length(chunk["input_ids"])
+            yield from zip(lengths.to_pylist(), chunk["prompt_length"].to_pylist(), strict=True)
+    elif isinstance(rows, Sequence):
+        for row in rows:
+            if isinstance(row, Mapping) and {"input_ids", "prompt_length"} <= set(row) and COLUMN not in row:
+                yield len(row["input_ids"]), int(row["prompt_length"])
 
 
 def check_batch(batch: Any) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler
-from transformers import Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, PredictionOutput
 
 from lift.atomic_write import apply_umask
@@ -20,8 +19,9 @@ from lift.models.fsdp import choose_units, shard_on_cpu
 from lift.models.lora import check_resumable
 from lift.models.transformers_versions import fsdp_plugin_arguments
 from lift.objectives import METHODS
+from lift.training.after_last_step import AfterLastStep
 from lift.training.best_metric import check_best_metric
-from lift.training.checkpoints import check_unfinished, find_checkpoint
+from lift.training.checkpoints import check_unfinished, find_checkpoint, step_of
 from lift.training.config import LiftConfig
 from lift.training.evaluation import Evaluation
 from lift.training.finite_loss import FiniteLoss
@@ -37,7 +37,7 @@ from lift.training.statistics import StepStatistics
 from lift.training.token_grid import TokenGrid
 
 
-class TrainingLoop(Trainer):
+class TrainingLoop(AfterLastStep):
     """transformers' Trainer with a log, a score source and a check of the loss; the steps are its subclass's.
 
     A run can be resumed within an epoch, on another number of processes, sharded on CPUs too, and grouped by length.
@@ -54,6 +54,7 @@ class TrainingLoop(Trainer):
     _pool: RowPool | None = None
     """Of a method that keeps one, from its first step or the checkpoint that it goes on from."""
     _num_evaluations = 0
+    _may_be_over = False
     _is_attention_given: bool
     mask_token_id: int
 
@@ -105,7 +106,7 @@ class TrainingLoop(Trainer):
             check_attention(self.args.attention, checkpoint, is_given=self._is_attention_given)
             if self.is_world_process_zero():
                 compare_settings(self, checkpoint)
-        self._pool = None
+        self._pool, self._begins_after = None, 0 if checkpoint is None else step_of(checkpoint)
         self._speed.take()  # what came before is no training time
         if self.args.world_size > 1 and self.model_wrapped is self.model:
             # An evaluation before has prepared the model, which accelerate (1.15) would then leave out of DDP.
@@ -113,11 +114,24 @@ class TrainingLoop(Trainer):
         try:
             result = super().train(None if checkpoint is None else str(checkpoint), *args, **kwargs)
         finally:
+            self._begins_after = 0
             for callback in self.callback_handler.callbacks:
                 if isinstance(callback, TrainingProgress):
                     callback.close()
         self._finite_loss.check(self.state.global_step + 1)
         return result
+
+    def finish(self, checkpoint: Path) -> Any:
+        """Load the checkpoint of the last step, and do what `train`, whose result is returned, does after that step.
+
+        Raises:
+            LiftError: as `train`, but for a checkpoint that leaves nothing to train.
+        """
+        self._may_be_over = True
+        try:
+            return self.train(str(checkpoint))
+        finally:
+            self._may_be_over = False
 
     def _hp_search_setup(self, trial: Any) -> None:
         super()._hp_search_setup(trial)
@@ -164,7 +178,7 @@ class TrainingLoop(Trainer):
             super()._save_checkpoint(model, trial)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        if checkpoint is not None:
+        if checkpoint is not None and not self._may_be_over:
             check_unfinished(Path(checkpoint), self.args.max_steps)
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None and self._scorer.source is not None:

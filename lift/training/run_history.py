@@ -22,7 +22,7 @@ class RunHistory(TrainerCallback):
     A line is a JSON object: what was logged, with `step` (0 before training), `epoch`, and `seconds`, those of training
     up to then, earlier starts included. A number that is not finite is null. What is logged before training waits
     until it begins, so that a run that is refused leaves nothing. A run that goes on from a checkpoint takes over the
-    lines up to its step, and drops those after it.
+    lines up to its step, and drops those after it; where that was the last step, those of the end of training too.
 
     Args:
         path: the file.
@@ -35,6 +35,9 @@ class RunHistory(TrainerCallback):
         self._earlier = [] if resumed is None else read_history(resumed)
         self._lines: list[dict[str, Any]] = []
         self._start: float | None = None  # of training
+        self.train_loss: float | None = None
+        """Mean over the whole run, once its training has ended; in a resumed run alone."""
+
         self.earlier_seconds: float = max((line.get("seconds") or 0.0 for line in self._earlier), default=0.0)
 
     @property
@@ -64,10 +67,19 @@ class RunHistory(TrainerCallback):
             return
         seconds = 0.0 if self._start is None else time.perf_counter() - self._start
         line = {"step": state.global_step, "epoch": state.epoch or 0.0, **entry}
+        if self._is_resumed and "train_runtime" in line:  # whose loss is that of the steps since the resume
+            self.train_loss = line["train_loss"] = self.train_loss or self.mean_loss() or entry.get("train_loss")
         self._lines.append(_plain(line | {"seconds": round(self.earlier_seconds + seconds, 3)}))
         if self._start is not None:
             with self._path.open("ab") as file:
                 file.write(_text(self._lines[-1:]))
+
+    def _drop_end(self, last: int) -> None:
+        """Drop the lines of what follows the last step, which a resume after that step does again, but for the loss."""
+        ends = [n for n, line in enumerate(self._lines) if line["step"] == last and "train_runtime" in line]
+        if ends:
+            self.train_loss = self._lines[ends[0]].get("train_loss")
+            del self._lines[ends[0] :]
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Write what was logged."""
@@ -81,6 +93,8 @@ class RunHistory(TrainerCallback):
         # A run that an earlier release began has no file, but its checkpoint knows what was logged.
         earlier = self._earlier or (_plain(state.log_history) if self._is_resumed else [])
         self._lines += [line for line in earlier if line["step"] <= state.global_step]
+        if self._is_resumed and 0 < state.max_steps <= state.global_step:
+            self._drop_end(state.global_step)
         with atomic_write(self._path) as file:
             file.write(_text(self._lines))
 

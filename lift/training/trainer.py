@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ from lift.training.block_mode import collator_options, resolve_attention
 from lift.training.checks import check_arguments, check_config, check_pad_tokens, check_token_ids, check_vocabulary
 from lift.training.common_width import pad_to_longest
 from lift.training.config import LiftConfig
-from lift.training.data_checks import check_batch, check_columns, data_sets
+from lift.training.data_checks import check_batch, check_columns, check_responses, data_sets
 from lift.training.evaluation import Evaluation
 from lift.training.finite_loss import FiniteLoss
 from lift.training.loop import TrainingLoop
@@ -117,6 +118,7 @@ class LiftTrainer(TrainingLoop):
         if type(kwargs["data_collator"]) is MaskedDiffusionCollator:
             for name, rows in data_sets(kwargs.get("train_dataset"), kwargs.get("eval_dataset")):
                 check_columns(name, rows)
+                check_responses(name, rows)
         if args.pad_in_loss or self._family.attention_mask == "ignored":
             collator = kwargs["data_collator"]
             for pad_id in (getattr(collator, "pad_token_id", pad_token_id), *getattr(collator, "more_pad_ids", ())):
@@ -139,7 +141,7 @@ class LiftTrainer(TrainingLoop):
             self._token_grid = TokenGrid(bands, self.args.device)
             if bands is not None and args.log_tokens == "figures":
                 self.add_callback(TokenFigures(self))
-        self._finite_loss = FiniteLoss(self.args.device)
+        self._finite_loss = FiniteLoss(self.args.device, Path(str(self.args.output_dir)))
         self._scorer = Scorer(
             self.args, self._family, label_arguments(self._family, self.args), head.weight.dtype,
             self.args.world_size,

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from lift.atomic_write import apply_umask, atomic_folder, atomic_write, drop_torn_line
+from lift.atomic_write import apply_umask, atomic_folder, atomic_write, check_atomic_write, drop_torn_line
 
 
 def test_a_file_appears_whole_at_the_end(tmp_path):
@@ -19,6 +19,16 @@ def test_a_file_appears_whole_at_the_end(tmp_path):
         assert path.read_bytes() == b"old"
         file.write(b"whole")
     assert path.read_bytes() == b"new, whole" and list(tmp_path.iterdir()) == [path]
+
+
+def test_whether_a_file_can_be_written_is_tried_and_leaves_nothing(tmp_path):
+    (tmp_path / "file").write_bytes(b"old")
+    for name in ("file", "new"):
+        check_atomic_write(tmp_path / name)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+    for path in (tmp_path / "none" / "file", tmp_path / "file" / "file"):
+        with pytest.raises(OSError, match=r"\.file"):
+            check_atomic_write(path)
 
 
 @pytest.mark.parametrize(

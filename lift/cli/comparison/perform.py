@@ -14,11 +14,12 @@ import yaml
 
 from lift.atomic_write import atomic_write
 from lift.cli.comparison.child import train_in_child
+from lift.cli.comparison.inputs import check_inputs, write_inputs
 from lift.cli.comparison.plan import Plan
 from lift.cli.comparison.runs import Run
 from lift.cli.run_config import settings_text
 from lift.errors import Interrupted, LiftError
-from lift.training.checkpoints import newest_unfinished
+from lift.training.checkpoints import newest_checkpoint
 
 _REFUSED, _STOPPED = 2, (130, 143)
 
@@ -27,15 +28,15 @@ def check_known(plan: Plan) -> None:
     """Check that the runs in the comparison's folder are those of the plan.
 
     Raises:
-        LiftError: the folder holds something else, or a run of this name was told otherwise.
+        LiftError: the folder holds something else, or a run of this name was told otherwise or began on other rows or
+            from another model.
     """
     folder = plan.folder
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "settings").is_dir())):
         raise LiftError(f"output_dir {folder} holds something else than a comparison: choose another.")
     for run in plan.runs:
         path = _settings_file(plan, run)
-        is_begun = metrics_of(plan, run) is not None or newest_unfinished(plan.run_folder(run)) is not None
-        if not is_begun or not path.is_file():
+        if not _is_begun(plan, run) or not path.is_file():
             continue  # nothing is kept of it
         before, now = _told(path.read_text("utf-8")), _told(_text(run))
         for name in dict.fromkeys([*before, *now]):
@@ -44,6 +45,7 @@ def check_known(plan: Plan) -> None:
                     f"{folder} has {run.name} with {name} {before.get(name)}, not {now.get(name)}: go on with the "
                     "settings of before, or choose another --output_dir."
                 )
+    _check_inputs(plan)
 
 
 def metrics_of(plan: Plan, run: Run) -> dict[str, Any] | None:
@@ -59,7 +61,7 @@ def perform(plan: Plan, lock: int) -> dict[str, str]:
     """Make the runs that are not finished yet; return what those said last that failed, by their names.
 
     Raises:
-        LiftError: `lift train` refuses a run, before its first step.
+        LiftError: `lift train` refuses a run, before its first step; or what runs read has changed since the first.
         Interrupted: a signal stopped a run, which the next call goes on with.
     """
     waiting = [run for run in plan.runs if metrics_of(plan, run) is None]
@@ -91,9 +93,11 @@ def _train(plan: Plan, run: Run, lock: int) -> str:
     folder, settings = plan.run_folder(run), _settings_file(plan, run)
     for parent in (settings.parent, _log(plan, run).parent):
         parent.mkdir(exist_ok=True)
-    checkpoint = newest_unfinished(folder)
+    _check_inputs(plan)  # a file may have been edited while the runs before were trained
+    checkpoint = newest_checkpoint(folder)
     if checkpoint is None:
         shutil.rmtree(folder, ignore_errors=True)  # what a killed run leaves is no start for another
+    write_inputs(plan, run)
     with atomic_write(settings) as file:
         file.write(_text(run).encode())
     resume = [] if checkpoint is None else ["--resume_from_checkpoint", str(checkpoint)]
@@ -105,6 +109,16 @@ def _train(plan: Plan, run: Run, lock: int) -> str:
     if metrics_of(plan, run) is not None:
         return ""
     return said or f"ended with status {status}"
+
+
+def _is_begun(plan: Plan, run: Run) -> bool:
+    return metrics_of(plan, run) is not None or newest_checkpoint(plan.run_folder(run)) is not None
+
+
+def _check_inputs(plan: Plan) -> None:
+    for run in plan.runs:
+        if _is_begun(plan, run):
+            check_inputs(plan, run)
 
 
 def _settings_file(plan: Plan, run: Run) -> Path:

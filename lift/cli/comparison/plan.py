@@ -82,7 +82,7 @@ def make_plan(options: Any, words: Sequence[str]) -> Plan:
     longer = {} if options.steps_only else equal_compute(asked, costs)
     added = list(dict.fromkeys(longer.values()))
     settings = {arm.name: read[arm.name if arm in asked else first].settings for arm in (*asked, *added)}
-    folder = Path(values["output_dir"]).expanduser().absolute()
+    folder = Path(values["output_dir"]).absolute()
     seeds = [values["seed"] + number for number in range(options.seeds)]
     runs = runs_of(
         folder, [*asked, *added], seeds, settings, values, start=options.start, start_steps=options.start_steps

@@ -100,3 +100,12 @@ def test_methods_are_compared_where_they_are_named(monkeypatch):
     for words in (["--methods", "sft,lift3", "a.yaml"], ["a.yaml", "--methods=sft,lift3"]):
         assert main(["compare", *words]) == 0
         assert called.pop() == words
+
+
+def test_a_picture_or_page_of_another_kind_is_refused_before_anything_is_read(tmp_path, capsys):
+    for flag, name, words in (
+        ("--plot", "c.gif", "--plot c.gif must end in .png, .svg, .pdf, got '.gif'."),
+        ("--page", "c.png", "--page c.png must end in .html, got '.png'."),
+    ):
+        assert main(["compare", "nowhere", "neither", flag, name]) == 2
+        assert words in capsys.readouterr().err

@@ -70,6 +70,19 @@ def test_a_table_and_a_record_of_all_that_was_said(folder, tmp_path, capsys, mon
     assert again["documents"] == task["documents"] and again["scores"] == task["scores"]
 
 
+def test_an_evaluation_is_not_replaced_by_another(folder, tmp_path, capsys, monkeypatch):
+    assert evaluate(folder, tmp_path, "--limit", "2") == 0
+    before = (tmp_path / "evaluation.json").read_bytes()
+    monkeypatch.setattr("lift.evaluation.LiftLM", None)  # it is said before a model is loaded
+    assert evaluate(folder, tmp_path, "--limit", "1", "--steps", "4") == 2
+    words = f"{tmp_path} holds an evaluation with limit 2, not 1, steps unset, not 4: choose another --output_dir."
+    assert words in capsys.readouterr().err and (tmp_path / "evaluation.json").read_bytes() == before
+
+
+def test_a_few_forwards_are_enough_for_the_published_estimate(folder, tmp_path):
+    assert evaluate(folder, tmp_path, "--limit", "1", "--num_forwards", "4", "--estimator", "published") == 0
+
+
 def test_several_answers_to_a_prompt(folder, tmp_path):
     assert evaluate(folder, tmp_path, "--samples", "3", "--limit", "2", "--temperature", "1", "--seed", "7") == 0
     (task,) = json.loads((tmp_path / "evaluation.json").read_text())["tasks"]
@@ -85,6 +98,9 @@ def test_several_answers_to_a_prompt(folder, tmp_path):
         (["--tasks", "countdown", "--data_files", "other=x"], "data_files: 'other' is none of the tasks: write TASK=FILE."),
         (["--sampler", "nobody"], "--sampler must be one of"),
         (["--samples", "0"], "--samples must be at least 1, got 0."),
+        (["--num_forwards", "15"], "--num_forwards must be at least 16, got 15: a standard error takes 8 estimates"),
+        (["--output_dir", "/proc/none/scores"], "output_dir /proc/none/scores cannot be used: "),
+        (["--output_dir", "/proc/version"], "output_dir /proc/version cannot be used: it is a file: choose another."),
         (["--tsks", "x"], "did you mean '--tasks'"),
     ],
 )  # fmt: skip
@@ -112,3 +128,18 @@ def test_without_lm_eval_it_says_what_to_install(folder, tmp_path, capsys, monke
     assert (
         "evaluation needs lm-eval, which is not installed: pip install 'lift-kernels[eval]'." in capsys.readouterr().err
     )
+
+
+def test_outside_a_repository_git_is_not_heard(folder, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", "/")
+    assert evaluate(folder, tmp_path / "out", "--limit", "1", "--steps", "1") == 0
+    assert "git" not in capfd.readouterr().err
+
+
+def test_the_tokenizer_may_lie_elsewhere(folder, tmp_path):
+    tiny_model(5).save_pretrained(tmp_path / "model")
+    (tmp_path / "puzzles.csv").write_bytes((folder / "puzzles.csv").read_bytes())
+    words = ["--limit", "1", "--steps", "1"]
+    assert evaluate(tmp_path, tmp_path / "out", *words) == 2
+    assert evaluate(tmp_path, tmp_path / "out", *words, "--tokenizer_name_or_path", str(folder / "model")) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lift.cli.evaluation_record import read_record, task_record, write_record
+from lift.cli.evaluation_record import check_free, read_record, settings_of, task_record, write_record
 from lift.errors import LiftError
 from lift.tasks.sudoku import build_tokenizer
 
@@ -45,3 +45,31 @@ def test_a_record_is_read_from_its_folder_or_file(tmp_path):
     for path in (tmp_path, tmp_path / "other.json"):
         with pytest.raises(LiftError, match="is no record of lift eval"):
             read_record(path)
+
+
+def test_a_record_is_replaced_by_one_of_the_same_settings_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    run = tmp_path / "run"
+    values = {"model": "model", "tasks": "a,b", "limit": 8, "peft": None, "data_files": [], "stop_ids": (1, 2)}
+    settings = settings_of(values | {"output_dir": "run", "batch_size": "5"})
+    assert settings == {"model": str(tmp_path / "model"), "tasks": "a,b", "limit": 8, "stop_ids": [1, 2]}
+    check_free(run, "lift eval", settings)
+    write_record(run, "lift eval", "model", {}, [], settings)
+    check_free(run, "lift eval --batch_size 7", settings_of(values | {"model": str(tmp_path / "model")}))
+    with pytest.raises(LiftError) as error:
+        check_free(run, "lift eval", settings_of(values | {"limit": 4, "stop_ids": (), "steps": 4, "tasks": "a"}))
+    assert str(error.value) == (
+        f"{run} holds an evaluation with tasks a,b, not a, limit 8, not 4, stop_ids [1, 2], not [], steps unset, not 4: "
+        "choose another --output_dir."
+    )
+
+
+def test_a_record_of_an_earlier_release_is_known_by_its_command(tmp_path):
+    write_record(tmp_path, "lift eval --limit 8", "model", {}, [])
+    check_free(tmp_path, "lift eval --limit 8", {"limit": 8})
+    with pytest.raises(LiftError, match="holds the evaluation of lift eval --limit 8: choose another --output_dir"):
+        check_free(tmp_path, "lift eval --limit 4", {"limit": 4})
+    (tmp_path / "evaluation.json").write_text("{}")
+    with pytest.raises(LiftError, match="is no record of lift eval"):
+        check_free(tmp_path, "lift eval --limit 8", {"limit": 8})

@@ -23,7 +23,9 @@ def measure(model_folder, path, *words):
 def test_a_density_is_measured_and_a_training_draws_times_by_it(model_folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path, out = tmp_path / "density.json", tmp_path / "out"
-    assert measure(model_folder, path, "--floor", "0.2") == 0
+    for floor in ("0.3", "0.2"):  # its own file is replaced
+        capsys.readouterr()
+        assert measure(model_folder, path, "--floor", floor) == 0
     shown = capsys.readouterr().out.splitlines()
     assert shown[0].split() == ["t", "loss", "deviation", "density"] and len(shown) == 2 + 6 + 3
     assert shown[-1].startswith(f"the density: {path} ") and "that at uniform times" in shown[-2]
@@ -74,6 +76,23 @@ def test_a_place_that_cannot_be_written_is_told_before_a_model_is_loaded(tmp_pat
 
     assert measure("no-such-model", tmp_path / output) == 2
     assert re.search(words, capsys.readouterr().err)
+
+
+def test_a_file_that_is_no_density_of_this_command_is_not_replaced(tmp_path, capsys):
+    density = {"format": 1, "points": [0, 1], "density": [1, 1], "command": "lift measure-t --model m"}
+    for content in (
+        "rows\n",
+        "{}",
+        "[]",
+        json.dumps(density | {"command": "by hand"}),
+        json.dumps(density | {"points": []}),
+    ):
+        (tmp_path / "a").write_text(content)
+        assert measure("no-such-model", tmp_path / "a") == 2
+        assert f"{tmp_path / 'a'} is there, and lift measure-t did not write it" in capsys.readouterr().err
+        assert (tmp_path / "a").read_text() == content
+    (tmp_path / "a").write_text(json.dumps(density))
+    assert measure("no-such-model", tmp_path / "a") == 2 and "no-such-model" in capsys.readouterr().err
 
 
 def test_several_processes_are_refused(tmp_path, monkeypatch, capsys):

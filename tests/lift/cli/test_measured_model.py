@@ -36,3 +36,11 @@ def test_a_model_without_masks_is_refused(model_folder, rows_file, tmp_path):
 
 def test_a_process_alone():
     assert processes().num_processes == 1
+
+
+def test_a_model_without_a_tokenizer_is_asked_with_another(model_folder, rows_file, tmp_path):
+    load_model(str(model_folder)).save_pretrained(tmp_path / "bare")
+    words = ["--model", str(tmp_path / "bare"), "--train_data", str(rows_file), "--prompt_column", "question"]
+    words += ["--completion_column", "answer", "--tokenizer_name_or_path", str(model_folder)]
+    measured = open_measured(parse_measured(MeasuredArguments, words, name="ask", description="Ask."), "lift ask", 0)
+    assert len(measured.loaded.tokenizer) == len(load_tokenizer(str(model_folder)))

@@ -74,3 +74,38 @@ def test_a_folder_that_may_not_be_written(tmp_path, monkeypatch):
     if Path("/proc/self").exists():  # where permissions say nothing to root
         with pytest.raises(LiftError, match=r"^output_dir /proc/none/out cannot be used: "):
             check_writable(Path("/proc/none/out"))
+
+
+@pytest.mark.parametrize("is_behind_a_link", [False, True])
+def test_a_folder_with_something_that_the_new_run_reads_is_not_replaced(tmp_path, is_behind_a_link):
+    out, data = tmp_path / "out", tmp_path / "rows.jsonl"
+    (out / "data").mkdir(parents=True)
+    (out / "metrics.json").touch()
+    (out / "data" / "rows.jsonl").touch()
+    data.touch()
+    given = out
+    if is_behind_a_link:
+        given = tmp_path / "link"
+        given.symlink_to(out)
+    (out / "outwards.jsonl").symlink_to(data)  # would go with the folder
+    (tmp_path / "inwards.jsonl").symlink_to(out / "data" / "rows.jsonl")
+
+    def start(path, may_overwrite=True, output=given):
+        inputs = [("seed", tmp_path / "rows.jsonl"), ("train_data", path)]
+        return where_to_start(output, resume_from=None, may_overwrite=may_overwrite, inputs=inputs)
+
+    for path in (out, out / "data" / "rows.jsonl", given / "outwards.jsonl", tmp_path / "inwards.jsonl"):
+        with pytest.raises(
+            LiftError, match=r"^overwrite_output_dir would delete .*, which train_data names, .* move it"
+        ):
+            start(path)
+    for path in (data, tmp_path, out / "config.yaml"):
+        assert start(path) is None
+    assert start(out / "data", may_overwrite=False, output=tmp_path / "new") is None
+
+
+def test_the_working_directory_is_not_replaced(tmp_path, monkeypatch):
+    (tmp_path / "metrics.json").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LiftError, match=r"would delete the working directory, .* start from another folder"):
+        where_to_start(Path(), resume_from=None, may_overwrite=True)

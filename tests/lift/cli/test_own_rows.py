@@ -81,9 +81,33 @@ def test_no_mask_token_is_asked_for_where_none_is_used(tmp_path, model_folder, r
 
 
 def test_a_single_row_cannot_be_split(tmp_path, model_folder, rows_file):
+    model, config = ModelArguments(model_name_or_path=str(model_folder)), tiny_config(tmp_path)
     data = DataArguments(train_data=str(rows_file), max_train_rows=1, **COLUMNS)
-    with pytest.raises(LiftError, match="has 1 rows, too few to hold any out: pass --eval_data"):
-        open_rows(data, ModelArguments(model_name_or_path=str(model_folder)), tiny_config(tmp_path))
+    with pytest.raises(LiftError, match=r"^max_train_rows=1 takes one row of train_data .*rows.*, too few to hold any"):
+        open_rows(data, model, config)
+    (tmp_path / "one.jsonl").write_text(rows_file.read_text().splitlines()[0])
+    data = DataArguments(train_data=str(tmp_path / "one.jsonl"), **COLUMNS)
+    with pytest.raises(LiftError, match=r"^train_data .*one.jsonl has one row, too few to hold any out: pass --eval_d"):
+        open_rows(data, model, config)
+    data = DataArguments(train_data=str(rows_file), max_train_rows=4, num_eval_rows=4, **COLUMNS)
+    with pytest.raises(LiftError, match="none of the 4 rows of train_data that max_train_rows=4 takes to train on"):
+        open_rows(data, model, config)
+
+
+@pytest.mark.parametrize("bad", [3, 11])
+def test_a_bad_row_is_named_by_its_file_and_its_number_there(tmp_path, model_folder, rows_file, bad):
+    model, config = ModelArguments(model_name_or_path=str(model_folder)), tiny_config(tmp_path, max_length=40)
+    lines = [json.loads(line) for line in rows_file.read_text().splitlines()]
+    lines[bad]["answer"] = None
+    (path := tmp_path / "bad.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    sentence = rf"^{path}: row {bad} \(counted from 0\): column 'answer' is null"
+    for train, held_out in ((path, None), (rows_file, path), ([rows_file, path], None), (path, rows_file)):
+        files = [str(file) for file in train] if isinstance(train, list) else [str(train)]
+        data = DataArguments(
+            train_data=files, eval_data=None if held_out is None else [str(held_out)], num_eval_rows=None, **COLUMNS
+        )
+        with pytest.raises(LiftError, match=sentence):
+            open_rows(data, model, config)
 
 
 def test_more_rows_than_there_are_cannot_be_evaluated_on(tmp_path, model_folder, rows_file, caplog):

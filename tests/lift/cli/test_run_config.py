@@ -11,7 +11,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lift.cli.run_config import PATHS, command_line, config_text
+from lift.cli.input_paths import PATHS
+from lift.cli.run_config import command_line, config_text
 from lift.cli.train_arguments import TrainArguments, check_quickly, parse
 from lift.errors import LiftError
 from lift.recipes import PRESETS, preset_names
@@ -120,6 +121,18 @@ def test_files_that_are_there_are_named_from_the_root(tmp_path, monkeypatch):
     of_tasks = yaml.safe_load(config_text({"output_dir": "out", "eval_task_files": ["a=ds.json", "b=none"]}, []))
     assert of_tasks["eval_task_files"] == [f"a={tmp_path / 'ds.json'}", "b=none"]
     assert len(set(PATHS)) == len(PATHS)
+
+
+def test_task_files_among_the_tasks_are_named_from_the_root(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gsm8k").mkdir()
+    (tmp_path / "mine.yaml").write_text("task: mine")
+    given = {
+        "output_dir": "out", "eval_tasks": "gsm8k, mine.yaml,none.yaml", "eval_task_files": ["mine.yaml=none", "gsm8k=mine.yaml"],
+    }  # fmt: skip
+    kept = yaml.safe_load(config_text(given, []))
+    assert kept["eval_tasks"] == f"gsm8k,{tmp_path / 'mine.yaml'},none.yaml"
+    assert kept["eval_task_files"] == [f"{tmp_path / 'mine.yaml'}=none", f"gsm8k={tmp_path / 'mine.yaml'}"]
 
 
 @pytest.mark.parametrize("resume", ["true", "out", "out/checkpoint-3", "other/checkpoint-3"])

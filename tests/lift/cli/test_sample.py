@@ -183,3 +183,10 @@ def test_a_model_trained_in_blocks_writes_in_them_and_says_so(model_folder, caps
     record_blocks(model, None)
     model.save_pretrained(model_folder)
     assert said()[1] == 0
+
+
+@pytest.mark.parametrize("flag", ["--save", "--output"])
+@pytest.mark.parametrize(("folder", "words"), [("none", "there is no folder"), ("/proc", "may not be written")])
+def test_a_place_that_cannot_be_written_is_told_before_a_model_is_loaded(tmp_path, capsys, flag, folder, words):
+    assert main(["sample", "--model", "no-such-model", "--prompt", "x", flag, str(tmp_path / folder / "a.svg")]) == 2
+    assert words in capsys.readouterr().err

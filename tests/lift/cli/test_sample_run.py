@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lift.cli import main
+from lift.models.loading import load_model
 from tests.lift.cli.support import save_scripted
 from tests.lift.support.launchers import accelerate
 from tests.lift.support.tiny import tiny_model
@@ -119,3 +120,22 @@ def test_a_field_that_the_output_needs_is_refused(model_folder, tmp_path, capsys
     path.write_text('{"prompt": "1", "response": "x"}\n')
     assert main(command(model_folder, path, tmp_path / "out.jsonl")) == 2
     assert "row 0 (counted from 0) has 'response', which --output writes: rename it." in capsys.readouterr().err
+
+
+def test_a_row_that_cannot_be_encoded_is_named_before_anything_is_decoded(model_folder, tmp_path, capsys):
+    (path := tmp_path / "p.jsonl").write_text('{"prompt": "0204"}\n{"prompt": "31x2"}\n')
+    output = tmp_path / "out.jsonl"
+    assert main(["sample", "--model", str(model_folder), "--prompts", str(path), "--output", str(output)]) == 2
+    assert f"{path}: row 1 (counted from 0): the tokenizer cannot encode the text" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_a_model_without_a_tokenizer_is_sampled_with_another(model_folder, tmp_path, capsys):
+    words = ["--prompt", "0204300000100003", "--gen_length", "4", "--steps", "2"]
+    assert main(["sample", "--model", str(model_folder), *words]) == 0
+    expected = capsys.readouterr().out
+    load_model(str(model_folder)).save_pretrained(tmp_path / "bare")
+    bare = ["sample", "--model", str(tmp_path / "bare"), *words]
+    assert main(bare) == 2 and "pass --tokenizer_name_or_path" in capsys.readouterr().err
+    assert main([*bare, "--tokenizer_name_or_path", str(model_folder)]) == 0
+    assert capsys.readouterr().out == expected

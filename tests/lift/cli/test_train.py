@@ -127,7 +127,7 @@ FAILING = {
     ),
     "a schedule": (
         lambda f: [*f.own, "--lr_scheduler_kwargs", '{"x": 1}'],
-        "TypeError: get_linear_schedule_with_warmup() got an unexpected keyword argument 'x'. LIFT_DEBUG=1 shows",
+        "lr_scheduler_kwargs has 'x', and lr_scheduler_type=linear takes no options: correct it, or leave it out.",
     ),
     "puzzle file": (lambda f: [*TINY_RUN, "--test_puzzles", "none.csv"], "none.csv"),
 }
@@ -168,6 +168,57 @@ def test_files_that_no_run_wrote_are_never_replaced(tmp_path, capsys):
     assert main(["train", *TINY_RUN, "--output_dir", str(tmp_path), "--overwrite_output_dir", "true"]) == 2
     assert "holds files that no training run wrote" in capsys.readouterr().err
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.fixture
+def finished_run(tmp_path, model_folder, rows_file):
+    """An output folder of an earlier run, with rows of the user in it."""
+    out = tmp_path / "out"
+    out.mkdir()
+    rows_file.rename(out / "rows.jsonl")
+    for name in ("metrics.json", "model.safetensors"):
+        (out / name).write_text("finished")
+    return out
+
+
+def replacing(out, model, rows):
+    columns = ["--prompt_column", "question", "--completion_column", "answer", "--max_steps", "1"]
+    words = ["--model_name_or_path", str(model), "--train_data", str(rows), "--output_dir", str(out)]
+    return ["train", *words, *columns, "--num_eval_rows", "2", "--overwrite_output_dir", "true"]
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_rows_in_the_folder_that_is_to_be_replaced_are_refused(finished_run, model_folder, capsys):
+    before = contents(finished_run)
+    assert main(replacing(finished_run, model_folder, finished_run / "*.jsonl")) == 2
+    assert f"would delete {finished_run / 'rows.jsonl'}, which train_data names" in capsys.readouterr().err
+    assert contents(finished_run) == before
+
+
+@pytest.mark.parametrize("where", ["get_batch_samples", "create_optimizer", "evaluate"])
+def test_a_run_that_is_refused_late_gives_back_what_it_was_to_replace(
+    finished_run, model_folder, tmp_path, monkeypatch, where, capsys
+):
+    (finished_run / "rows.jsonl").rename(rows := tmp_path / "rows.jsonl")
+    before, kept = contents(finished_run), sorted(path.name for path in tmp_path.iterdir())
+
+    def fail(self, *args, **kwargs):
+        raise TypeError("of a library")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LiftTrainer, where, fail)
+        assert main(replacing(finished_run, model_folder, rows)) == 2
+    assert contents(finished_run) == before and sorted(path.name for path in tmp_path.iterdir()) == kept
+    link = tmp_path / "link"
+    link.symlink_to(finished_run)
+    assert main(replacing(link, model_folder, rows)) == 0
+    assert link.is_symlink() and contents(finished_run)["metrics.json"] != b"finished"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*kept, "link"])
+    (finished_run / "checkpoint-9").mkdir()
+    assert main(replacing(link, model_folder, rows)) == 0 and not (finished_run / "checkpoint-9").exists()
 
 
 @pytest.mark.parametrize("is_late", [False, True])

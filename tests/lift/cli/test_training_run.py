@@ -10,11 +10,14 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, AutoTokenizer, ModernBertConfig, ModernBertForMaskedLM
 
 from lift import LiftTrainer
-from lift.cli import main
+from lift.cli import main, training_run
 from lift.training.checkpoints import newest_checkpoint
+from lift.training.run_history import read_history
 from tests.lift.cli.support import TINY_MODEL, TINY_RUN
 from tests.lift.support.tiny import prose_tokenizer
 from tests.transformers_version import needs_packing
@@ -160,6 +163,46 @@ def test_ctrl_c_stops_a_real_run_with_a_checkpoint_and_a_word_on_how_to_go_on(tm
     step = int(re.search(r"stopped at step (\d+): go on with --resume_from_checkpoint true\n", said.decode())[1])
     assert process.returncode == 130 and "after training" not in said.decode()
     assert newest_checkpoint(out) == out / f"checkpoint-{step}" and not (out / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("where", ["_evaluate", "atomic_write"])
+@pytest.mark.parametrize("length", [["--max_steps", "3"], ["--max_steps", "-1", "--num_train_epochs", "0.3"]])
+def test_one_killed_after_its_last_step_ends_as_if_it_had_not_been(tmp_path, where, length, monkeypatch, capsys):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    call = ["train", *TINY_RUN, *length, "--eval_steps", "1", "--save_strategy", "steps", "--save_steps", "1"]
+    call += ["--logging_steps", "2"]  # so that the log does not tell the loss of each step
+    assert main([*call, "--output_dir", str(whole)]) == 0
+    original = getattr(training_run, where)
+
+    def kill(*args):
+        if getattr(args[0], "state", None) is None or args[0].state.global_step:
+            raise RuntimeError("killed")
+        return original(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training_run, where, kill)
+        with pytest.raises(RuntimeError, match="killed"):
+            main([*call, "--output_dir", str(killed)])
+    assert (killed / "checkpoint-3").is_dir()
+    resume = [*call, "--output_dir", str(killed), "--resume_from_checkpoint", "true"]
+    assert main(resume) == 0
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (killed, whole))
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    ours, theirs = (json.loads((folder / "metrics.json").read_text()) for folder in (killed, whole))
+    for name in ("method", "steps", "before", "after"):
+        assert ours[name] == theirs[name], name
+    assert ours["train_loss"] == theirs["train_loss"] and ours["train_seconds"] > 0
+    assert {path.name for path in killed.iterdir()} == {path.name for path in whole.iterdir()}
+    ours, theirs = (read_history(folder / "history.jsonl") for folder in (killed, whole))
+    known = ("step", "loss", "eval_loss", "score", "train_loss")
+    assert [[line.get(key) for key in known] for line in ours] == [[line.get(key) for key in known] for line in theirs]
+    assert [start["step"] for start in json.loads((killed / "environment.json").read_text())["starts"]] == [0, 3]
+    capsys.readouterr()
+    if "3" in length:
+        assert main(resume) == 2
+        assert "checkpoint-3 is at step 3, and max_steps=3 leaves nothing to train" in capsys.readouterr().err
+        assert main([*resume, "--max_steps", "2"]) == 2
+        assert "is at step 3, and max_steps=2 leaves nothing to train" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -9,16 +9,18 @@ from lift.cli.wanted_answers import find_wanted
 from lift.data import PromptFrame
 from lift.evaluation.loaded_model import load
 from lift.sampling import SamplingConfig
+from lift.tasks.sudoku import build_tokenizer
 from tests.lift.cli.support import save_scripted
+from tests.lift.support.tiny import tiny_model
 
 
 @pytest.fixture
 def wanted(tmp_path):
     loaded = load(str(save_scripted(tmp_path, "q", rows=2)))
 
-    def of(prompts, num_samples=1, system="", **settings):
-        rows = [{"prompt": prompt} for prompt in prompts]
-        return list(find_wanted(rows, num_samples, loaded, PromptFrame(system), SamplingConfig(**settings))), loaded
+    def of(prompts, num_samples=1, system="", source=None, **settings):
+        rows, frame = [{"prompt": prompt} for prompt in prompts], PromptFrame(system)
+        return list(find_wanted(rows, num_samples, loaded, frame, SamplingConfig(**settings), source)), loaded
 
     return of
 
@@ -54,3 +56,32 @@ def test_an_empty_prompt_says_nothing_of_the_length(wanted):
     with pytest.raises(LiftError, match="the prompt is empty"):
         wanted([""])
     assert wanted([""], gen_length=3)[0][0].prompt.ids == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("p.jsonl", r"p\.jsonl: row 1 \(counted from 0\)"),
+        ("-", r"standard input: row 1 \(counted from 0\)"),
+        (None, "--prompt number 2"),
+    ],
+)
+def test_a_prompt_that_cannot_be_asked_is_named_by_its_row(wanted, source, name):
+    with pytest.raises(LiftError, match=f"^{name} is empty, so"):
+        wanted(["ab", ""], source=source)
+    with pytest.raises(LiftError, match=f"^{name}: infill fills the masks of a prompt, and 'ab' has no"):
+        wanted(["a[MASK]", "ab"], source=source, infill=True)
+
+
+def test_a_prompt_that_the_tokenizer_cannot_read_is_named_by_its_row(tmp_path):
+    tiny_model().save_pretrained(tmp_path)
+    build_tokenizer().save_pretrained(tmp_path)
+    loaded = load(str(tmp_path))
+    rows = [{"prompt": "0204"}, {"prompt": "31x2"}]
+    for infill in (False, True):
+        config = SamplingConfig(infill=infill)
+        rows[0]["prompt"] = "02[MASK]4" if infill else "0204"
+        with pytest.raises(
+            LiftError, match=r"^p.jsonl: row 1 \(counted from 0\): the tokenizer cannot encode the text"
+        ):
+            list(find_wanted(rows, 1, loaded, PromptFrame(), config, "p.jsonl"))

@@ -23,6 +23,15 @@ def test_a_model_and_its_tokenizer_come_from_a_folder(tmp_path):
     assert next(load(str(tmp_path), dtype="bfloat16").model.parameters()).dtype == torch.bfloat16
 
 
+def test_a_mask_token_that_the_tokenizer_also_ends_with_ends_no_answer(tmp_path):
+    tiny_model(1).save_pretrained(tmp_path)
+    tokenizer = build_tokenizer()
+    tokenizer.eos_token = tokenizer.mask_token
+    tokenizer.save_pretrained(tmp_path)
+    loaded = load(str(tmp_path), device="cpu")
+    assert loaded.mask_token_id == 1 and loaded.end_ids == frozenset()
+
+
 def test_an_adapter_is_put_into_its_base_unmerged(tmp_path):
     base = tmp_path / "base"
     tiny_model(1).save_pretrained(base)

@@ -290,6 +290,7 @@ def test_generate_is_a_public_name():
         ({"mask_token_id": None}, "model.config has none. Pass tokenizer.mask_token_id"),
         ({"mask_token_id": 23}, r"mask_token_id must be in \[0, 23\), the model's vocabulary, got 23"),
         ({"mask_token_id": -1}, r"mask_token_id must be in \[0, 23\)"),
+        ({"stop_ids": (4, MASK)}, r"stop_ids hold the mask token \(id 1\), which ends nothing: leave it out"),
         (
             {"prompt_ids": torch.zeros(3, dtype=torch.int64)},
             r"prompt_ids must be \(B, P\) int64, got \(3,\) int64",

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lift.errors import LiftError
-from lift.training.checkpoints import find_checkpoint, newest_checkpoint, newest_unfinished
+from lift.training.checkpoints import find_checkpoint, newest_checkpoint, step_of
 from tests.lift.support.trainers import make_trainer, weights
 
 
@@ -40,14 +40,11 @@ def test_a_run_stands_for_its_newest_whole_checkpoint(tmp_path, kind):
     assert find_checkpoint(tmp_path, kind(run / "checkpoint-best")) == run / "checkpoint-best"
 
 
-def test_a_checkpoint_after_the_last_step_leaves_nothing_to_go_on_with(tmp_path):
+def test_the_newest_checkpoint_knows_its_step(tmp_path):
     run = a_run(tmp_path)
-    assert newest_checkpoint(run) == newest_unfinished(run) == run / "checkpoint-10"
-    (run / "checkpoint-10" / "trainer_state.json").write_text('{"global_step": 10, "max_steps": 10}')
-    assert newest_checkpoint(run) == run / "checkpoint-10" and newest_unfinished(run) == run / "checkpoint-9"
+    assert newest_checkpoint(run) == run / "checkpoint-10" and newest_checkpoint(tmp_path / "none") is None
     (run / "checkpoint-10" / "trainer_state.json").write_text('{"global_step": 10, "max_steps": 11}')
-    assert newest_unfinished(run) == run / "checkpoint-10"
-    assert newest_checkpoint(tmp_path / "none") is None is newest_unfinished(tmp_path / "none")
+    assert step_of(run / "checkpoint-10") == 10 and step_of(run / "checkpoint-9") == 0
 
 
 def test_what_is_no_checkpoint_is_named(tmp_path):

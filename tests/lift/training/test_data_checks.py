@@ -45,6 +45,19 @@ def test_data_that_is_no_rows(tmp_path, name, rows, sentence):
         trainer_of(tmp_path, **{name: rows})
 
 
+@pytest.mark.parametrize("kind", [Dataset.from_list, list])
+@pytest.mark.parametrize("name", ["train_dataset", "eval_dataset"])
+def test_a_prompt_is_not_longer_than_its_row(tmp_path, caplog, kind, name):
+    row = {"input_ids": [2, 3, 4], "prompt_length": 2, "example_id": 0}
+    with pytest.raises(LiftError, match=rf"^row 1 .* of {name} has 3 tokens and prompt_length=4, which is more: count"):
+        trainer_of(tmp_path, **{name: kind([row, row | {"prompt_length": 4, "example_id": 1}])})
+    several = row | {"response_spans": [2, 3]}
+    assert trainer_of(tmp_path, **{name: kind([row])}) and trainer_of(tmp_path, **{name: kind([several])})
+    assert "all prompt" not in caplog.text
+    trainer_of(tmp_path, **{name: kind([row, row | {"prompt_length": 3, "example_id": 1}])})
+    assert f"1 of 2 rows of {name} are all prompt, row 1 (counted from 0) first: no token of" in caplog.text
+
+
 def test_packing_too_says_what_rows_lack(tmp_path):
     with pytest.raises(LiftError, match="the rows of train_dataset lack prompt_length"):
         trainer_of(

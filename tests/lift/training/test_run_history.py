@@ -15,7 +15,7 @@ from lift.training.run_history import RunHistory, read_history
 
 
 def state(step: int, *, epoch: float | None = None, is_main: bool = True) -> Any:
-    return SimpleNamespace(global_step=step, epoch=epoch, is_world_process_zero=is_main, log_history=[])
+    return SimpleNamespace(global_step=step, epoch=epoch, is_world_process_zero=is_main, log_history=[], max_steps=9)
 
 
 def log(history: RunHistory, step: int, **entry: Any) -> None:
@@ -104,6 +104,23 @@ def test_a_resume_drops_what_came_after_its_checkpoint_and_goes_on(path):
     ]
     assert lines(path)[-1]["seconds"] >= second.earlier_seconds
     assert second.mean_loss() == pytest.approx((2 * 8 + 2 * 6 + 2 * 1 + 1 * 0) / 7)
+
+
+@pytest.mark.parametrize("last", [7, 9])
+def test_a_resume_after_the_last_step_drops_what_followed_it(path, last):
+    first = RunHistory(path)
+    first.on_train_begin(None, state(0), None)
+    log(first, 7, train_runtime=1.0)  # of a run of 7 steps, which was made longer
+    log(first, last, loss=3.0)
+    log(first, last, train_runtime=2.0, train_loss=3.5)
+    first.add(state(last), {"eval_loss": 4.0})
+    whole = lines(path)
+    second = RunHistory(path, path)
+    second.on_train_begin(None, state(last), None)
+    assert lines(path) == (whole[:2] if last == 9 else whole)
+    log(second, 9, train_runtime=0.0)
+    # A start that took all the steps knows their mean better than what was logged of them.
+    assert lines(path)[-1]["train_loss"] == second.train_loss == (3.5 if last == 9 else 3.0)
 
 
 def test_a_resume_into_another_folder_takes_the_lines_along(path, tmp_path):

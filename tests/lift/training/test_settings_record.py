@@ -197,6 +197,7 @@ def test_a_fingerprint_reads_at_most_a_thousand_rows():
 
 
 def test_the_record_is_plain_json(tmp_path):
-    record = settings_of(make(tmp_path, lr_scheduler_kwargs={"strange": SimpleNamespace}))
+    strange = {"lr_scheduler_type": "cosine", "lr_scheduler_kwargs": {"num_cycles": SimpleNamespace}}
+    record = settings_of(make(tmp_path, **strange))
     assert json.loads(json.dumps(record)) == record
     assert set(record) == {"settings", "split", "length", "train_dataset", "has_optimizer"}

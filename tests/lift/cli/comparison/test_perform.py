@@ -98,13 +98,13 @@ def test_a_run_that_was_stopped_stops_all_and_goes_on_from_its_checkpoint(tmp_pa
     assert fake.calls[0][1:] == ["--resume_from_checkpoint", str(newest)]
 
 
-def test_one_killed_in_its_last_evaluation_goes_on_from_the_checkpoint_before(tmp_path, training):
+def test_one_killed_in_its_last_evaluation_goes_on_after_its_last_step(tmp_path, training):
     plan, folder = planned(tmp_path), tmp_path / "runs" / "sft-seed-42"
-    before = checkpoint(folder, 90)
-    checkpoint(folder, 100)
+    checkpoint(folder, 90)
+    last = checkpoint(folder, 100)
     fake = training({"sft-seed-42": (1, "")})
     perform.perform(plan, 0)
-    assert fake.calls[0][1:] == ["--resume_from_checkpoint", str(before)]
+    assert fake.calls[0][1:] == ["--resume_from_checkpoint", str(last)]
 
 
 def test_what_is_left_of_one_without_a_checkpoint_is_cleared_away(tmp_path, training):
@@ -134,3 +134,34 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(LiftError, match="holds something else than a comparison: choose another"):
         perform.check_known(plan_of(tmp_path))
+
+
+def test_rows_that_are_edited_under_the_same_name_are_refused(tmp_path, training):
+    (rows := tmp_path / "rows.jsonl").write_text('{"prompt": "a", "completion": "b"}\n' * 4)
+    words = ["--train_data", str(rows), "--model_config", "{}", "--max_steps", "3", "--steps_only"]
+    plan = plan_of(tmp_path / "compared", *words, "--seeds", "1", config=[])
+    (plan.folder / "settings").mkdir(parents=True)
+    training()
+    perform.perform(plan, 0)
+    perform.check_known(plan)
+    rows.write_text(rows.read_text().replace("b", "c"))
+    more = plan_of(tmp_path / "compared", "--methods", "sft,lift3,mirror", *words, "--seeds", "1", config=[])
+    for refused in (lambda: perform.check_known(more), lambda: perform.perform(more, 0)):
+        with pytest.raises(LiftError, match=r"^train_data .*rows.jsonl is not what sft-seed-42 in .*compared has read"):
+            refused()
+
+
+def test_rows_that_are_edited_during_a_run_end_all_before_the_next(tmp_path, monkeypatch):
+    (rows := tmp_path / "rows.jsonl").write_text('{"prompt": "a", "completion": "b"}\n' * 4)
+    words = ["--train_data", str(rows), "--model_config", "{}", "--max_steps", "3", "--steps_only", "--seeds", "1"]
+    plan, fake = plan_of(tmp_path / "compared", *words, config=[]), FakeTraining()
+    (plan.folder / "settings").mkdir(parents=True)
+
+    def edit_after(words, log, lock):
+        rows.write_text(rows.read_text().replace("b", "c"))
+        return fake(words, log, lock)
+
+    monkeypatch.setattr(perform, "train_in_child", edit_after)
+    with pytest.raises(LiftError, match=r"train_data .* is not what sft-seed-42"):
+        perform.perform(plan, 0)
+    assert len(fake.calls) == 1
