@@ -28,6 +28,11 @@ class Row:
         return next((number for number in numbers if number is not None), None)
 
     @property
+    def tells_tokens(self) -> bool:
+        """Whether the error is that of the worst token; in a mean, errors of tokens cancel."""
+        return self.facts.get("token_loss_error_nats") is not None
+
+    @property
     def gradient_error(self) -> float | None:
         """The largest of the gradients', relative."""
         errors = [number for name, number in self.facts.items() if name.endswith("_gradient_error")]

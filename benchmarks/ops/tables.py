@@ -37,7 +37,7 @@ def _table(rows: list[Row]) -> str:
         mark = APPROXIMATE if any(row.inaccuracy for row in of_provider) else ""
         times = " | ".join(cells.get((provider, share), "") for share in shares)
         name = f"**{provider}**" if of_provider[0].own else provider
-        errors = f"{_worst(of_provider, 'error_nats')} | {_worst(of_provider, 'gradient_error')}"
+        errors = f"{_loss_error(of_provider)} | {_worst(of_provider, 'gradient_error')}"
         lines.append(f"| {mark}{name} | {times} | {errors} |")
     return "\n".join(lines)
 
@@ -54,6 +54,11 @@ def _cell(row: Row) -> str:
 
 def _three_digits(number: float) -> str:
     return f"{number:.3g}" if number < 999.5 else f"{number:.0f}"  # 1234 and not 1.23e+03
+
+
+def _loss_error(rows: list[Row]) -> str:
+    worst = _worst(rows, "error_nats")
+    return worst if not worst or any(row.tells_tokens for row in rows) else f"{worst} (mean)"
 
 
 def _worst(rows: list[Row], name: str) -> str:
