@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, overload
+from typing import Literal, NamedTuple, TypedDict, Unpack, overload
 
 import torch
 from torch import Tensor
@@ -53,9 +53,29 @@ class TokenStatsWithRank(NamedTuple):
     rank: Tensor  # of the target, int64: 1 and the number of tokens that are more likely; 0 where there is no target
 
 
+class _Options(TypedDict, total=False):
+    """What `linear_token_stats` takes beside that which its overloads name."""
+
+    bias: Tensor | None
+    ignore_index: int
+    exclude_index: int | None
+    num_targets: int | None
+    logit_scale: float
+    logit_softcap: float | None
+    differentiable: bool
+    backend: str
+    workspace_bytes: int | None
+
+
 @overload
 def linear_token_stats(
-    hidden_states: Tensor, weight: Tensor, targets: Tensor | None = None, *, rank: Literal[True], **options: Any
+    hidden_states: Tensor,
+    weight: Tensor,
+    targets: Tensor | None = None,
+    *,
+    rank: Literal[True],
+    runner_up: bool = False,
+    **options: Unpack[_Options],
 ) -> TokenStatsWithRank: ...
 
 
@@ -67,7 +87,7 @@ def linear_token_stats(
     *,
     runner_up: Literal[True],
     rank: Literal[False] = False,
-    **options: Any,
+    **options: Unpack[_Options],
 ) -> TokenStatsWithRunnerUp: ...
 
 
@@ -79,11 +99,23 @@ def linear_token_stats(
     *,
     runner_up: Literal[False] = False,
     rank: Literal[False] = False,
-    **options: Any,
+    **options: Unpack[_Options],
 ) -> TokenStats: ...
 
 
-def linear_token_stats(  # type: ignore[misc]  # the overloads tell its results apart, and name no other option
+@overload
+def linear_token_stats(
+    hidden_states: Tensor,
+    weight: Tensor,
+    targets: Tensor | None = None,
+    *,
+    runner_up: bool = False,
+    rank: bool = False,
+    **options: Unpack[_Options],
+) -> TokenStats | TokenStatsWithRunnerUp | TokenStatsWithRank: ...
+
+
+def linear_token_stats(
     hidden_states: Tensor,
     weight: Tensor,
     targets: Tensor | None = None,

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
 
 from lift_kernels import linear_token_stats, reference
+from lift_kernels.ops.linear_token_stats import _Options
 from lift_kernels.testing import DTYPES, Head, assert_nats_close
 from tests.lift_kernels.ops.head_cases import DEFAULT, OPTIONS, SHAPES, SMALL
 
@@ -162,3 +165,9 @@ def test_double_backward_of_statistics_is_refused_by_name():
 def test_bad_input_is_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         linear_token_stats(*arguments)
+
+
+def test_type_checkers_know_every_option():
+    parameters = inspect.signature(linear_token_stats).parameters.values()
+    named = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY} - {"runner_up", "rank"}  # of the overloads
+    assert set(_Options.__annotations__) == named
