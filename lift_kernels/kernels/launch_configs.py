@@ -104,15 +104,15 @@ _SOFTCAP_BLOCK_V = 128
 
 # Both kernels multiply (BLOCK_N, BLOCK_D) by (BLOCK_D, BLOCK_V), with a stage of shared memory for each pair under way,
 # and keep (BLOCK_N, BLOCK_V) float32 in registers: with 8 warps 128 x 128 take 64 of a thread's 255, 128 x 256 twice
-# that. Where not said otherwise at most 16 bytes a thread spill, and those after the loop over D, once a tile.
+# that. At most 16 bytes a thread spill, by some releases of Triton 32 or 48, and only after the loop over D, once a
+# tile.
 _HALF_TILES = {
     # 32 KB a stage, 96 KB of 163. 128 x 256 x 32 would spill 56 bytes in the statistics.
     "sm80": _tiles(128, 128, 64, num_warps=8, num_stages=4),
     # 48 KB a stage, 192 KB of 227. 256 columns are the widest warp-group instruction: shared memory is read least often
     # for each multiplication.
     "sm90": _tiles(128, 256, 64, num_warps=8, num_stages=4),
-    # 32 KB a stage, 128 KB of 227; sums are in tensor memory until the end. The gradient with a bias and a softcap
-    # spills 32 bytes on triton 3.6, 24 on 3.9; statistics of 128 x 256 would spill 0.8 KB.
+    # 32 KB a stage, 128 KB of 227; sums are in tensor memory until the end. Statistics of 128 x 256 would spill 0.8 KB.
     "sm100": _tiles(128, 128, 64, num_warps=8, num_stages=4),
     # 32 KB a stage, 64 KB of 99.
     "sm120": _tiles(128, 128, 64, num_warps=8, num_stages=3),
