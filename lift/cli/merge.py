@@ -23,6 +23,10 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--model", required=True, help="the adapter's folder, as lift train leaves it")
     parser.add_argument("--output_dir", required=True, help="folder to write, which must be new or empty")
     parser.add_argument("--base", default=None, help="folder or Hub id of the base; by default the one trained on")
+    parser.add_argument(
+        "--tokenizer_name_or_path", metavar="NAME", default=None,
+        help="folder or Hub id of the tokenizer; by default the adapter's own, or else the base's",
+    )  # fmt: skip
     parser.add_switch("trust_remote_code", help="run Python code that comes with the base")
     options = parser.parse_args(arguments)
 
@@ -30,16 +34,28 @@ def run(arguments: Sequence[str]) -> None:
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    print(merge(options.model, options.output_dir, base=options.base, trust_remote_code=options.trust_remote_code))
+    said = merge(
+        options.model, options.output_dir, base=options.base, tokenizer=options.tokenizer_name_or_path,
+        trust_remote_code=options.trust_remote_code,
+    )  # fmt: skip
+    print(said)
 
 
-def merge(adapter: str, output_dir: str, *, base: str | None = None, trust_remote_code: bool = False) -> str:
+def merge(
+    adapter: str,
+    output_dir: str,
+    *,
+    base: str | None = None,
+    tokenizer: str | None = None,
+    trust_remote_code: bool = False,
+) -> str:
     """Write base + adapter, in the base's dtype, with the tokenizer, to `output_dir`: whole or not at all.
 
     Args:
         adapter: a folder with adapter_config.json and adapter_model.safetensors.
         output_dir: must be new or empty.
         base: the base model's folder or Hub id; by default the one that the adapter names.
+        tokenizer: folder or Hub id; by default the adapter's, or else the base's.
         trust_remote_code: run code that comes with a Hub base.
 
     Returns: one line that says what was merged into what.
@@ -56,12 +72,13 @@ def merge(adapter: str, output_dir: str, *, base: str | None = None, trust_remot
         raise LiftError(f"{adapter} is no adapter: it has no adapter_config.json.")
     output = _check_output(output_dir)
     base = base_of_adapter(adapter) if base is None else base
-    tokenizer, model = _load_base(adapter, base, trust_remote_code)
+    has_tokenizer = (Path(adapter) / "tokenizer_config.json").is_file()
+    loaded_tokenizer, model = _load_base(base, tokenizer or (adapter if has_tokenizer else None), trust_remote_code)
     merged, generation_config = merge_adapter(model, adapter), load_generation_config(base)
     with atomic_folder(output) as folder:
         merged.save_pretrained(folder)
         apply_umask(folder)
-        tokenizer.save_pretrained(folder)
+        loaded_tokenizer.save_pretrained(folder)
         if generation_config is not None:  # it names end tokens, and masked language models are saved without it
             generation_config.save_pretrained(folder)
     dtype = str(merged.dtype).removeprefix("torch.")
@@ -85,19 +102,16 @@ def _check_output(output_dir: str) -> Path:
     return output
 
 
-def _load_base(adapter: str, base: str, trust_remote_code: bool) -> tuple[Any, Any]:
+def _load_base(base: str, tokenizer_name: str | None, trust_remote_code: bool) -> tuple[Any, Any]:
     from lift.cli.arguments import ModelArguments
     from lift.cli.loading import build_model, load_tokenizer
     from lift.models.loading import load_config, resolve_package_path
     from lift.models.lora import is_adapter
 
-    has_tokenizer = (Path(adapter) / "tokenizer_config.json").is_file()
     arguments = ModelArguments(
-        model_name_or_path=base,
-        tokenizer_name_or_path=adapter if has_tokenizer else None,
-        dtype="auto",
+        model_name_or_path=base, tokenizer_name_or_path=tokenizer_name, dtype="auto",
         trust_remote_code=trust_remote_code,
-    )
+    )  # fmt: skip
     if is_adapter(base):
         raise LiftError(f"the base {base} is an adapter itself: merge that one first, and pass the result as --base.")
     name = resolve_package_path(base)

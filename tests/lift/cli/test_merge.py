@@ -133,6 +133,18 @@ def test_another_base_and_a_tokenizer_from_it(tmp_path, capsys):
     assert len(AutoTokenizer.from_pretrained(tmp_path / "merged")) == len(sudoku.build_tokenizer())
 
 
+def test_a_tokenizer_that_lies_elsewhere(tmp_path, capsys):
+    base, adapter = save_adapter(tmp_path)
+    for folder in (base, adapter):
+        for path in folder.glob("token*"):
+            path.unlink()
+    assert merge(adapter, tmp_path / "merged") == 2
+    assert "pass --tokenizer_name_or_path" in capsys.readouterr().err
+    sudoku.build_tokenizer().save_pretrained(tmp_path / "tokenizer")
+    assert merge(adapter, tmp_path / "merged", "--tokenizer_name_or_path", str(tmp_path / "tokenizer")) == 0
+    assert len(AutoTokenizer.from_pretrained(tmp_path / "merged")) == len(sudoku.build_tokenizer())
+
+
 def test_the_folder_that_one_is_in(tmp_path, monkeypatch):
     _, adapter = save_adapter(tmp_path)
     (tmp_path / "here").mkdir()
