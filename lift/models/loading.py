@@ -19,6 +19,7 @@ DTYPES: dict[str, Any] = {
     "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "auto": "auto",
 }  # fmt: skip
 _PACKAGE_PREFIX = "package:"
+_VOCABULARY_FILES = ("tokenizer.json", "tokenization*", "*vocab*", "*.model")  # or code; others hold settings
 # The entries of auto_map in which published masked-diffusion models list themselves. LLaDA2's AutoModel has no head.
 _AUTO_CLASSES = ("AutoModelForMaskedLM", "AutoModelForCausalLM", "AutoModel")
 
@@ -58,16 +59,16 @@ def load_tokenizer(name_or_path: str, *, trust_remote_code: bool = False) -> Any
         LiftError: nothing can be loaded from there, only a tokenizer without a vocabulary, or only with code that is
             not trusted.
     """
-    # Where a tokenizer's files are missing, transformers 5 makes one of the model's class with an empty vocabulary,
-    # and transformers 4 asks for packages.
+    # Where a tokenizer's vocabulary is missing, transformers 5 makes one of the model's class with an empty one, and
+    # transformers 4 asks for packages.
     remedy = "save the model's tokenizer there, or pass --tokenizer_name_or_path."
     try:
         tokenizer = _load("tokenizer", AutoTokenizer, name_or_path, trust_remote_code=trust_remote_code)
     except LiftError:
         folder = Path(resolve_package_path(name_or_path))
-        if folder.is_dir() and not any(folder.glob("*token*")) and not any(folder.glob("*vocab*")):
+        if folder.is_dir() and not any(any(folder.glob(name)) for name in _VOCABULARY_FILES):
             raise LiftError(
-                f"no tokenizer could be loaded from {name_or_path}: it has no files of one; {remedy}"
+                f"no tokenizer could be loaded from {name_or_path}: no file there holds a vocabulary; {remedy}"
             ) from None
         raise
     if len(tokenizer) <= len(tokenizer.all_special_ids):

@@ -111,14 +111,14 @@ def test_it_learns_and_what_is_put_back_is_what_the_model_was_surest_of(tmp_path
                 assert surest[place, shown].min() > surest[place, sorted(after[row])].max()
     assert checked > 4
     losses = [entry["loss"] for entry in _trained(tmp_path).state.log_history if "loss" in entry]
-    assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
+    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
 
 
 def _trained(tmp_path) -> LiftTrainer:
     rows = [row | {"input_ids": [2, 2, *[3, 4, 5] * 4]} for row in uneven_rows()]
     trainer = LiftTrainer(
         model=tiny_model(), train_dataset=Dataset.from_list(rows), processing_class=sudoku.build_tokenizer(),
-        args=tiny_config(tmp_path, method="puma", max_steps=60, lr_scheduler_type="constant"),
+        args=tiny_config(tmp_path, method="puma", max_steps=60, learning_rate=3e-3, lr_scheduler_type="constant"),
     )  # fmt: skip
     trainer.train()
     return trainer
