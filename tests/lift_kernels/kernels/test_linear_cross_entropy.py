@@ -14,6 +14,7 @@ from lift_kernels.linear_head import LinearHead, NeedsGrad
 from lift_kernels.ops.linear_cross_entropy_op import linear_cross_entropy_sum
 from lift_kernels.ops.linear_token_stats_op import token_stats
 from lift_kernels.testing import Head, assert_gradient_close, assert_nats_close
+from tests.lift_kernels.easy_tokens import TARGET, EasyTokens, relative
 from tests.lift_kernels.kernel_paths import KERNEL_PATHS
 from tests.lift_kernels.kernels.head_truth import gradients
 
@@ -72,6 +73,31 @@ def test_statistics_match_float64_truth(dtype, options, path, kernel_device):
             assert ours.dtype == torch.float32
             assert_nats_close(ours=ours, truth=truth)
         assert torch.equal(stats.argmax, argmax)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_tokens_all_but_certain_keep_their_relative_precision_and_their_order(dtype, path, kernel_device):
+    easy, size = EasyTokens(dtype, 10).to(kernel_device), {"workspace_bytes": None}
+    # A gradient is rounded once, and before it the exponentials, the factors and what a target adds to its row.
+    rounding = 2e-5 if dtype == torch.float32 else 3 * 2.0**-8
+    rows, ones = (easy.hidden_states, easy.head, easy.targets), torch.ones(10, device=kernel_device)
+    stats = kernels.token_stats(*rows, all_stats=True, **size)
+    everything = NeedsGrad(True, True, True)
+    found = [(stats, kernels.gradients_from_stats(*rows, ones, stats.lse, stats.log_prob, everything, **size))]
+    for needs_grad in (NeedsGrad(True, False, False), everything):
+        stats, _, formed = kernels.loss_gradients(*rows, ones, needs_grad, all_stats=True, may_defer=True, **size)
+        if formed.deferred is not None:
+            weight, _ = kernels.head_gradients(formed.deferred, torch.ones((), device=kernel_device), needs_grad)
+            formed = formed._replace(weight=weight)
+        assert (formed.weight is not None) == needs_grad.weight
+        found.append((stats, formed))
+    for stats, formed in found:
+        assert relative(-stats.log_prob, easy.nll) < 2e-5
+        assert stats.log_prob.argsort(descending=True).equal(easy.easiest_first)
+        assert stats.max_log_prob.equal(stats.log_prob)
+        assert relative(formed.hidden_states, easy.grad_hidden) < rounding
+        if formed.weight is not None:
+            assert relative(formed.weight[TARGET], easy.grad_target_row) < rounding
 
 
 def test_statistics_come_with_the_loss(path, kernel_device):
