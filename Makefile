@@ -7,13 +7,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 VENV4 := .venv-transformers4
 READY4 := $(VENV4)/.ready
-# Without what is pure tensors or pictures, and without processes on CPUs, whose checkpoints transformers 4 cannot load.
+# Without what is pure tensors or pictures, what only reads and compares what runs have left, and processes on CPUs, whose
+# checkpoints transformers 4 cannot load.
 TESTS4 := tests/doubles tests/lift $(filter-out %_wrapped.py,$(wildcard tests/lift_kernels/models/test_patch*.py)) \
-  $(patsubst %,--ignore=tests/lift/%,objectives learnability report statistics confinement evaluation \
+  $(patsubst %,--ignore=tests/lift/%,objectives learnability report statistics confinement evaluation analysis \
     $(addprefix tasks/,gsm8k mathematics reading sudoku/test_rules.py test_accuracy_plot.py test_judging.py test_programs.py) \
     $(patsubst %,tasks/countdown/test_%.py,expression judge published puzzles solutions writing) \
     $(patsubst %,sampling/test_%.py,blocks choose config guidance layout noise proposal replay schedule stopping) \
-    integrations/test_two_processes.py training/test_memory_estimate.py training/test_deepspeed.py training/test_distributed.py training/test_loss_curve.py)
+    cli/comparison $(patsubst %,cli/test_%.py,main sample_run task_scores) \
+    integrations/test_two_processes.py training/test_memory_estimate.py training/test_deepspeed.py training/test_distributed.py training/test_loss_curve.py) \
+  $(patsubst %,--ignore-glob=tests/lift/cli/test_%*.py,analyze animation answer compare comparison decoding evaluation length measure shown text variance wanted)
 # The oldest release that the kernels run on, and the newest: what pip brings beside a torch without CUDA. Each lies in a
 # folder of its own, which comes before .venv, with the NUMPY that it works with where .venv has a newer one.
 TRITON_RELEASES := 3.6.0 3.9.0
