@@ -1,22 +1,26 @@
 """Triton's interpreter without the work that it repeats, which took half the time of the kernels' tests.
 
 It replaces the functions of `triton.language` before each launch and, again and in vain, at each call of a device
-function, every time from a list of all members of the package; and it makes a table of dtypes for each operation.
+function, every time from a list of all members of the package; and it makes a table of dtypes for each operation, and
+a shape's type and tuples for each tensor.
 Nothing that a kernel computes changes. Goes when triton does as much.
 """
 
 from __future__ import annotations
 
 from triton import language
+from triton.language import core
 from triton.language.core import is_builtin
 from triton.runtime import interpreter
 
 
 def make_interpreter_fast() -> None:
-    """Replace the three functions; once a process, before the first launch."""
+    """Replace the functions; once a process, before the first launch."""
     _patch_from_known_members()
     _patch_once_a_launch()
     _remember_dtypes()
+    _remember_block_types()
+    _remember_shapes_of_tensors()
 
 
 def _patch_from_known_members() -> None:
@@ -65,3 +69,30 @@ def _remember_dtypes() -> None:
         return known[scalar.name]
 
     interpreter._get_np_dtype = np_dtype
+
+
+def _remember_block_types() -> None:
+    make, known = core.block_type.__init__, {}
+
+    def make_once(block, element_ty, shape):
+        key = (element_ty.name, *(getattr(size, "value", size) for size in shape))
+        if key not in known:
+            make(block, element_ty, shape)
+            known[key] = vars(block)
+        block.__dict__ = known[key]  # never written to after it is made
+
+    core.block_type.__init__ = make_once
+
+
+def _remember_shapes_of_tensors() -> None:
+    make = core.tensor.__init__
+
+    def make_from_type(tensor, handle, type):
+        facts = vars(type).get("_facts_of_tensors")
+        if facts is None:
+            make(tensor, handle, type)
+            facts = {name: value for name, value in vars(tensor).items() if name != "handle"}
+            type._facts_of_tensors = facts
+        vars(tensor).update(facts, handle=handle)
+
+    core.tensor.__init__ = make_from_type
