@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lift.cli.analyze_arguments import parse
+from lift.cli.heavy_imports import heavy_imports
 from lift.cli.measured_arguments import Parsed
 from lift.cli.output_folder import check_writable
 
@@ -52,13 +53,14 @@ def warn_of_blocks(model: Any) -> None:
 
 def _measure(parsed: Parsed, command: str) -> tuple[Any, bool]:
     """Make the table, and return it, and whether this is the first process."""
-    from accelerate import PartialState
+    with heavy_imports():
+        from accelerate import PartialState
 
-    from lift.analysis import analyze, choose_pairs
-    from lift.cli.analyze_variance import measure_variances
-    from lift.cli.measured_model import open_measured, processes
-    from lift.evaluation.weights_digest import weights_digest
-    from lift.objectives.forward_process import DISCRETE_TIMES
+        from lift.analysis import analyze, choose_pairs
+        from lift.cli.analyze_variance import measure_variances
+        from lift.cli.measured_model import open_measured, processes
+        from lift.evaluation.weights_digest import weights_digest
+        from lift.objectives.forward_process import DISCRETE_TIMES
 
     own = parsed.own
     state = processes()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lift.cli.evaluation_record import check_free, read_record, settings_of, task_record, write_record
+from lift.cli.heavy_imports import heavy_imports
 from lift.cli.output_folder import check_writable
 from lift.cli.parser import SentenceParser
 from lift.cli.sampling_flags import add_sampling_flags, given_settings, sampling_config
@@ -43,12 +44,13 @@ def run(arguments: Sequence[str]) -> None:
     record = record_in(options.peft or options.model)
     sampling_config(options, record)  # says what does not fit together before anything is loaded
 
-    import transformers
+    with heavy_imports():
+        import transformers
 
-    from lift.cli.benchmark_tasks import open_tasks, put_to, task_names
-    from lift.cli.evaluation_page import FILE, write_evaluation_page
-    from lift.cli.evaluation_table import table
-    from lift.evaluation import LiftLM, register_model
+        from lift.cli.benchmark_tasks import open_tasks, put_to, task_names
+        from lift.cli.evaluation_page import FILE, write_evaluation_page
+        from lift.cli.evaluation_table import table
+        from lift.evaluation import LiftLM, register_model
 
     register_model()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lift.cli.heavy_imports import heavy_imports
 from lift.cli.measure_t_arguments import parse
 from lift.cli.measured_arguments import Parsed
 from lift.cli.output_file import check_output_file
@@ -42,12 +43,13 @@ def run(arguments: Sequence[str]) -> None:
 
 def _measure(parsed: Parsed, command: str) -> tuple[MeasuredTimes, dict[str, Any]]:
     """Return what was measured, and what the file says of it beside the density."""
-    from lift.analysis import measure_times
-    from lift.cli.measured_model import open_measured, processes
-    from lift.evaluation.weights_digest import weights_digest
-    from lift.training.block_mode import resolve_attention
-    from lift_kernels import apply_lift_kernels
-    from lift_kernels.models import find_model_family, unwrap_model
+    with heavy_imports():
+        from lift.analysis import measure_times
+        from lift.cli.measured_model import open_measured, processes
+        from lift.evaluation.weights_digest import weights_digest
+        from lift.training.block_mode import resolve_attention
+        from lift_kernels import apply_lift_kernels
+        from lift_kernels.models import find_model_family, unwrap_model
 
     own = parsed.own
     if processes().num_processes > 1:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lift.cli.heavy_imports import heavy_imports
 from lift.cli.parser import SentenceParser
 from lift.cli.sampling_flags import add_sampling_flags, sampling_config
 from lift.cli.yaml_flags import read_options
@@ -37,13 +38,13 @@ def run(arguments: Sequence[str]) -> None:
     rows = read_prompts(options.prompt, options.prompts)
     _check_places(options, rows)
 
-    import transformers
+    with heavy_imports():
+        import transformers
+
+        from lift.cli.sample_run import SampleRun
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-
-    from lift.cli.sample_run import SampleRun
-
     try:
         found = SampleRun(options, rows)
         if options.output is None:

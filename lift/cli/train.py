@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from lift.cli.heavy_imports import heavy_imports
 from lift.cli.train_arguments import check_quickly, parse
 from lift.cli.train_help import show_help
 
@@ -23,15 +24,16 @@ def run(arguments: Sequence[str]) -> None:
         return show_help()
     check_quickly(arguments)
 
-    import transformers
-    from accelerate import PartialState
-    from rich.console import Console
-    from rich.logging import RichHandler
+    with heavy_imports():
+        import transformers
+        from accelerate import PartialState
+        from rich.console import Console
+        from rich.logging import RichHandler
 
-    from lift.cli.first_step import first_step
-    from lift.cli.training_run import train
-    from lift.errors import Interrupted
-    from lift.training.stopping import StopOnSignal
+        from lift.cli.first_step import first_step
+        from lift.cli.training_run import train
+        from lift.errors import Interrupted
+        from lift.training.stopping import StopOnSignal
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()  # saving and loading take a moment only
