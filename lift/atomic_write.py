@@ -13,11 +13,16 @@ from typing import BinaryIO
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Write beside the target, then rename: an existing file is replaced at once, or kept if the block fails."""
+    """Write beside the target, then rename: an existing file is replaced at once, or kept if the block fails.
+
+    The disk has the bytes before they get the name, else a power failure could leave an empty file in its place.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         _keep_mode(temporary, path)
         os.replace(temporary, path)
     except BaseException:

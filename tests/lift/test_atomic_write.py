@@ -21,6 +21,20 @@ def test_a_file_appears_whole_at_the_end(tmp_path):
     assert path.read_bytes() == b"new, whole" and list(tmp_path.iterdir()) == [path]
 
 
+def test_the_disk_has_the_bytes_before_they_get_the_name(tmp_path, monkeypatch):
+    path, synced = tmp_path / "file", []
+    path.write_bytes(b"old")
+
+    def sync(_descriptor: int) -> None:
+        (beside,) = (other for other in tmp_path.iterdir() if other != path)
+        synced.append((beside.read_bytes(), path.read_bytes()))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with atomic_write(path) as file:
+        file.write(b"new")
+    assert synced == [(b"new", b"old")] and path.read_bytes() == b"new"
+
+
 def test_whether_a_file_can_be_written_is_tried_and_leaves_nothing(tmp_path):
     (tmp_path / "file").write_bytes(b"old")
     for name in ("file", "new"):
